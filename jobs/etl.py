@@ -1,0 +1,144 @@
+"""Clean a delivery and prepare what training and scoring read.
+
+    nightreel etl --run-id <run>
+
+Reads the raw files of the run's release. Writes into the run's folder:
+
+    ratings, movies, users   clean rows; every rating carries its split
+    quarantine               lines that could not be used, with file, line and reason
+    user_index, movie_index  id -> row number in Factors
+    train, validation, test  ratings by row number, shuffled into even row groups
+    rated                    every user's rated movies, whatever the split
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from jobs import cleaning, schemas
+from jobs.command import run_command
+from jobs.errors import JobError
+from jobs.layouts import Layout, detect_layout
+from jobs.run import Run, run_of, step_arguments
+from jobs.spark import spark_session
+from jobs.splits import shuffled, split_of
+
+SPLITS = ("train", "validation", "test")
+
+
+def index(ids: DataFrame, entity: str) -> DataFrame:
+    """<entity>_id, <entity>_idx: the row number is the id's place among all ids, from 0."""
+    order = Window.orderBy(f"{entity}_id")
+    row = (F.row_number().over(order) - 1).alias(f"{entity}_idx")
+    return ids.select(f"{entity}_id").distinct().select(f"{entity}_id", row)
+
+
+def all_users(profiles: DataFrame | None, ratings: DataFrame) -> DataFrame:
+    """schemas.USERS: everybody with a profile or a rating; unknown details are null."""
+    raters = ratings.select("user_id").distinct()
+    if profiles is None:
+        blank = ["cast(null as string) gender", "cast(null as int) age"]
+        blank += ["cast(null as string) occupation", "cast(null as string) zip_code"]
+        return raters.selectExpr("user_id", *blank)
+    return raters.join(profiles, "user_id", "full")
+
+
+def rated_movies(ratings: DataFrame, users: DataFrame) -> DataFrame:
+    """schemas.RATED: one row per user with the movies rated in any split; users in id order."""
+    lists = ratings.groupBy("user_id").agg(F.collect_list("movie_id").alias("movie_ids"))
+    movie_ids = F.coalesce("movie_ids", F.array().cast("array<int>"))
+    rows = users.join(lists, "user_id", "left").select(
+        "user_id", F.sort_array(movie_ids).alias("movie_ids")
+    )
+    return rows.repartitionByRange("user_id").sortWithinPartitions("user_id")
+
+
+def conform(rows: DataFrame, schema: str) -> DataFrame:
+    """Exactly the columns and types of a DDL schema."""
+    columns = [part.strip().split(" ", 1) for part in schema.split(", ")]
+    return rows.select(*(F.col(name).cast(kind).alias(name) for name, kind in columns))
+
+
+def etl(spark: SparkSession, run: Run, layout: Layout, raw: Path) -> dict[str, int]:
+    """Do all of it; returns the figures of the step."""
+
+    def write(rows: DataFrame, name: str, *partition_by: str) -> DataFrame:
+        target = str(run.output(name))
+        rows.write.mode("overwrite").partitionBy(*partition_by).parquet(target)
+        return spark.read.schema(rows.schema).parquet(target)
+
+    def lines_of(file: str) -> DataFrame:
+        return cleaning.read_lines(spark, raw / file, layout)
+
+    rating_lines, movie_lines = lines_of(layout.ratings), lines_of(layout.movies)
+    parsed_movies = cleaning.parse_movies(movie_lines, layout).cache()
+    usable_movies = conform(parsed_movies.filter("reason is null"), schemas.MOVIES)
+    movies = write(usable_movies.coalesce(1).sortWithinPartitions("movie_id"), "movies")
+    parsed = cleaning.parse_ratings(rating_lines, layout)
+    parsed = cleaning.refuse_unknown_movies(parsed, movies, layout).cache()
+    usable = parsed.filter("reason is null")
+
+    bad = [
+        cleaning.quarantine(parsed, rating_lines, layout.ratings, run.run_id, layout.header),
+        cleaning.quarantine(parsed_movies, movie_lines, layout.movies, run.run_id, layout.header),
+    ]
+    profiles = None
+    if layout.users:
+        user_lines = lines_of(layout.users)
+        parsed_users = cleaning.parse_users(user_lines, layout).cache()
+        profiles = conform(parsed_users.filter("reason is null"), schemas.USERS)
+        bad.append(cleaning.quarantine(parsed_users, user_lines, layout.users, run.run_id, False))
+    quarantine = bad[0]
+    for more in bad[1:]:
+        quarantine = quarantine.unionByName(more)
+    quarantine = write(quarantine.coalesce(1), "quarantine", "run_id")
+    if usable.isEmpty():
+        example = quarantine.first()
+        raise JobError(f"{raw / layout.ratings}: no usable rating. First bad line: {example}.")
+
+    conf = run.conf.etl
+    rated_at = F.when(F.col("timestamp") > 0, F.timestamp_seconds("timestamp"))
+    ratings = cleaning.newest(usable).withColumns({"rated_at": rated_at, "split": split_of(conf)})
+    ratings = conform(ratings, schemas.RATINGS)
+    ratings = ratings.repartitionByRange("user_id").sortWithinPartitions("user_id", "movie_id")
+    ratings = write(ratings, "ratings")
+    users = write(all_users(profiles, ratings).coalesce(1).sortWithinPartitions("user_id"), "users")
+
+    movie_index = write(index(movies, "movie"), "movie_index").cache()
+    user_index = write(index(users, "user"), "user_index").cache()
+    write(conform(rated_movies(ratings, users), schemas.RATED), "rated")
+    counts = {row["split"]: row["count"] for row in ratings.groupBy("split").count().collect()}
+    indexed = ratings.join(F.broadcast(user_index), "user_id")
+    indexed = indexed.join(F.broadcast(movie_index), "movie_id")
+    for split in SPLITS:
+        rows = conform(indexed.filter(F.col("split") == split), schemas.INDEXED_RATINGS)
+        groups = max(conf.min_row_groups, counts.get(split, 0) // conf.row_group_rows)
+        write(shuffled(rows, groups, conf.split_seed), split)
+
+    kept = ratings.count()
+    return {
+        "lines": rating_lines.count(),
+        "ratings": kept,
+        "quarantined": quarantine.count(),
+        "duplicates": usable.count() - kept,
+        "users": user_index.count(),
+        "movies": movie_index.count(),
+        **{split: counts.get(split, 0) for split in SPLITS},
+    }
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the step from the command line."""
+    run = run_of(step_arguments(__doc__).parse_args(argv))
+    with run.step("etl") as figures:
+        layout = detect_layout(run.raw, run.release)
+        spark = spark_session("etl")
+        spark.conf.set("spark.sql.execution.rangeExchange.sampleSizePerPartition", "2000")
+        figures.update(etl(spark, run, layout, run.raw))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,128 @@
+"""Measure a run's model on its test ratings, and decide whether it becomes the champion.
+
+    nightreel evaluate --run-id <run>
+
+The version is promoted if it beats the bias baseline and is not worse than the champion, on the
+same test ratings, by more than evaluate.champion_tolerance. Metrics and version go to MLflow. The
+step's record names the version that scoring uses: this one if promoted, else the champion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from jobs import registry
+from jobs.command import run_command
+from jobs.errors import JobError
+from jobs.run import Run, run_of, step_arguments
+from model.baselines import fit_bias_baseline
+from model.factors import Factors, load_factors
+from model.metrics import mae, rmse
+from model.ratings import Ratings, read_ratings
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether to promote, and why, in a sentence."""
+
+    promoted: bool
+    reason: str
+
+
+def decide(
+    test_rmse: float, bias_rmse: float, champion_rmse: float | None, tolerance: float
+) -> Decision:
+    """Compare clipped test RMSE with the bias baseline's and the champion's."""
+    if test_rmse >= bias_rmse:
+        return Decision(False, f"RMSE {test_rmse:.4f} does not beat the biases' {bias_rmse:.4f}")
+    if champion_rmse is None:
+        return Decision(True, f"RMSE {test_rmse:.4f} beats the biases' {bias_rmse:.4f}")
+    if test_rmse > champion_rmse + tolerance:
+        return Decision(
+            False, f"RMSE {test_rmse:.4f} is worse than the champion's {champion_rmse:.4f}"
+        )
+    return Decision(True, f"RMSE {test_rmse:.4f} holds against the champion's {champion_rmse:.4f}")
+
+
+def measure(factors: Factors, train: Ratings, test: Ratings) -> dict[str, float]:
+    """Test errors of the model, clipped and not, and of the two baselines."""
+    user, movie, rating = (t.numpy() for t in (test.user_N, test.movie_N, test.rating_N))
+    score = factors.predict(user, movie, clip=False)
+    low, high = factors.rating_min, factors.rating_max
+    clipped = score.clip(low, high)
+    baseline = fit_bias_baseline(
+        *(t.numpy() for t in (train.user_N, train.movie_N, train.rating_N)),
+        users=len(factors.user_ids_U),
+        movies=len(factors.movie_ids_M),
+    )
+    by_bias = baseline.predict(user, movie).clip(low, high)
+    return {
+        "test_rmse": rmse(clipped, rating),
+        "test_mae": mae(clipped, rating),
+        "test_rmse_unclipped": rmse(score, rating),
+        "test_mae_unclipped": mae(score, rating),
+        "bias_rmse": rmse(by_bias, rating),
+        "bias_mae": mae(by_bias, rating),
+        "mean_rmse": rmse(np.full(len(rating), baseline.mean), rating),
+        "mean_mae": mae(np.full(len(rating), baseline.mean), rating),
+    }
+
+
+def champion_rmse(run: Run, candidate: Factors, test: Ratings) -> float | None:
+    """The champion's RMSE on the same test ratings; None where it cannot be compared fairly."""
+    if run.champion is None:
+        return None
+    folder = registry.factors_folder(run.conf, run.warehouse, run.release, run.champion)
+    champion = load_factors(folder)
+    split = {"split_seed", "train_share", "validation_share", "test_share"}
+    ours, theirs = candidate.manifest["data"], champion.manifest["data"]
+    if any(ours[key] != theirs[key] for key in split):
+        # Under another split the champion has learned from some of these test ratings.
+        print(f"champion {run.champion} was trained on another split: not compared", flush=True)
+        return None
+    user_idx = champion.user_idx(candidate.user_ids_U[test.user_N.numpy()])
+    movie_idx = champion.movie_idx(candidate.movie_ids_M[test.movie_N.numpy()])
+    return rmse(champion.predict(user_idx, movie_idx), test.rating_N.numpy())
+
+
+def evaluate(run: Run, folder: Path) -> dict[str, object]:
+    """Measure, register, decide, promote; returns the figures of the step."""
+    factors = load_factors(folder)
+    test = read_ratings(run.output("test"))
+    if len(test) == 0:
+        raise JobError("There are no test ratings. Raise etl.test_share.")
+    metrics = measure(factors, read_ratings(run.output("train")), test)
+    champion = champion_rmse(run, factors, test)
+    tolerance = run.conf.evaluate.champion_tolerance
+    decision = decide(metrics["test_rmse"], metrics["bias_rmse"], champion, tolerance)
+    params = {**run.conf.train.model_dump(), **run.conf.etl.model_dump(), "digest": run.digest}
+    version = registry.register(run, folder, params, metrics)
+    if decision.promoted and not registry.promote(run, version):
+        print("a later run has already set a newer champion: it stays", flush=True)
+    print(f"version {version}: {'promoted' if decision.promoted else 'not promoted'}: {decision.reason}")
+    figures: dict[str, object] = {name: round(value, 5) for name, value in metrics.items()}
+    if champion is not None:
+        figures["champion_rmse"] = round(champion, 5)
+    return figures | {
+        "promoted": decision.promoted,
+        "reason": decision.reason,
+        "candidate_version": version,
+        "model_version": version if decision.promoted else run.champion,
+    }
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the step from the command line."""
+    run = run_of(step_arguments(__doc__).parse_args(argv))
+    with run.step("evaluate") as figures:
+        try:
+            figures.update(evaluate(run, run.output("factors")))
+        except ValueError as error:
+            raise JobError(str(error)) from error
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,133 @@
+"""Runs, metrics and model versions in MLflow: a SQLite file in the warehouse, or a server by conf.
+
+Each release has a registered model of its own, `nightreel-<release>`, because versions of
+different releases know different users and movies. The version with the alias `champion` is the
+one that scoring uses.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from jobs.configuration import Configuration
+from jobs.errors import JobError
+from jobs.run import Run
+
+CHAMPION = "champion"
+RUN_TAG = "nightreel.run_id"
+
+
+def model_name(release: str) -> str:
+    """Name of a release's registered model."""
+    return f"nightreel-{release}"
+
+
+def client(conf: Configuration, warehouse: Path) -> Any:
+    """An MLflow client of the conf's server, or of the warehouse's own store."""
+    # MLflow takes seconds to import, and asks git for a commit that it does not need here.
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    from mlflow import MlflowClient
+
+    # Creating the store's tables is logged line by line.
+    for name in ("alembic", "mlflow.store.db.utils"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return MlflowClient(conf.tracking.uri or f"sqlite:///{warehouse}/mlflow.db")
+
+
+def has_store(conf: Configuration, warehouse: Path) -> bool:
+    """Whether any run was ever tracked here; looking must not create an empty store."""
+    return bool(conf.tracking.uri) or (warehouse / "mlflow.db").is_file()
+
+
+def champion_version(conf: Configuration, warehouse: Path, release: str) -> str | None:
+    """The version that scoring uses for a release, None before the first."""
+    if not has_store(conf, warehouse):
+        return None
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = client(conf, warehouse).get_model_version_by_alias(model_name(release), CHAMPION)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise JobError(f"MLflow at {conf.tracking.uri or warehouse} answered: {error}") from error
+    return str(found.version)
+
+
+def factors_folder(conf: Configuration, warehouse: Path, release: str, version: str) -> Path:
+    """Local folder of a version's `Factors`; fetched first if a server keeps it elsewhere."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    tracking = client(conf, warehouse)
+    try:
+        source = tracking.get_model_version(model_name(release), version).source
+    except MlflowException as error:
+        raise JobError(f"There is no version {version} of {model_name(release)}: {error}") from error
+    return Path(download_artifacts(artifact_uri=source, tracking_uri=tracking.tracking_uri))
+
+
+def register(run: Run, factors: Path, params: dict[str, Any], metrics: dict[str, float]) -> str:
+    """Log a run with its `Factors` and make it a version; a run made again keeps its version.
+
+    Returns the version. Only a run whose factors or metrics came out differently gets a new one.
+    """
+    tracking = client(run.conf, run.warehouse)
+    fingerprint = json.dumps([params, metrics], sort_keys=True)
+    known = tracking.search_model_versions(
+        f"name = '{model_name(run.release)}' and tags.`{RUN_TAG}` = '{run.run_id}'"
+    )
+    for version in known:
+        if version.tags.get("nightreel.fingerprint") == fingerprint:
+            return str(version.version)
+    logged = tracking.create_run(
+        experiment_id(tracking, run), run_name=run.run_id, tags={RUN_TAG: run.run_id}
+    )
+    for key, value in params.items():
+        tracking.log_param(logged.info.run_id, key, value)
+    for key, number in metrics.items():
+        tracking.log_metric(logged.info.run_id, key, number)
+    tracking.log_artifacts(logged.info.run_id, str(factors), "factors")
+    tracking.set_terminated(logged.info.run_id)
+    source = f"{logged.info.artifact_uri}/factors"
+    create_registered_model(tracking, run.release)
+    version = tracking.create_model_version(
+        model_name(run.release),
+        source,
+        run_id=logged.info.run_id,
+        tags={RUN_TAG: run.run_id, "nightreel.fingerprint": fingerprint},
+    )
+    return str(version.version)
+
+
+def promote(run: Run, version: str) -> bool:
+    """Give `version` the alias, unless a later run has crowned another since this run started."""
+    current = champion_version(run.conf, run.warehouse, run.release)
+    if current not in (run.champion, version):
+        return False
+    tracking = client(run.conf, run.warehouse)
+    tracking.set_registered_model_alias(model_name(run.release), CHAMPION, version)
+    return True
+
+
+def experiment_id(tracking: Any, run: Run) -> str:
+    """The experiment of a release, made at its first run."""
+    found = tracking.get_experiment_by_name(model_name(run.release))
+    if found:
+        return found.experiment_id
+    artifacts = None if run.conf.tracking.uri else f"{(run.warehouse / 'mlartifacts').as_uri()}"
+    return tracking.create_experiment(model_name(run.release), artifact_location=artifacts)
+
+
+def create_registered_model(tracking: Any, release: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        tracking.create_registered_model(model_name(release))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise

@@ -1,0 +1,156 @@
+"""One run: its folder in the warehouse, the inputs fixed at its start, and the record of its steps.
+
+    <warehouse>/runs/<run_id>/run.json         what was resolved at the start: date, release,
+                                               digest of the delivery, settings, champion
+    <warehouse>/runs/<run_id>/steps/<step>.json  written last by each step: seconds and figures
+    <warehouse>/runs/<run_id>/<output>/        what the steps wrote
+
+A step's record is its completion mark. A step starts by taking away its own record and those of
+the steps after it, so nothing that an earlier attempt left behind is ever taken for finished.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from jobs.configuration import Configuration, load_configuration
+from jobs.errors import JobError
+
+STEPS = ("ingest", "etl", "train", "evaluate", "score", "publish")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What every step of a run may rely on; fixed by ingest."""
+
+    warehouse: Path
+    run_id: str
+    ds: date
+    release: str
+    digest: str
+    champion: str | None
+    """Version of the champion when the run started; None when there was none."""
+    conf: Configuration
+
+    @property
+    def folder(self) -> Path:
+        return self.warehouse / "runs" / self.run_id
+
+    @property
+    def raw(self) -> Path:
+        """The delivery, unchanged: <warehouse>/raw/<release>/<digest>."""
+        return self.warehouse / "raw" / self.release / self.digest
+
+    def output(self, name: str) -> Path:
+        """Folder of one output of this run, as in `output("ratings")`."""
+        return self.folder / name
+
+    def save(self) -> None:
+        values = asdict(self) | {"ds": self.ds.isoformat(), "conf": self.conf.model_dump()}
+        del values["warehouse"]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / "run.json", values)
+
+    def record(self, step: str) -> dict[str, Any]:
+        """The figures that a finished step wrote down. Raises JobError if it has not finished."""
+        file = self.folder / "steps" / f"{step}.json"
+        if not file.is_file():
+            raise JobError(
+                f"Step {step} of run {self.run_id} has not finished. "
+                f"Run it first: nightreel {step} --run-id {self.run_id}"
+            )
+        return json.loads(file.read_text(encoding="utf-8"))
+
+    @contextmanager
+    def step(self, name: str, started: float | None = None) -> Iterator[dict[str, Any]]:
+        """Run one step: check the steps before it, take its time, write its record at the end.
+
+        Yields the record to fill; it is written only if the block ends without an error.
+        `started`, of time.perf_counter(), counts what had to be done before the run was known.
+        """
+        position = STEPS.index(name)
+        for before in STEPS[:position]:
+            self.record(before)
+        for stale in STEPS[position:]:
+            (self.folder / "steps" / f"{stale}.json").unlink(missing_ok=True)
+        start = time.perf_counter() if started is None else started
+        figures: dict[str, Any] = {}
+        print(f"{name}: run {self.run_id}, {self.release}, {self.ds}", flush=True)
+        yield figures
+        figures["seconds"] = round(time.perf_counter() - start, 2)
+        (self.folder / "steps").mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / "steps" / f"{name}.json", figures)
+        print(f"{name}: done. " + ", ".join(f"{k} {v}" for k, v in figures.items()), flush=True)
+
+
+def write_json(file: Path, values: dict[str, Any]) -> None:
+    """Write under a temporary name, then rename: a reader never meets half a file."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(file)
+
+
+def safe_run_id(run_id: str) -> str:
+    """A run id that may stand in a path: Airflow's hold colons and plus signs."""
+    safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", run_id).strip(".-")
+    if not safe:
+        raise JobError(f"--run-id {run_id!r}: expected letters, digits, '_', '-' or '.'.")
+    return safe
+
+
+def warehouse_folder(conf: Configuration) -> Path:
+    """The warehouse as an absolute folder. Raises JobError for a URI."""
+    if re.match(r"^[a-z][a-z0-9+.-]*://", conf.warehouse):
+        raise JobError(
+            f"warehouse {conf.warehouse}: expected a folder. "
+            "On a cluster, mount the store as a folder that every host sees."
+        )
+    return Path(conf.warehouse).expanduser().resolve()
+
+
+def open_run(warehouse: Path, run_id: str) -> Run:
+    """Read a run that ingest has started. Raises JobError, naming the known runs, if there is none."""
+    run_id = safe_run_id(run_id)
+    file = warehouse / "runs" / run_id / "run.json"
+    if not file.is_file():
+        known = sorted(path.parent.name for path in warehouse.glob("runs/*/run.json"))
+        raise JobError(
+            f"There is no run {run_id} in {warehouse}. Runs there: {', '.join(known) or 'none'}. "
+            "A run starts with: nightreel ingest --run-id <name>"
+        )
+    values = json.loads(file.read_text(encoding="utf-8"))
+    values |= {
+        "ds": date.fromisoformat(values["ds"]),
+        "conf": Configuration.model_validate(values["conf"]),
+    }
+    return Run(warehouse=warehouse, **values)
+
+
+def step_arguments(description: str | None) -> argparse.ArgumentParser:
+    """The arguments of every step but the first: which warehouse, which run."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--warehouse", help="folder of everything Nightreel writes (default: as in conf)"
+    )
+    parser.add_argument(
+        "--run-id", required=True, help="the run to work on, as named at `nightreel ingest`"
+    )
+    return parser
+
+
+def run_of(arguments: argparse.Namespace) -> Run:
+    """The run that `step_arguments` name."""
+    conf = load_configuration(warehouse=arguments.warehouse)
+    return open_run(warehouse_folder(conf), arguments.run_id)

@@ -1,0 +1,35 @@
+"""Schemas of all tables, as DDL: jobs, the published tables and the tests use these strings.
+
+`user_id`, `movie_id` are the source's ids; `user_idx`, `movie_idx` are row numbers in `Factors`.
+"""
+
+# Clean tables of a run; the first four are also published.
+RATINGS = "user_id int, movie_id int, rating float, rated_at timestamp, split string"
+MOVIES = "movie_id int, title string, year int, genres array<string>"
+USERS = "user_id int, gender string, age int, occupation string, zip_code string"
+QUARANTINE = "run_id string, file string, line bigint, reason string, content string"
+
+# What training and scoring read.
+INDEXED_RATINGS = "user_idx int, movie_idx int, rating float"
+RATED = "user_id int, movie_ids array<int>"
+SCORED = "user_id int, rank int, movie_id int, predicted_rating float, source string"
+
+RECOMMENDATIONS = (
+    "ds date, user_id int, rank int, movie_id int, title string, predicted_rating float, "
+    "source string, model_version string, run_id string"
+)
+RUNS = (
+    "run_id string, ds date, release string, ratings bigint, users int, movies int, "
+    "quarantined bigint, model_version string, promoted boolean, test_rmse double, "
+    "test_mae double, rows_published bigint, seconds double, finished_at timestamp"
+)
+
+# Tables that people query, each with the columns that it is partitioned by.
+PUBLISHED: dict[str, tuple[str, list[str]]] = {
+    "movies": (MOVIES, []),
+    "users": (USERS, []),
+    "ratings": (RATINGS, []),
+    "quarantine": (QUARANTINE, ["run_id"]),
+    "recommendations": (RECOMMENDATIONS, ["ds"]),
+    "runs": (RUNS, ["run_id"]),
+}

@@ -1,0 +1,16 @@
+"""The Spark session of a job; all its settings lie in conf/spark/spark-defaults.conf."""
+
+import os
+import sys
+
+from pyspark.sql import SparkSession
+
+from jobs.configuration import conf_folder
+
+
+def spark_session(step: str) -> SparkSession:
+    """Start or join the session: spark-submit's master where there is one, else the conf's."""
+    os.environ.setdefault("SPARK_CONF_DIR", str(conf_folder() / "spark"))
+    # Without this, workers start whatever python3 stands on PATH.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    return SparkSession.builder.appName(f"nightreel {step}").getOrCreate()

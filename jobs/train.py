@@ -1,0 +1,86 @@
+"""Train the embedding model of a run.
+
+    nightreel train --run-id <run>
+
+Reads train, validation and the indexes; writes `factors`: the `Factors` of the best epoch with
+their manifest. With train.ranks above 1 the ranks are started by horovodrun. The loop itself is
+model/training.py.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from jobs.command import run_command
+from jobs.errors import JobError
+from jobs.layouts import detect_layout
+from jobs.run import Run, run_of, step_arguments, write_json
+from model.training import TrainingSpec, train
+
+
+def training_spec(run: Run) -> TrainingSpec:
+    """What model/training.py needs to know of a run."""
+    low, high = detect_layout(run.raw, run.release).rating_range
+    return TrainingSpec(
+        train=str(run.output("train")),
+        validation=str(run.output("validation")),
+        user_index=str(run.output("user_index")),
+        movie_index=str(run.output("movie_index")),
+        output=str(run.output("factors")),
+        rating_min=low,
+        rating_max=high,
+        settings=run.conf.train.model_dump(exclude={"ranks"}),
+        provenance={
+            "run_id": run.run_id,
+            "release": run.release,
+            "data": {"digest": run.digest, **run.conf.etl.model_dump()},
+        },
+    )
+
+
+def check_shards(folder: Path, ranks: int) -> None:
+    """Every rank needs a row group of its own."""
+    files = len(list(folder.glob("*.parquet")))
+    if files < ranks:
+        raise JobError(
+            f"{ranks} ranks cannot share {files} row groups in {folder}. "
+            "Lower train.ranks or raise etl.min_row_groups."
+        )
+
+
+def launch(spec: TrainingSpec, ranks: int, spec_file: Path) -> None:
+    """Train in `ranks` processes on this host. Raises JobError if a rank fails."""
+    write_json(spec_file, asdict(spec))
+    horovodrun = Path(sys.executable).with_name("horovodrun")
+    command = [str(horovodrun), "-np", str(ranks), "--gloo", sys.executable]
+    command += ["-m", "model.training", str(spec_file)]
+    status = subprocess.run(command, check=False).returncode
+    if status != 0:
+        raise JobError(f"Training failed: a rank ended with an error, shown above ({status}).")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the step from the command line."""
+    run = run_of(step_arguments(__doc__).parse_args(argv))
+    ranks = run.conf.train.ranks
+    with run.step("train") as figures:
+        for split in ("train", "validation"):
+            check_shards(run.output(split), ranks)
+        spec = training_spec(run)
+        try:
+            if ranks == 1:
+                train(spec)
+            else:
+                launch(spec, ranks, run.folder / "training.json")
+        except ValueError as error:
+            raise JobError(str(error)) from error
+        manifest = json.loads((run.output("factors") / "manifest.json").read_text())["manifest"]
+        figures.update(manifest["metrics"])
+
+
+if __name__ == "__main__":
+    run_command(main)

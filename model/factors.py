@@ -1,0 +1,121 @@
+"""`Factors`: what every model ends as, and its folder of memory-mappable arrays.
+
+    score = mean + user_bias + movie_bias + user_row . movie_row
+
+Rows of users or movies without training ratings hold no knowledge: their rows and biases are zero,
+and `user_trained`, `movie_trained` say so. For such users `popular_M` stands in: the rating that a
+user about whom nothing is known gives a movie.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float32]
+Int = NDArray[np.int32]
+Bool = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Factors:
+    """U users, M movies, K factors; row i belongs to the i-th smallest id.
+
+    Row numbers are `user_idx` and `movie_idx`. All arrays may be memory-mapped and read-only.
+    """
+
+    user_UK: Float
+    movie_MK: Float
+    user_bias_U: Float
+    movie_bias_M: Float
+    user_trained_U: Bool
+    movie_trained_M: Bool
+    popular_M: Float
+    """Rating expected of a user about whom nothing is known."""
+    user_ids_U: Int
+    """The source's ids, ascending."""
+    movie_ids_M: Int
+    mean: float
+    rating_min: float
+    rating_max: float
+    manifest: dict[str, Any] = field(default_factory=dict)
+    """Configuration, metrics and data fingerprint of the training."""
+
+    def predict(self, user_idx: Int, movie_idx: Int, clip: bool = True) -> Float:
+        """Ratings of P pairs given as row numbers; -1 stands for an id that is not in the index.
+
+        Known user and movie: the score. Only the movie known: `popular_M`. Only the user known:
+        mean + user_bias. Neither: the mean rating, as `popular_M` holds it for such movies.
+        """
+        user_known = (user_idx >= 0) & self.user_trained_U[user_idx]
+        movie_known = (movie_idx >= 0) & self.movie_trained_M[movie_idx]
+        score = np.full(len(user_idx), self.manifest["train_mean"], dtype=np.float32)
+        both = np.flatnonzero(user_known & movie_known)
+        # Blocks keep the gathered rows in the cache and the memory bounded.
+        for start in range(0, len(both), 65_536):
+            pair = both[start : start + 65_536]
+            users, movies = user_idx[pair], movie_idx[pair]
+            score[pair] = (
+                self.mean
+                + self.user_bias_U[users]
+                + self.movie_bias_M[movies]
+                + np.einsum("pk,pk->p", self.user_UK[users], self.movie_MK[movies])
+            )
+        only_movie = ~user_known & movie_known
+        score[only_movie] = self.popular_M[movie_idx[only_movie]]
+        only_user = user_known & ~movie_known
+        score[only_user] += self.user_bias_U[user_idx[only_user]]
+        return np.clip(score, self.rating_min, self.rating_max) if clip else score
+
+    def user_idx(self, user_ids: Int) -> Int:
+        """Row numbers of users; -1 where the model does not know the id."""
+        return positions(self.user_ids_U, user_ids)
+
+    def movie_idx(self, movie_ids: Int) -> Int:
+        """Row numbers of movies; -1 where the model does not know the id."""
+        return positions(self.movie_ids_M, movie_ids)
+
+    def save(self, folder: Path) -> None:
+        """Write all arrays and manifest.json; `folder` appears whole or not at all."""
+        temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        for name in array_names():
+            np.save(temporary / f"{name}.npy", getattr(self, name))
+        scalars = {name: float(getattr(self, name)) for name in SCALARS}
+        text = json.dumps(scalars | {"manifest": self.manifest}, indent=2)
+        (temporary / "manifest.json").write_text(text + "\n", encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.replace(folder)
+
+
+SCALARS = ("mean", "rating_min", "rating_max")
+
+
+def array_names() -> list[str]:
+    return [f.name for f in fields(Factors) if f.name not in (*SCALARS, "manifest")]
+
+
+def load_factors(folder: Path) -> Factors:
+    """Memory-map a saved `Factors`. Raises ValueError, naming the file, if it is not whole."""
+    try:
+        text = (folder / "manifest.json").read_text(encoding="utf-8")
+        arrays = {n: np.load(folder / f"{n}.npy", mmap_mode="r") for n in array_names()}
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder} does not hold a whole model: {error}") from error
+    return Factors(**arrays, **json.loads(text))
+
+
+def positions(ids: Int, wanted: Int) -> Int:
+    """Where each of `wanted` stands in ascending `ids`; -1 where it does not."""
+    if len(ids) == 0:
+        return np.full(len(wanted), -1, dtype=np.int32)
+    place = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
+    return np.where(ids[place] == wanted, place, -1).astype(np.int32)

@@ -1,0 +1,16 @@
+"""Packages the jobs and the models as the distribution `nightreel`, with its console command.
+
+Versions are pinned in conf/requirements-jobs.txt, which `make` installs first.
+"""
+
+from setuptools import setup
+
+setup(
+    name="nightreel",
+    version="0.1.0",
+    description="Movie recommendations from MovieLens ratings, every night.",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=["jobs", "model"],
+    entry_points={"console_scripts": ["nightreel = jobs.nightreel:main"]},
+)

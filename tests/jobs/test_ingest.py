@@ -1,0 +1,184 @@
+import json
+import socket
+import zipfile
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from jobs.errors import JobError
+from jobs.ingest import main
+from jobs.run import open_run
+
+FILES = {
+    "README": "Four ratings.\n",
+    "ratings.dat": "1::10::5::978300000\n1::20::3::978300001\n2::10::4::0\n2::20::1::0\n",
+    "movies.dat": "10::Paper Kite, The (1990)::Drama\n20::Harriet's Ledger (1974)::Crime\n",
+    "users.dat": "1::F::1::10::48067\n2::M::56::16::70072\n",
+}
+
+
+def write_folder(folder: Path, files: dict[str, str]) -> Path:
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name).write_text(content)
+    return folder
+
+
+def write_zip(file: Path, files: dict[str, str]) -> Path:
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(f"ml-1m/{name}", content)
+    return file
+
+
+def ingest(warehouse: Path, source: Path | str | None, *more: str, run_id: str = "a") -> None:
+    release = ["--dataset", "ml-1m", "--source", str(source)] if source else []
+    fixed = ["--warehouse", str(warehouse), "--run-id", run_id, "--ds", "2026-11-23"]
+    main([*fixed, *release, *more])
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    """Every file, and every folder as a name ending in a slash."""
+    return {
+        f"{path}/" if path.is_dir() else str(path): b"" if path.is_dir() else path.read_bytes()
+        for path in folder.rglob("*")
+    }
+
+
+def test_a_run_starts_from_a_zip(tmp_path: Path):
+    source = write_zip(tmp_path / "ml-1m.zip", FILES)
+    ingest(tmp_path / "w", source, "--set", "score.top_k=5", run_id="scheduled__2026-11-23T02:00")
+    run = open_run(tmp_path / "w", "scheduled__2026-11-23T02-00")
+    assert (run.ds, run.release, run.champion) == (date(2026, 11, 23), "ml-1m", None)
+    assert run.conf.score.top_k == 5
+    figures = run.record("ingest")
+    size = sum(len(content) for content in FILES.values())
+    assert (figures["files"], figures["bytes"], figures["digest"]) == (4, size, run.digest)
+    assert {name: (run.raw / name).read_text() for name in FILES} == FILES
+    manifest = json.loads((run.raw / "manifest.json").read_text())
+    assert manifest["source"] == str(source)
+    assert manifest["files"]["README"]["bytes"] == len(FILES["README"])
+    assert [path.name for path in (tmp_path / "w" / "raw").iterdir()] == ["ml-1m"]
+
+
+def test_the_same_content_is_kept_once(tmp_path: Path):
+    """A zip, the folder it unpacks to and the raw zone's own copy are one delivery."""
+    warehouse = tmp_path / "w"
+    ingest(warehouse, write_zip(tmp_path / "ml-1m.zip", FILES), run_id="zip")
+    before = content_of(warehouse / "raw")
+    ingest(warehouse, write_folder(tmp_path / "ml-1m", FILES), run_id="folder")
+    ingest(warehouse, open_run(warehouse, "zip").raw, run_id="raw")
+    assert content_of(warehouse / "raw") == before
+    digests = {open_run(warehouse, run_id).digest for run_id in ("zip", "folder", "raw")}
+    assert len(digests) == 1
+    changed = FILES | {"README": "Four ratings!\n"}
+    ingest(warehouse, write_folder(tmp_path / "changed", changed), run_id="changed")
+    assert open_run(warehouse, "changed").digest not in digests
+
+
+def without(*names: str) -> dict[str, str]:
+    return {name: content for name, content in FILES.items() if name not in names}
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        (without("movies.dat"), r"movies\.dat is missing.*found README, ratings\.dat, users\.dat"),
+        (without("ratings.dat"), r"ratings\.dat is missing"),
+        (without("ratings.dat", "movies.dat"), r"no release that is read here.*found README"),
+        ({"u.data": "", "u.item": ""}, "the layout of ml-100k .* is not read yet"),
+    ],
+)
+def test_incomplete_delivery_is_refused(tmp_path: Path, files: dict[str, str], sentence: str):
+    source = write_folder(tmp_path / "delivery", files)
+    with pytest.raises(JobError, match=rf"delivery: .*{sentence}"):
+        ingest(tmp_path / "w", source)
+    assert content_of(tmp_path / "w") == {f"{tmp_path}/w/raw/": b""}
+
+
+def test_users_are_optional_and_csv_is_known(tmp_path: Path):
+    ingest(tmp_path / "w", write_folder(tmp_path / "dat", without("users.dat")), run_id="dat")
+    csv = {"ratings.csv": "userId,movieId,rating,timestamp\n", "movies.csv": "movieId,title\n"}
+    ingest(tmp_path / "w", write_folder(tmp_path / "csv", csv), run_id="csv")
+    assert open_run(tmp_path / "w", "csv").record("ingest")["files"] == 2
+
+
+def test_a_failed_ingest_changes_nothing(tmp_path: Path):
+    warehouse, whole = tmp_path / "w", write_zip(tmp_path / "ml-1m.zip", FILES)
+    ingest(warehouse, whole)
+    before = content_of(warehouse)
+    truncated = tmp_path / "short.zip"
+    truncated.write_bytes(whole.read_bytes()[:-10])
+    attempts: list[tuple[Path | str | None, list[str], str]] = [
+        (truncated, [], r"short\.zip is truncated or damaged"),
+        (write_zip(tmp_path / "r.zip", without("movies.dat")), [], r"movies\.dat is missing"),
+        (tmp_path / "no.zip", [], r"no\.zip does not exist"),
+        ("s3://bucket/ml-1m.zip", [], r"s3://bucket/ml-1m\.zip does not exist"),
+        (whole, ["--set", "score.top=5"], r"unknown key score\.top"),
+        (whole, ["--set", "ingest.max_unpacked_gib=1e-8"], "holds more than"),
+        (None, ["--source", str(whole)], "ingest.dataset is sample, which is generated"),
+    ]
+    for source, more, sentence in attempts:
+        with pytest.raises(JobError, match=sentence):
+            ingest(warehouse, source, *more)
+        assert content_of(warehouse) == before
+
+
+def test_a_run_made_again_keeps_its_champion(tmp_path: Path):
+    warehouse, source = tmp_path / "w", write_folder(tmp_path / "ml-1m", FILES)
+    ingest(warehouse, source)
+    file = warehouse / "runs" / "a" / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"champion": "7"}))
+    ingest(warehouse, source, "--set", "train.epochs=2")
+    assert open_run(warehouse, "a").champion == "7"
+    assert open_run(warehouse, "a").conf.train.epochs == 2
+    # Other content is another run, even under the same name.
+    (source / "README").write_text("Changed.\n")
+    ingest(warehouse, source)
+    assert open_run(warehouse, "a").champion is None
+
+
+def test_what_a_killed_attempt_left_goes(tmp_path: Path):
+    write_folder(tmp_path / "w" / "raw" / ".incoming-a", {"ratings.dat": "1::2"})
+    ingest(tmp_path / "w", write_folder(tmp_path / "ml-1m", FILES))
+    assert [path.name for path in (tmp_path / "w" / "raw").iterdir()] == ["ml-1m"]
+
+
+def test_a_source_is_remembered_as_an_absolute_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # A name that YAML would take for a number.
+    source = write_folder(tmp_path / "2026", FILES)
+    monkeypatch.chdir(tmp_path)
+    ingest(tmp_path / "w", "2026")
+    assert open_run(tmp_path / "w", "a").conf.ingest.source == str(source)
+
+
+def test_without_a_network_both_other_ways_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr("jobs.releases.GROUPLENS", nobody)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with pytest.raises(JobError) as error:
+        ingest(tmp_path / "w", None, "--dataset", "ml-1m")
+    assert "ml-1m.zip could not be downloaded: the server cannot be reached" in str(error.value)
+    assert "make nightly DATASET=ml-1m SOURCE=path/to/ml-1m.zip\n" in str(error.value)
+    assert str(error.value).endswith("make nightly")
+
+
+def test_the_built_in_sample_needs_no_source(tmp_path: Path):
+    ingest(tmp_path / "w", None)
+    run = open_run(tmp_path / "w", "a")
+    assert run.release == "sample"
+    assert sorted(path.name for path in run.raw.iterdir()) == sorted([*FILES, "manifest.json"])
+
+
+def test_a_date_must_be_a_date(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main(["--warehouse", str(tmp_path), "--ds", "23.11.2026"])
+    assert "--ds: expected YYYY-MM-DD, found '23.11.2026'" in capsys.readouterr().err

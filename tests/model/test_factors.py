@@ -1,0 +1,67 @@
+"""Factors: the formula, the answers for the unknown, and the folder."""
+
+import numpy as np
+import pytest
+from model.factors import load_factors, positions
+from tests.model.test_ranking import factors
+
+
+def model():
+    return factors(
+        [[1, 0], [2, 1], [0, 0]],
+        [[1, 1], [0, 2], [0, 0]],
+        movie_bias_M=[0.5, -0.5, 0],
+        user_bias_U=np.array([0.25, 0, 0], np.float32),
+        mean=1.0,
+        user_trained_U=np.array([True, True, False]),
+        movie_trained_M=np.array([True, True, False]),
+        popular_M=np.array([4.0, 2.0, 3.0], np.float32),
+    )
+
+
+@pytest.mark.parametrize(
+    ("user", "movie", "expected"),
+    [
+        (0, 0, 1 + 0.25 + 0.5 + 1),  # the whole formula
+        (1, 1, 1 + 0 - 0.5 + 2),
+        (2, 0, 4.0),  # nothing learned of the user: what is popular
+        (-1, 1, 2.0),
+        (0, 2, 3.0 + 0.25),  # nothing learned of the movie: the mean rating and the user's bias
+        (0, -1, 3.0 + 0.25),
+        (-1, -1, 3.0),
+    ],
+)
+def test_predict(user, movie, expected):
+    predicted = model().predict(np.array([user]), np.array([movie]), clip=False)
+    assert predicted.tolist() == [expected]
+
+
+def test_predictions_are_clipped_to_the_scale():
+    high = factors([[3]], [[3]])
+    assert high.predict(np.array([0]), np.array([0])).tolist() == [5.0]
+    assert high.predict(np.array([0]), np.array([0]), clip=False).tolist() == [9.0]
+
+
+def test_saved_and_loaded_unchanged(tmp_path):
+    model().save(tmp_path / "factors")
+    model().save(tmp_path / "factors")  # again: replaced
+    loaded = load_factors(tmp_path / "factors")
+    assert isinstance(loaded.user_UK, np.memmap)
+    np.testing.assert_array_equal(loaded.user_UK, model().user_UK)
+    np.testing.assert_array_equal(loaded.movie_trained_M, model().movie_trained_M)
+    assert (loaded.mean, loaded.manifest) == (1.0, {"train_mean": 3.0})
+    assert [path.name for path in tmp_path.iterdir()] == ["factors"]
+
+
+def test_a_truncated_array_is_refused(tmp_path):
+    model().save(tmp_path / "factors")
+    file = tmp_path / "factors" / "user_UK.npy"
+    file.write_bytes(file.read_bytes()[:-4])
+    with pytest.raises(ValueError, match="does not hold a whole model"):
+        load_factors(tmp_path / "factors")
+
+
+def test_positions():
+    ids = np.array([2, 5, 9], np.int32)
+    assert positions(ids, np.array([5, 1, 9, 10])).tolist() == [1, -1, 2, -1]
+    assert positions(ids[:0], np.array([5])).tolist() == [-1]
