@@ -29,7 +29,7 @@ def read_lines(spark: SparkSession, file: Path, layout: Layout) -> DataFrame:
         F.col("_metadata.file_block_start").alias("block"),
         F.monotonically_increasing_id().alias("position"),
     )
-    lines = lines.withColumn("content", F.rtrim(F.col("content"), F.lit("\r")))
+    lines = lines.withColumn("content", F.regexp_replace("content", "\r$", ""))
     return lines.filter(~is_header()) if layout.header else lines
 
 

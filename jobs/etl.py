@@ -7,7 +7,7 @@ Reads the raw files of the run's release. Writes into the run's folder:
     ratings, movies, users   clean rows; every rating carries its split
     quarantine               lines that could not be used, with file, line and reason
     user_index, movie_index  id -> row number in Factors
-    train, validation, test  ratings by row number, shuffled into even row groups
+    splits/split=...         ratings by row number, in shuffled, even row groups, per split
     rated                    every user's rated movies, whatever the split
 """
 
@@ -107,23 +107,22 @@ def etl(spark: SparkSession, run: Run, layout: Layout, raw: Path) -> dict[str, i
     ratings = write(ratings, "ratings")
     users = write(all_users(profiles, ratings).coalesce(1).sortWithinPartitions("user_id"), "users")
 
-    movie_index = write(index(movies, "movie"), "movie_index").cache()
-    user_index = write(index(users, "user"), "user_index").cache()
+    movie_index = write(index(movies, "movie"), "movie_index")
+    user_index = write(index(users, "user"), "user_index")
     write(conform(rated_movies(ratings, users), schemas.RATED), "rated")
     counts = {row["split"]: row["count"] for row in ratings.groupBy("split").count().collect()}
     indexed = ratings.join(F.broadcast(user_index), "user_id")
     indexed = indexed.join(F.broadcast(movie_index), "movie_id")
-    for split in SPLITS:
-        rows = conform(indexed.filter(F.col("split") == split), schemas.INDEXED_RATINGS)
-        groups = max(conf.min_row_groups, counts.get(split, 0) // conf.row_group_rows)
-        write(shuffled(rows, groups, conf.split_seed), split)
+    row_groups = max(conf.min_row_groups, counts.get("train", 0) // conf.row_group_rows)
+    order = shuffled(conform(indexed, schemas.INDEXED_RATINGS), row_groups, conf.split_seed)
+    write(order, "splits", "split")
 
-    kept = ratings.count()
+    lines, usable_lines = parsed.agg(F.count("*"), F.count_if(F.col("reason").isNull())).first()
     return {
-        "lines": rating_lines.count(),
-        "ratings": kept,
+        "lines": lines,
+        "ratings": sum(counts.values()),
         "quarantined": quarantine.count(),
-        "duplicates": usable.count() - kept,
+        "duplicates": usable_lines - sum(counts.values()),
         "users": user_index.count(),
         "movies": movie_index.count(),
         **{split: counts.get(split, 0) for split in SPLITS},

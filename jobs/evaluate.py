@@ -59,7 +59,7 @@ def measure(factors: Factors, train: Ratings, test: Ratings) -> dict[str, float]
         movies=len(factors.movie_ids_M),
     )
     by_bias = baseline.predict(user, movie).clip(low, high)
-    return {
+    metrics = {
         "test_rmse": rmse(clipped, rating),
         "test_mae": mae(clipped, rating),
         "test_rmse_unclipped": rmse(score, rating),
@@ -69,6 +69,8 @@ def measure(factors: Factors, train: Ratings, test: Ratings) -> dict[str, float]
         "mean_rmse": rmse(np.full(len(rating), baseline.mean), rating),
         "mean_mae": mae(np.full(len(rating), baseline.mean), rating),
     }
+    # Digits beyond these depend on the order of rows, and mean nothing.
+    return {name: round(value, 5) for name, value in metrics.items()}
 
 
 def champion_rmse(run: Run, candidate: Factors, test: Ratings) -> float | None:
@@ -91,10 +93,10 @@ def champion_rmse(run: Run, candidate: Factors, test: Ratings) -> float | None:
 def evaluate(run: Run, folder: Path) -> dict[str, object]:
     """Measure, register, decide, promote; returns the figures of the step."""
     factors = load_factors(folder)
-    test = read_ratings(run.output("test"))
+    test = read_ratings(run.split("test"))
     if len(test) == 0:
         raise JobError("There are no test ratings. Raise etl.test_share.")
-    metrics = measure(factors, read_ratings(run.output("train")), test)
+    metrics = measure(factors, read_ratings(run.split("train")), test)
     champion = champion_rmse(run, factors, test)
     tolerance = run.conf.evaluate.champion_tolerance
     decision = decide(metrics["test_rmse"], metrics["bias_rmse"], champion, tolerance)
@@ -103,7 +105,7 @@ def evaluate(run: Run, folder: Path) -> dict[str, object]:
     if decision.promoted and not registry.promote(run, version):
         print("a later run has already set a newer champion: it stays", flush=True)
     print(f"version {version}: {'promoted' if decision.promoted else 'not promoted'}: {decision.reason}")
-    figures: dict[str, object] = {name: round(value, 5) for name, value in metrics.items()}
+    figures: dict[str, object] = dict(metrics)
     if champion is not None:
         figures["champion_rmse"] = round(champion, 5)
     return figures | {

@@ -105,11 +105,13 @@ def register(run: Run, factors: Path, params: dict[str, Any], metrics: dict[str,
 
 
 def promote(run: Run, version: str) -> bool:
-    """Give `version` the alias, unless a later run has crowned another since this run started."""
+    """Give `version` the alias, unless another run has crowned a champion since this one started."""
     current = champion_version(run.conf, run.warehouse, run.release)
-    if current not in (run.champion, version):
-        return False
     tracking = client(run.conf, run.warehouse)
+    if current not in (None, run.champion):
+        crowned = tracking.get_model_version(model_name(run.release), current)
+        if crowned.tags.get(RUN_TAG) != run.run_id:
+            return False
     tracking.set_registered_model_alias(model_name(run.release), CHAMPION, version)
     return True
 

@@ -55,6 +55,10 @@ class Run:
         """Folder of one output of this run, as in `output("ratings")`."""
         return self.folder / name
 
+    def split(self, name: str) -> Path:
+        """Folder of the ratings by row number of one split, as in `split("train")`."""
+        return self.output("splits") / f"split={name}"
+
     def save(self) -> None:
         values = asdict(self) | {"ds": self.ds.isoformat(), "conf": self.conf.model_dump()}
         del values["warehouse"]
@@ -119,7 +123,7 @@ def warehouse_folder(conf: Configuration) -> Path:
 
 
 def open_run(warehouse: Path, run_id: str) -> Run:
-    """Read a run that ingest has started. Raises JobError, naming the known runs, if there is none."""
+    """A run that ingest has started. Raises JobError, naming the known runs, if there is none."""
     run_id = safe_run_id(run_id)
     file = warehouse / "runs" / run_id / "run.json"
     if not file.is_file():

@@ -10,7 +10,7 @@ USERS = "user_id int, gender string, age int, occupation string, zip_code string
 QUARANTINE = "run_id string, file string, line bigint, reason string, content string"
 
 # What training and scoring read.
-INDEXED_RATINGS = "user_idx int, movie_idx int, rating float"
+INDEXED_RATINGS = "user_idx int, movie_idx int, rating float, split string"
 RATED = "user_id int, movie_ids array<int>"
 SCORED = "user_id int, rank int, movie_id int, predicted_rating float, source string"
 

@@ -25,7 +25,8 @@ def split_of(settings: EtlSettings) -> Column:
 def shuffled(ratings: DataFrame, row_groups: int, seed: int) -> DataFrame:
     """Rows in an order that has nothing to do with their content, in `row_groups` even files.
 
-    petastorm deals row groups to ranks: uneven or sorted ones would make uneven or biased shards.
+    Written partitioned by split, every file is one row group of each split. petastorm deals row
+    groups to ranks: uneven or sorted ones would make uneven or biased shards.
     """
     order = F.xxhash64("movie_idx", "user_idx", F.lit(seed))
     return ratings.repartitionByRange(row_groups, order).sortWithinPartitions(order)

@@ -26,8 +26,8 @@ def training_spec(run: Run) -> TrainingSpec:
     """What model/training.py needs to know of a run."""
     low, high = detect_layout(run.raw, run.release).rating_range
     return TrainingSpec(
-        train=str(run.output("train")),
-        validation=str(run.output("validation")),
+        train=str(run.split("train")),
+        validation=str(run.split("validation")),
         user_index=str(run.output("user_index")),
         movie_index=str(run.output("movie_index")),
         output=str(run.output("factors")),
@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> None:
     ranks = run.conf.train.ranks
     with run.step("train") as figures:
         for split in ("train", "validation"):
-            check_shards(run.output(split), ranks)
+            check_shards(run.split(split), ranks)
         spec = training_spec(run)
         try:
             if ranks == 1:

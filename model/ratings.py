@@ -56,7 +56,8 @@ def read_shard(folder: Path, rank: int, ranks: int) -> Ratings:
     a seed alone decides the training order.
     """
     with make_batch_reader(
-        folder.absolute().as_uri(),
+        # Not as_uri(): petastorm takes a path as it is, and would look for %20 in a name.
+        f"file://{folder.absolute()}",
         schema_fields=COLUMNS,
         num_epochs=1,
         cur_shard=rank if ranks > 1 else None,

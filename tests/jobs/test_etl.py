@@ -206,13 +206,12 @@ def test_training_rows_are_dealt_and_indexed(spark, tmp_path):
     figures = run_etl(spark, run)
     assert sum(figures[split] for split in SPLITS) == len(lines) == figures["ratings"]
     assert 0.7 < figures["train"] / len(lines) < 0.9
-    dealt = [row for split in SPLITS for row in rows(spark, run, split, "user_idx", "movie_idx")]
+    dealt = [row for split in SPLITS for row in rows(spark, run, f"splits/split={split}", "user_idx")]
     given = {(u - 1, m // 2 - 1, 1.0 + (u + m) % 5) for u in range(1, 81) for m in range(2, 60, 2)}
     assert len(dealt) == len(given)
     assert set(dealt) == given
-    sizes = [
-        spark.read.parquet(str(file)).count() for file in run.output("train").glob("*.parquet")
-    ]
+    files = run.split("train").glob("*.parquet")
+    sizes = [spark.read.parquet(str(file)).count() for file in files]
     assert len(sizes) == 2
     assert min(sizes) > 0.8 * max(sizes)
 

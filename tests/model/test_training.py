@@ -60,8 +60,8 @@ def spec(tmp_path, ratings):
             pq.write_table(table, indexes[entity] / "0.parquet")
         return TrainingSpec(
             # Uneven on purpose: of two ranks, the first gets 900 rows and the second 300.
-            train=write(tmp_path / "train", ratings.slice(0, 1200), [880, 300, 20]),
-            validation=write(tmp_path / "validation", ratings.slice(1200), [250, 50]),
+            train=write(tmp_path / "a folder" / "split=train", ratings.slice(0, 1200), [880, 300, 20]),
+            validation=write(tmp_path / "a folder" / "split=validation", ratings.slice(1200), [250, 50]),
             user_index=str(indexes["user"]),
             movie_index=str(indexes["movie"]),
             output=str(tmp_path / "factors"),

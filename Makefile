@@ -1,0 +1,84 @@
+# What a person calls; `make` alone lists it. Everything is set up on first use, and once.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+WAREHOUSE ?= $(or $(NIGHTREEL_WAREHOUSE),warehouse)
+export NIGHTREEL_WAREHOUSE := $(WAREHOUSE)
+# Read by conf/airflow/run_nightly.py; an empty one is as in conf.
+export DATASET SOURCE DS PROFILE RANKS TOP_K USER_ID
+
+# pip's warnings are for its maintainers; its errors are shown.
+PIP_INSTALL := -m pip install -q -q --no-input --disable-pip-version-check
+
+.PHONY: help
+help:
+	@echo "make nightly       run the nightly pipeline once and show its result"
+	@echo "                     DATASET=ml-1m       a release of MovieLens (default: a built-in sample)"
+	@echo "                     SOURCE=ml-1m.zip    a zip, a folder or a URL instead of the download"
+	@echo "                     WAREHOUSE=path      where everything is written (default: ./warehouse)"
+	@echo "                     DS=2026-01-31 PROFILE=james-le RANKS=2 TOP_K=50"
+	@echo "                     USER_ID=2000        the user whose recommendations are shown"
+	@echo "make airflow       start Airflow: schedule, web interface, REST API"
+	@echo "make test          the tests and checks"
+	@echo "make lint          the checks alone: ruff, mypy"
+	@echo "make environments  set up .venv and .venv-airflow (done by the others when needed)"
+	@echo "make clean         remove the environments, Airflow's database and caches; the warehouse stays"
+
+.PHONY: nightly
+nightly: environments
+	@source conf/airflow/environment.sh && .venv-airflow/bin/python conf/airflow/run_nightly.py
+	@.venv/bin/nightreel summary --warehouse "$$NIGHTREEL_WAREHOUSE" $${USER_ID:+--user "$$USER_ID"}
+
+.PHONY: airflow
+airflow: environments
+	@conf/airflow/standalone.sh
+
+.PHONY: test
+test: environments lint
+	@.venv-airflow/bin/pytest tests/dags
+	@.venv/bin/pytest
+
+.PHONY: lint
+lint: environments
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+
+# An environment is ready when its stamp is newer than what it was made from.
+.PHONY: environments
+environments: .venv/.ready .airflow/.ready
+
+.venv/.ready: conf/requirements-jobs.txt conf/requirements-test.txt conf/horovod/build_wheel.sh setup.py
+	@python="$$(conf/check_prerequisites.sh)" && \
+	echo "Setting up .venv, the jobs environment (2.3 GB):" && \
+	{ .venv/bin/python -c '' 2>/dev/null || "$$python" -m venv --clear .venv; } && \
+	echo "  PyTorch ..." && \
+	.venv/bin/python $(PIP_INSTALL) -c conf/requirements-jobs.txt setuptools wheel numpy torch && \
+	wheel="$$(conf/horovod/build_wheel.sh .venv/bin/python 2> >(sed 's/^/  /' >&2))" && \
+	.venv/bin/python $(PIP_INSTALL) --no-deps --force-reinstall "$$wheel" && \
+	echo "  Spark, petastorm, MLflow, Delta Lake and the rest ..." && \
+	.venv/bin/python $(PIP_INSTALL) -r conf/requirements-jobs.txt -r conf/requirements-test.txt && \
+	.venv/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e . && \
+	.venv/bin/python -c 'import horovod.torch' && \
+	touch $@
+
+.venv-airflow/.ready: conf/requirements-airflow.txt conf/requirements-test.txt
+	@python="$$(conf/check_prerequisites.sh)" && \
+	echo "Setting up .venv-airflow, the Airflow environment (0.7 GB) ..." && \
+	{ .venv-airflow/bin/python -c '' 2>/dev/null || "$$python" -m venv --clear .venv-airflow; } && \
+	.venv-airflow/bin/python $(PIP_INSTALL) -r conf/requirements-airflow.txt \
+	    -c conf/requirements-test.txt pytest pytest-timeout && \
+	touch $@
+
+.airflow/.ready: .venv-airflow/.ready
+	@mkdir -p .airflow && source conf/airflow/environment.sh && \
+	{ airflow db migrate > .airflow/migrate.log 2>&1 || \
+	    { tail -n 20 .airflow/migrate.log; echo "Airflow's database could not be made."; exit 1; } >&2; } && \
+	touch $@
+
+.PHONY: clean
+clean:
+	rm -rf .venv .venv-airflow .airflow build dist *.egg-info
+	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache spark-warehouse metastore_db derby.log
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

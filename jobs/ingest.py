@@ -1,0 +1,129 @@
+"""Start a run: bring a MovieLens release into the raw zone, and fix all that the run relies on.
+
+The release is the built-in sample, a download from GroupLens, or whatever --source names. It lies
+in <warehouse>/raw/<release>/<digest>/, as delivered and never changed; the same content is kept
+once. With it are fixed the run's date, its settings and the champion at this moment, so that
+running the same run again gives the same result. If anything fails, nothing has changed.
+
+    nightreel ingest --run-id tuesday                          the built-in sample
+    nightreel ingest --run-id tuesday --dataset ml-1m          downloaded, checksum verified
+    nightreel ingest --run-id tuesday --dataset ml-1m --source path/to/ml-1m.zip
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from jobs.command import run_command
+from jobs.configuration import RELEASES, Configuration, load_configuration
+from jobs.registry import champion_version
+from jobs.releases import check_files, describe, digest_of, incoming_folder, obtain
+from jobs.run import Run, safe_run_id, warehouse_folder, write_json
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """The arguments of `nightreel ingest`, with their defaults."""
+    now = datetime.now(UTC)
+    parser = argparse.ArgumentParser(
+        prog="nightreel ingest",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--run-id", default=f"manual-{now:%Y%m%dT%H%M%S}", help="name of the run (default: by time)"
+    )
+    parser.add_argument(
+        "--ds", type=run_date, default=now.date(), help="the run's date, as YYYY-MM-DD (today)"
+    )
+    parser.add_argument("--warehouse", help="folder of all that is written (default: as in conf)")
+    parser.add_argument("--profile", help="settings from conf/profiles, as in --profile james-le")
+    parser.add_argument("--dataset", help=f"one of {', '.join(RELEASES)}")
+    parser.add_argument("--source", help="a zip, a folder or a URL (default: GroupLens)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting, as in score.top_k=10; may be repeated",
+    )
+    return parser.parse_args(argv)
+
+
+def run_date(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected YYYY-MM-DD, found {text!r}") from None
+
+
+def configuration_of(arguments: argparse.Namespace) -> Configuration:
+    """The settings of the run; a source in the file system is made absolute."""
+    overrides = list(arguments.set)
+    for key in ("dataset", "source"):
+        if value := getattr(arguments, key):
+            # JSON quotes it, so that YAML takes it as text whatever it looks like.
+            overrides.append(f"ingest.{key}={json.dumps(value, ensure_ascii=False)}")
+    conf = load_configuration(overrides, arguments.profile, arguments.warehouse)
+    source = conf.ingest.source
+    if source and "://" not in source:
+        source = str(Path(source).expanduser().resolve())
+    ingest = conf.ingest.model_copy(update={"source": source})
+    return conf.model_copy(update={"ingest": ingest})
+
+
+def champion_of(run: Run) -> str | None:
+    """The champion that this run starts from: the one of its first attempt on the same content."""
+    file = run.folder / "run.json"
+    if file.is_file():
+        earlier = json.loads(file.read_text(encoding="utf-8"))
+        if (earlier["release"], earlier["digest"]) == (run.release, run.digest):
+            return earlier["champion"]
+    return champion_version(run.conf, run.warehouse, run.release)
+
+
+def deliver(conf: Configuration, warehouse: Path, run_id: str, ds: date) -> tuple[Run, int, int]:
+    """Put the release in its place in raw/, unless it lies there already.
+
+    Returns the run that may now start, and the number of files and of bytes delivered.
+    """
+    release = conf.ingest.dataset
+    with incoming_folder(warehouse / "raw", run_id) as incoming:
+        delivery, source = obtain(conf.ingest, warehouse / "downloads", incoming)
+        check_files(delivery, source)
+        files = describe(delivery)
+        size = sum(int(file["bytes"]) for file in files.values())
+        run = Run(warehouse, run_id, ds, release, digest_of(files), None, conf)
+        run = replace(run, champion=champion_of(run))
+        if not run.raw.exists():
+            manifest = {
+                "release": release,
+                "source": source,
+                "ingested_at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "bytes": size,
+                "files": files,
+            }
+            write_json(delivery / "manifest.json", manifest)
+            run.raw.parent.mkdir(exist_ok=True)
+            delivery.rename(run.raw)
+    return run, len(files), size
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Start a run, as `nightreel ingest` does."""
+    started = time.perf_counter()
+    arguments = parse_arguments(argv)
+    conf = configuration_of(arguments)
+    run_id = safe_run_id(arguments.run_id)
+    run, files, size = deliver(conf, warehouse_folder(conf), run_id, arguments.ds)
+    with run.step("ingest", started) as figures:
+        run.save()
+        figures.update(release=run.release, digest=run.digest, files=files, bytes=size)
+
+
+if __name__ == "__main__":
+    run_command(main)

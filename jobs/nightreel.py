@@ -1,0 +1,72 @@
+"""The console command: `nightreel <command>` runs one step of the pipeline or asks the tables."""
+
+from __future__ import annotations
+
+import sys
+from difflib import get_close_matches
+from importlib import import_module
+
+from jobs.command import run_command
+from jobs.errors import JobError
+
+# Where each command's main lies. Only the one that is called is imported: Spark and torch take
+# seconds to load, and a query needs neither.
+STEPS = {
+    "ingest": ("jobs.ingest:main", "start a run: bring a release into the warehouse"),
+    "etl": ("jobs.etl:main", "clean the ratings, set bad lines aside, split"),
+    "train": ("jobs.train:main", "learn the model"),
+    "evaluate": ("jobs.evaluate:main", "measure the model on the test ratings; promote it if good"),
+    "score": ("jobs.score:main", "find the best unrated movies of every user"),
+    "publish": ("jobs.publish:main", "audit the result and show it to readers"),
+}
+QUESTIONS = {
+    "summary": ("jobs.summary:main", "what a run did, and what it recommends"),
+    "recommend": ("jobs.query:recommend", "a user's recommendations"),
+    "predict": ("jobs.predict:main", "the rating that a user would give a movie"),
+    "sql": ("jobs.query:sql", "any question to the published tables"),
+}
+COMMANDS = STEPS | QUESTIONS
+
+
+def usage() -> str:
+    """What `nightreel --help` prints."""
+
+    def lines(commands: dict[str, tuple[str, str]]) -> str:
+        return "\n".join(f"  {name:<10} {line}" for name, (_, line) in commands.items())
+
+    return f"""usage: nightreel <command> [options]
+
+The steps of a run, in their order (`make nightly` makes them all):
+{lines(STEPS)}
+
+Questions to what was published:
+{lines(QUESTIONS)}
+
+Options of a command, with examples: nightreel <command> --help
+Every command takes --warehouse FOLDER; NIGHTREEL_WAREHOUSE, then conf, is the default.
+"""
+
+
+def dispatch(argv: list[str]) -> None:
+    """Call the main of the command that `argv` begins with. Raises JobError if there is none."""
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage(), end="")
+        return
+    command, *rest = argv
+    if command not in COMMANDS:
+        near = get_close_matches(command, COMMANDS, n=1)
+        meant = f"Did you mean {near[0]}? " if near else ""
+        raise JobError(f"There is no command {command}. {meant}All commands: nightreel --help")
+    module, function = COMMANDS[command][0].split(":")
+    # argparse takes the name in its usage line and errors from here.
+    sys.argv[0] = f"nightreel {command}"
+    getattr(import_module(module), function)(rest)
+
+
+def main() -> None:
+    """The entry point that setup.py names."""
+    run_command(lambda: dispatch(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""The published tables as DuckDB views, and the questions that several commands ask of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+from deltalake import DeltaTable
+
+from jobs.delta import file_paths, is_published, open_table
+from jobs.errors import JobError
+from jobs.schemas import PUBLISHED
+
+
+class LatestRun(NamedTuple):
+    """The run that published last: whose ratings, movies and users the tables hold."""
+
+    run_id: str
+    ds: date
+    release: str
+    model_version: str
+
+
+class Recommendation(NamedTuple):
+    """One row of the recommendations of a user, with the movie's genres."""
+
+    rank: int
+    movie_id: int
+    title: str
+    genres: list[str]
+    predicted_rating: float
+    source: str
+    model_version: str
+    run_id: str
+
+
+def connect(warehouse: Path, needed: Iterable[str] = ()) -> duckdb.DuckDBPyConnection:
+    """DuckDB with a view of each needed table, else of all there are, each of one version.
+
+    Raises JobError if a needed table, or every table, is missing.
+    """
+    existing = [name for name in PUBLISHED if is_published(warehouse, name)]
+    connection = duckdb.connect()
+    # Times are kept in UTC and shown so, whatever the zone of the machine.
+    connection.execute("set TimeZone = 'UTC'")
+    for name in list(needed) or existing or ["recommendations"]:
+        connection.execute(f"create view {name} as {view_of(open_table(warehouse, name))}")
+    return connection
+
+
+def view_of(table: DeltaTable) -> str:
+    """SQL that selects all rows of a version, in the columns and types of its schema."""
+    fields = [(field.name, sql_type(field.type)) for field in table.schema().fields]
+    paths = file_paths(table)
+    if not paths:
+        nothing = ", ".join(f'cast(null as {kind}) as "{name}"' for name, kind in fields)
+        return f"select {nothing} where false"
+    columns = ", ".join(f'cast("{name}" as {kind}) as "{name}"' for name, kind in fields)
+    files = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+    # Without types DuckDB would take a run named 2026 for a number. Files that were published
+    # before a column was added lack it: union_by_name gives nulls.
+    partitions = table.metadata().partition_columns
+    types = ", ".join(f"'{name}': {kind}" for name, kind in fields if name in partitions)
+    hive = f", hive_types = {{{types}}}" if types else ""
+    return (
+        f"select {columns} from read_parquet([{files}], union_by_name = true, "
+        f"hive_partitioning = {bool(types)}{hive})"
+    )
+
+
+def sql_type(kind: Any) -> str:
+    """A Delta type in DuckDB's SQL, which knows Delta's names of the simple ones."""
+    return f"{sql_type(kind.element_type)}[]" if kind.type == "array" else kind.type
+
+
+def latest_run(connection: duckdb.DuckDBPyConnection) -> LatestRun:
+    """The newest row of `runs`. Raises JobError if no run has published everything yet."""
+    row = connection.execute(
+        "select run_id, ds, release, model_version from runs order by finished_at desc limit 1"
+    ).fetchone()
+    if row is None:
+        raise JobError("No run has been published to the end yet. Make one with: make nightly")
+    return LatestRun(*row)
+
+
+def require_user(connection: duckdb.DuckDBPyConnection, user_id: int) -> None:
+    """Raises JobError, saying which ids there are, if the release has no such user."""
+    if not connection.execute("from users where user_id = ?", [user_id]).fetchone():
+        raise unknown(connection, "user", user_id)
+
+
+def require_movie(connection: duckdb.DuckDBPyConnection, movie_id: int) -> str:
+    """The movie's title. Raises JobError, saying how to find one, if there is no such movie."""
+    query = "select title from movies where movie_id = ?"
+    row = connection.execute(query, [movie_id]).fetchone()
+    if row is None:
+        raise unknown(connection, "movie", movie_id)
+    return row[0]
+
+
+def unknown(connection: duckdb.DuckDBPyConnection, entity: str, found: int) -> JobError:
+    query = f"select count(*), min({entity}_id), max({entity}_id) from {entity}s"
+    [(count, first, last)] = connection.execute(query).fetchall()
+    release = latest_run(connection).release
+    search = "nightreel sql \"from movies where title ilike '%matrix%'\""
+    return JobError(
+        f"There is no {entity} {found} in release {release}: "
+        f"the ids of its {count:,} {entity}s run from {first} to {last}."
+        + (f" Search by title: {search}" if entity == "movie" else "")
+    )
+
+
+def newest_date(connection: duckdb.DuckDBPyConnection) -> date:
+    """The latest ds of the recommendations. Raises JobError if there are none at all."""
+    [(newest,)] = connection.execute("select max(ds) from recommendations").fetchall()
+    if newest is None:
+        raise JobError("The table recommendations is empty. Fill it with: make nightly")
+    return newest
+
+
+def recommended(
+    connection: duckdb.DuckDBPyConnection, user_id: int, ds: date, top: int
+) -> list[Recommendation]:
+    """A user's first `top` recommendations of a date; fewer, or none, if no more are published."""
+    rows = connection.execute(
+        """
+        select rank, movie_id, r.title, genres, predicted_rating, source, model_version, run_id
+        from recommendations r left join movies using (movie_id)
+        where ds = ? and user_id = ? and rank <= ? order by rank
+        """,
+        [ds, user_id, top],
+    )
+    return [Recommendation(*row) for row in rows.fetchall()]

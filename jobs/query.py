@@ -1,0 +1,115 @@
+"""Answers from the published tables: a user's recommendations, or any SQL.
+
+    nightreel recommend --user 2000
+    nightreel sql "select * from recommendations where user_id = 2000"
+
+Tables are read by DuckDB in this process, each at the version that is current when the command
+starts; no Spark and no model is loaded.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import duckdb
+
+from jobs.display import show_recommendations, show_table
+from jobs.errors import JobError
+from jobs.published import connect, newest_date, recommended, require_user
+from jobs.questions import day, positive, question_arguments, warehouse_of
+
+RECOMMEND_HELP = """Show the movies that a user is recommended, best first.
+
+    nightreel recommend --user 2000
+    nightreel recommend --user 2000 --top 5
+    nightreel recommend --user 2000 --ds 2026-11-23     as published for an earlier date
+"""
+
+SQL_HELP = """Query the published tables with DuckDB's SQL.
+
+    nightreel sql "show tables"
+    nightreel sql "describe recommendations"
+    nightreel sql "select title, count(*) as users from recommendations group by title
+                   order by users desc"
+    nightreel sql --csv "from runs" > runs.csv
+
+Tables: recommendations (one row per date, user and rank), movies, users, ratings, quarantine (the
+lines that could not be used, and why) and runs (one row per run, with its metrics).
+"""
+
+NUMBERS = {"INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE"}
+
+
+def recommend(argv: list[str] | None = None) -> None:
+    """`nightreel recommend`."""
+    parser = question_arguments(RECOMMEND_HELP)
+    parser.add_argument("--user", type=positive, required=True, help="the user's id")
+    parser.add_argument("--top", type=positive, default=20, help="how many movies (default: 20)")
+    parser.add_argument("--ds", type=day, help="the date (default: the newest)")
+    arguments = parser.parse_args(argv)
+    connection = connect(warehouse_of(arguments), ("recommendations", "movies", "users", "runs"))
+    ds = arguments.ds or newest_date(connection)
+    rows = recommended(connection, arguments.user, ds, arguments.top)
+    if not rows:
+        raise no_rows(connection, arguments.user, ds)
+    title = f"Recommendations for user {arguments.user} of {ds}, model version"
+    show_recommendations(f"{title} {rows[0].model_version}", rows)
+    if len(rows) < arguments.top:
+        print(
+            f"{len(rows)} of {arguments.top}: no more are published for this user. "
+            "A run publishes score.top_k movies per user, if the user has that many left to see."
+        )
+
+
+def no_rows(connection: duckdb.DuckDBPyConnection, user_id: int, ds: date) -> JobError:
+    """Why a user has no recommendations of a date."""
+    require_user(connection, user_id)
+    query = "select distinct ds from recommendations order by ds desc"
+    published = [row[0] for row in connection.execute(query).fetchall()]
+    if ds in published:
+        return JobError(
+            f"User {user_id} has no recommendations of {ds}: either the user has rated every "
+            "movie, or was not there yet."
+        )
+    shown = ", ".join(map(str, published[:10])) + (", ..." if len(published) > 10 else "")
+    return JobError(f"Nothing is published for {ds}. Published dates: {shown}.")
+
+
+def sql(argv: list[str] | None = None) -> None:
+    """`nightreel sql`."""
+    parser = question_arguments(SQL_HELP)
+    parser.add_argument("query", help="one statement, in quotes")
+    parser.add_argument("--csv", action="store_true", help="write CSV instead of a table")
+    parser.add_argument("--limit", type=positive, help="most rows (default: 100, with --csv all)")
+    arguments = parser.parse_args(argv)
+    connection = connect(warehouse_of(arguments))
+    try:
+        answer(connection, arguments.query, arguments.csv, arguments.limit)
+    except duckdb.CatalogException as error:
+        tables = ", ".join(name for (name,) in connection.execute("show tables").fetchall())
+        raise JobError(f"{error}\nTables: {tables}") from None
+    except duckdb.Error as error:
+        raise JobError(str(error)) from None
+
+
+def answer(
+    connection: duckdb.DuckDBPyConnection, query: str, as_csv: bool, limit: int | None
+) -> None:
+    """Print what a statement returns, as CSV or as a table."""
+    result = connection.sql(query)
+    if result is None:
+        print("Done. The statement returns no rows.")
+    elif as_csv:
+        (result.limit(limit) if limit else result).write_csv("/dev/stdout")
+    else:
+        limit = limit or 100
+        numbers = {
+            name
+            for name, kind in zip(result.columns, result.types, strict=True)
+            if str(kind) in NUMBERS
+        }
+        # DuckDB writes a value of any type as text.
+        rows = result.limit(limit + 1).project("columns(*)::varchar").fetchall()
+        show_table("", result.columns, rows[:limit], numbers)
+        if len(rows) > limit:
+            print(f"Only the first {limit} rows are shown: --limit shows more, --csv writes all.")

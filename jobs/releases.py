@@ -1,0 +1,120 @@
+"""Releases of MovieLens: where to get one, which files it must hold, what tells two apart."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jobs.configuration import IngestSettings
+from jobs.download import DownloadError, download
+from jobs.errors import JobError
+from jobs.sample import write_sample
+from jobs.unpacking import copy_folder, unpack_zip
+
+GROUPLENS = "https://files.grouplens.org/datasets/movielens"
+# Each layout that etl reads, by the files that it cannot do without.
+LAYOUTS = (("ratings.dat", "movies.dat"), ("ratings.csv", "movies.csv"))
+
+
+@contextmanager
+def incoming_folder(raw: Path, run_id: str) -> Iterator[Path]:
+    """A folder for what is still to be checked, gone afterwards.
+
+    It is named by the run: what a killed attempt left behind goes when the run is tried again.
+    """
+    folder = raw / f".incoming-{run_id}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def obtain(settings: IngestSettings, downloads: Path, folder: Path) -> tuple[Path, str]:
+    """Bring a release's files into an existing, empty folder; zips are fetched to `downloads`.
+
+    Returns the folder that holds the files, `folder` or the one folder in it, and where they came
+    from. Raises JobError, saying what else can be done, if they cannot be had.
+    """
+    source = settings.source
+    if settings.dataset == "sample":
+        if source:
+            raise JobError(
+                f"ingest.source is {source}, but ingest.dataset is sample, which is generated. "
+                "Name the release that the source holds, as in --dataset ml-1m."
+            )
+        write_sample(folder)
+        return folder, "generated, seed 1"
+    if source is None or source.startswith(("http://", "https://")):
+        source = source or f"{GROUPLENS}/{settings.dataset}.zip"
+        file = fetch(settings.dataset, source, downloads)
+    else:
+        file = Path(source)
+    if file.is_dir():
+        copy_folder(file, folder, settings.max_unpacked_gib)
+    elif file.is_file():
+        unpack_zip(file, folder, settings.max_unpacked_gib)
+    else:
+        raise JobError(
+            f"ingest.source {source} does not exist. "
+            f"Expected a zip or a folder with the files of {settings.dataset}, or an http(s) URL."
+        )
+    # A zip of GroupLens holds one folder, which holds the files.
+    entries = list(folder.iterdir())
+    only_folder = len(entries) == 1 and entries[0].is_dir()
+    return (entries[0] if only_folder else folder), source
+
+
+def fetch(release: str, url: str, downloads: Path) -> Path:
+    """Download a release. Raises JobError that names the ways to do without the network."""
+    try:
+        # GroupLens publishes a checksum for each release, others need not.
+        return download(url, downloads, checksum_required=url.startswith(GROUPLENS))
+    except DownloadError as error:
+        raise JobError(
+            f"{error}\nThere are two ways without a download. With a copy of the release, as a zip "
+            f"or a folder: make nightly DATASET={release} SOURCE=path/to/{release}.zip\n"
+            "With the built-in sample: make nightly"
+        ) from None
+
+
+def check_files(folder: Path, source: str) -> None:
+    """Raise JobError, naming what is missing and what was found, if no layout is complete."""
+    found = sorted(path.name for path in folder.iterdir())
+    if any(set(layout) <= set(found) for layout in LAYOUTS):
+        return
+    if "u.data" in found:
+        raise JobError(
+            f"{source}: the layout of ml-100k (u.data, u.item) is not read yet. "
+            "Take another release, as in --dataset ml-latest-small."
+        )
+    missing = [
+        f"{name} is missing" for layout in LAYOUTS if set(layout) & set(found)
+        for name in layout if name not in found
+    ]  # fmt: skip
+    expected = ", or ".join(" and ".join(layout) for layout in LAYOUTS)
+    raise JobError(
+        f"{source}: {' and '.join(missing) or 'this is no release that is read here'}. "
+        f"Expected {expected}; found {', '.join(found) or 'nothing'}."
+    )
+
+
+def describe(folder: Path) -> dict[str, dict[str, str | int]]:
+    """Size in bytes and SHA-256 of every file, by its path within the folder, sorted."""
+    files: dict[str, dict[str, str | int]] = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as content:
+            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+        name = path.relative_to(folder).as_posix()
+        files[name] = {"bytes": path.stat().st_size, "sha256": sha256}
+    return files
+
+
+def digest_of(files: dict[str, dict[str, str | int]]) -> str:
+    """Sixteen hex digits that name this content, however it was packed."""
+    listing = "".join(f"{name}\0{files[name]['sha256']}\n" for name in sorted(files))
+    return hashlib.sha256(listing.encode()).hexdigest()[:16]

@@ -1,0 +1,100 @@
+"""Show what a run did, step by step, and what it recommends to one user.
+
+    nightreel summary                       the run that was published last
+    nightreel summary --run-id tuesday --user 2000
+
+Figures come from the records that the steps wrote, recommendations from the published table.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+
+from jobs.display import show_recommendations, show_table
+from jobs.published import connect, latest_run, recommended, require_user
+from jobs.questions import positive, question_arguments, warehouse_of
+from jobs.run import STEPS, Run, open_run
+
+Records = dict[str, dict[str, Any]]
+
+
+def show_data(records: Records) -> None:
+    """From lines of the delivery to rows of the table."""
+    etl = records["etl"]
+    rows = [
+        (
+            "ratings used",
+            etl["ratings"],
+            f"train {etl['train']:,}, validation {etl['validation']:,}, test {etl['test']:,}",
+        ),
+        ("lines in quarantine", etl["quarantined"], ""),
+        ("ratings replaced by newer ones", etl["duplicates"], ""),
+        ("users", etl["users"], ""),
+        ("movies", etl["movies"], ""),
+        ("recommendations published", records["publish"]["rows_published"], ""),
+    ]
+    cells = ((name, f"{count:,}", note) for name, count, note in rows)
+    show_table("Data", ["", "Rows", ""], cells, numbers={"Rows"})
+
+
+def show_quality(evaluation: dict[str, Any]) -> None:
+    """The model's test errors beside those of the baselines, and which version was used."""
+    named = {"test": "this model", "bias": "user and movie biases", "mean": "mean rating"}
+    cells = (
+        (name, f"{evaluation[f'{key}_rmse']:.4f}", f"{evaluation[f'{key}_mae']:.4f}")
+        for key, name in named.items()
+    )
+    show_table("Errors on the test ratings", ["", "RMSE", "MAE"], cells, numbers={"RMSE", "MAE"})
+    if evaluation["promoted"]:
+        print(
+            f"Model version {evaluation['model_version']} was promoted: {evaluation['reason']}.\n"
+        )
+    else:
+        print(
+            f"Model version {evaluation['candidate_version']} was not promoted: "
+            f"{evaluation['reason']}. Version {evaluation['model_version']} scores.\n"
+        )
+
+
+def show_times(records: Records) -> None:
+    """Seconds of each step, and of all."""
+    seconds = {step: record["seconds"] for step, record in records.items()}
+    seconds["total"] = sum(seconds.values())
+    cells = ((step, f"{value:.1f}") for step, value in seconds.items())
+    show_table("Time", ["Step", "Seconds"], cells, numbers={"Seconds"})
+
+
+def show_example(connection: duckdb.DuckDBPyConnection, run: Run, user: int | None) -> None:
+    """The recommendations of a user; of the one with the smallest id if none is named."""
+    if user is None:
+        query = "select min(user_id) from recommendations where ds = ?"
+        [(user,)] = connection.execute(query, [run.ds]).fetchall()
+    else:
+        require_user(connection, user)
+    rows = recommended(connection, user, run.ds, 20) if user else []
+    if rows and rows[0].run_id == run.run_id:
+        show_recommendations(f"Recommendations for user {user}", rows)
+        print(f"Another user's: nightreel recommend --user <id> --warehouse {run.warehouse}")
+    elif rows:
+        print(f"Run {rows[0].run_id} has since published other recommendations for {run.ds}.")
+    else:
+        print(f"There are no recommendations for user {user} of {run.ds}.")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """`nightreel summary`."""
+    parser = question_arguments(__doc__ or "")
+    parser.add_argument("--run-id", help="the run (default: the one published last)")
+    parser.add_argument("--user", type=positive, help="whose recommendations (default: anybody's)")
+    arguments = parser.parse_args(argv)
+    warehouse = warehouse_of(arguments)
+    connection = connect(warehouse, ("recommendations", "movies", "users", "runs"))
+    run = open_run(warehouse, arguments.run_id or latest_run(connection).run_id)
+    records = {step: run.record(step) for step in STEPS}
+    print(f"Run {run.run_id}: release {run.release}, date {run.ds}\n")
+    show_data(records)
+    show_quality(records["evaluate"])
+    show_times(records)
+    show_example(connection, run, arguments.user)

@@ -1,0 +1,141 @@
+"""Bad input, killed jobs, repeated runs: readers see the old tables or the new, whole."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+from tests.end_to_end.conftest import SMALL, Warehouse, write_delivery
+
+
+def kill_when(process: subprocess.Popen[bytes], reached: Callable[[], bool]) -> None:
+    """Kill a job and all its children, without a chance to clean up, once it got so far."""
+    deadline = time.monotonic() + 120
+    while not reached():
+        assert process.poll() is None, "the job ended before it could be killed"
+        assert time.monotonic() < deadline, "the job never got so far"
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_the_same_run_twice_leaves_the_same_tables(published, delivery):
+    before = published.content()
+    options = ["--dataset", "ml-1m", "--source", str(delivery), "--ds", "2026-01-02", *SMALL]
+    published.steps("first", *options)
+    assert published.content() == before
+
+
+def test_a_killed_score_leaves_the_tables_and_the_next_try_repairs(published):
+    before = published.content()
+    scored = published.folder / "runs/first/scored/_temporary"
+    assert not scored.exists()
+    kill_when(published.start("score", "--run-id", "first"), scored.exists)
+    assert published.content() == before
+    refused = published.run("publish", "--run-id", "first")
+    assert refused.returncode == 1
+    assert "Step score of run first has not finished" in refused.stderr
+    assert published.content() == before
+    published.steps("first", first="score")
+    assert published.content() == before
+
+
+def test_a_killed_publish_leaves_the_table_and_the_next_try_repairs(published, delivery):
+    """Killed after some tables were committed and before the recommendations were."""
+    options = ["--dataset", "ml-1m", "--source", str(delivery), "--ds", "2026-01-03", *SMALL]
+    published.steps("second", *options, last="score")
+    before = published.sql("select * from recommendations order by all")
+    movies = str(published.folder / "tables/movies")
+    version = DeltaTable(movies).version()
+    kill_when(
+        published.start("publish", "--run-id", "second"),
+        lambda: DeltaTable(movies).version() > version,
+    )
+    assert published.sql("select * from recommendations order by all") == before
+    assert published.sql("select count(*) from runs where run_id = 'second'") == [(0,)]
+    published.steps("second", first="publish")
+    after = published.sql("select * from recommendations where ds = '2026-01-02' order by all")
+    assert after == before
+    assert published.sql("select count(*) from recommendations where ds = '2026-01-03'") == [
+        (120 * 20,)
+    ]
+    assert published.sql("select count(*) from runs where run_id = 'second'") == [(1,)]
+
+
+def test_a_model_that_is_not_good_enough_leaves_the_champion(published, delivery):
+    options = ["--dataset", "ml-1m", "--source", str(delivery), "--ds", "2026-01-04", *SMALL]
+    worse = ["--set", "train.learning_rate=0.000001", "--set", "train.epochs=1"]
+    champion = published.sql("select model_version from runs where run_id = 'first'")[0][0]
+    published.steps("worse", *options, *worse)
+    assert published.sql(
+        "select promoted, model_version from runs where run_id = 'worse'"
+    ) == [(False, champion)]
+    assert published.sql(
+        "select distinct model_version from recommendations where ds = '2026-01-04'"
+    ) == [(champion,)]
+
+
+def test_without_any_champion_scoring_stops(tmp_path, delivery):
+    warehouse = Warehouse(tmp_path / "warehouse")
+    worse = ["--set", "train.learning_rate=0.000001", "--set", "train.epochs=1"]
+    options = ["--dataset", "ml-1m", "--source", str(delivery), *SMALL, *worse]
+    warehouse.steps("worse", *options, last="evaluate")
+    refused = warehouse.run("score", "--run-id", "worse")
+    assert refused.returncode == 1
+    assert "No model to score with: RMSE" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--dataset", "ml-2m"], "ingest.dataset: found 'ml-2m'"),
+        (["--set", "train.epoks=3"], "unknown key train.epoks"),
+        (["--profile", "nobody"], "There are: james-le"),
+        (["--dataset", "ml-1m", "--source", "nowhere.zip"], "nowhere.zip"),
+        (["--ds", "yesterday"], "yesterday"),
+    ],
+)
+def test_a_wrong_argument_stops_before_anything_is_written(tmp_path, arguments, sentence):
+    warehouse = Warehouse(tmp_path / "warehouse")
+    refused = warehouse.run("ingest", "--run-id", "bad", *arguments)
+    assert refused.returncode != 0
+    assert sentence in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not any(warehouse.folder.rglob("run.json"))
+    assert not any(warehouse.folder.rglob("*.dat"))
+
+
+def test_a_missing_movies_file_stops_ingest(tmp_path):
+    folder = write_delivery(tmp_path / "delivery")
+    (folder / "movies.dat").unlink()
+    warehouse = Warehouse(tmp_path / "warehouse")
+    refused = warehouse.run("ingest", "--dataset", "ml-1m", "--source", str(folder))
+    assert refused.returncode == 1
+    assert "movies.dat" in refused.stderr
+    assert not any(warehouse.folder.rglob("run.json"))
+
+
+def test_a_truncated_zip_stops_ingest(tmp_path, delivery):
+    from shutil import make_archive
+
+    whole = Path(make_archive(str(tmp_path / "ml-1m"), "zip", delivery.parent, delivery.name))
+    cut = tmp_path / "cut.zip"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    warehouse = Warehouse(tmp_path / "warehouse")
+    refused = warehouse.run("ingest", "--dataset", "ml-1m", "--source", str(cut))
+    assert refused.returncode == 1
+    assert "cut.zip" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not any(warehouse.folder.rglob("run.json"))
+
+
+def test_a_step_without_its_run_names_the_known_runs(published):
+    refused = published.run("train", "--run-id", "nonesuch")
+    assert refused.returncode == 1
+    assert "There is no run nonesuch" in refused.stderr
+    assert "first" in refused.stderr
