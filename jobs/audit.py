@@ -31,7 +31,9 @@ class Published:
 
 def rated_movies(run: Published) -> DataFrame:
     """Recommended, though the user has rated it."""
-    return run.recommendations.join(run.ratings.select("user_id", "movie_id"), ["user_id", "movie_id"])
+    return run.recommendations.join(
+        run.ratings.select("user_id", "movie_id"), ["user_id", "movie_id"]
+    )
 
 
 def missing_values(run: Published) -> DataFrame:
@@ -88,7 +90,9 @@ def wrong_count(run: Published) -> DataFrame:
     rows = run.recommendations.groupBy("user_id").agg(F.count("*").alias("rows"))
     scorable = run.movies_scored
     rated = run.ratings.groupBy("user_id").agg(F.count("*").alias("rated"))
-    counts = run.users.select("user_id").join(rows, "user_id", "left").join(rated, "user_id", "left")
+    counts = (
+        run.users.select("user_id").join(rows, "user_id", "left").join(rated, "user_id", "left")
+    )
     counts = counts.fillna(0, ["rows", "rated"])
     wanted = F.lit(scorable if run.top_k is None else min(run.top_k, scorable))
     # Some of the rated movies may not be among the scored ones: then more than this is left.

@@ -35,7 +35,7 @@ def read_lines(spark: SparkSession, file: Path, layout: Layout) -> DataFrame:
 
 def is_header() -> Column:
     """A CSV header stands at the start of the first block and begins with a letter."""
-    return (F.col("block") == 0) & F.col("content").rlike("^[\ufeff\"]*(userId|movieId),")
+    return (F.col("block") == 0) & F.col("content").rlike('^[\ufeff"]*(userId|movieId),')
 
 
 def split_fields(layout: Layout, names: list[str]) -> Column:
@@ -80,7 +80,9 @@ def parse_ratings(lines: DataFrame, layout: Layout) -> DataFrame:
     low, high = layout.rating_range
     user_id, bad_user = positive_id("user_id")
     movie_id, bad_movie = positive_id("movie_id")
-    number = F.when(F.col("rating").rlike(r"^[0-9]+(\.[0-9]+)?$"), F.col("rating").try_cast("double"))
+    number = F.when(
+        F.col("rating").rlike(r"^[0-9]+(\.[0-9]+)?$"), F.col("rating").try_cast("double")
+    )
     on_scale = number.between(low, high) & (number % layout.rating_step == 0)
     scale = f"{low:g} to {high:g} in steps of {layout.rating_step:g}"
     bad_rating = F.when(~F.coalesce(on_scale, F.lit(False)), unusable("rating", scale))
@@ -103,7 +105,9 @@ def parse_movies(lines: DataFrame, layout: Layout) -> DataFrame:
     """movie_id, title, year, genres, and `reason`. Of a repeated id, the first line counts."""
     movie_id, bad_id = positive_id("movie_id")
     title = F.trim("title")
-    no_title = F.when(F.coalesce(title == "", F.lit(True)), F.lit("title: expected a title, found ''"))
+    no_title = F.when(
+        F.coalesce(title == "", F.lit(True)), F.lit("title: expected a title, found ''")
+    )
     year = F.regexp_extract(title, r"\((\d{4})\)\s*$", 1).try_cast("int")
     genres = F.array_remove(F.split(F.coalesce(F.col("genres"), F.lit("")), r"\|"), "")
     movies = with_fields(lines, layout, MOVIE_FIELDS).select(
@@ -142,7 +146,9 @@ def refuse_repeated(rows: DataFrame, key: str) -> DataFrame:
     """Give all but the first usable line of a key a reason."""
     order = Window.partitionBy(key, F.col("reason").isNull()).orderBy("block", "position")
     repeated = F.col("reason").isNull() & (F.row_number().over(order) > 1)
-    reason = F.when(repeated, F.concat(F.lit(f"{key} "), key, F.lit(" was given by an earlier line")))
+    reason = F.when(
+        repeated, F.concat(F.lit(f"{key} "), key, F.lit(" was given by an earlier line"))
+    )
     return rows.withColumn("reason", F.coalesce("reason", reason))
 
 
@@ -166,8 +172,10 @@ def newest(ratings: DataFrame) -> DataFrame:
     return ranked.filter("newest").drop("newest")
 
 
-def quarantine(parsed: DataFrame, lines: DataFrame, file: str, run_id: str, header: bool) -> DataFrame:
-    """The lines with a reason, in schemas.QUARANTINE; line numbers count from 1, header included."""
+def quarantine(
+    parsed: DataFrame, lines: DataFrame, file: str, run_id: str, header: bool
+) -> DataFrame:
+    """The lines with a reason, in schemas.QUARANTINE; numbers count from 1, header included."""
     before = Window.orderBy("block").rowsBetween(Window.unboundedPreceding, -1)
     blocks = (
         lines.groupBy("block")
@@ -177,5 +185,9 @@ def quarantine(parsed: DataFrame, lines: DataFrame, file: str, run_id: str, head
     bad = parsed.filter(F.col("reason").isNotNull()).join(F.broadcast(blocks), "block")
     line = F.col("before") + F.col("position") - F.col("first") + (2 if header else 1)
     return bad.select(
-        F.lit(run_id).alias("run_id"), F.lit(file).alias("file"), line.alias("line"), "reason", "content"
+        F.lit(run_id).alias("run_id"),
+        F.lit(file).alias("file"),
+        line.alias("line"),
+        "reason",
+        "content",
     )

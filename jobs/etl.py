@@ -117,12 +117,12 @@ def etl(spark: SparkSession, run: Run, layout: Layout, raw: Path) -> dict[str, i
     order = shuffled(conform(indexed, schemas.INDEXED_RATINGS), row_groups, conf.split_seed)
     write(order, "splits", "split")
 
-    lines, usable_lines = parsed.agg(F.count("*"), F.count_if(F.col("reason").isNull())).first()
+    lines = parsed.agg(F.count("*"), F.count_if(F.col("reason").isNull())).collect()[0]
     return {
-        "lines": lines,
+        "lines": lines[0],
         "ratings": sum(counts.values()),
         "quarantined": quarantine.count(),
-        "duplicates": usable_lines - sum(counts.values()),
+        "duplicates": lines[1] - sum(counts.values()),
         "users": user_index.count(),
         "movies": movie_index.count(),
         **{split: counts.get(split, 0) for split in SPLITS},

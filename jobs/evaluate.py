@@ -54,7 +54,9 @@ def measure(factors: Factors, train: Ratings, test: Ratings) -> dict[str, float]
     low, high = factors.rating_min, factors.rating_max
     clipped = score.clip(low, high)
     baseline = fit_bias_baseline(
-        *(t.numpy() for t in (train.user_N, train.movie_N, train.rating_N)),
+        train.user_N.numpy(),
+        train.movie_N.numpy(),
+        train.rating_N.numpy(),
         users=len(factors.user_ids_U),
         movies=len(factors.movie_ids_M),
     )
@@ -104,7 +106,8 @@ def evaluate(run: Run, folder: Path) -> dict[str, object]:
     version = registry.register(run, folder, params, metrics)
     if decision.promoted and not registry.promote(run, version):
         print("a later run has already set a newer champion: it stays", flush=True)
-    print(f"version {version}: {'promoted' if decision.promoted else 'not promoted'}: {decision.reason}")
+    verdict = "promoted" if decision.promoted else "not promoted"
+    print(f"version {version}: {verdict}: {decision.reason}", flush=True)
     figures: dict[str, object] = dict(metrics)
     if champion is not None:
         figures["champion_rmse"] = round(champion, 5)

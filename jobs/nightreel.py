@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from difflib import get_close_matches
 from importlib import import_module
@@ -65,7 +66,13 @@ def dispatch(argv: list[str]) -> None:
 
 def main() -> None:
     """The entry point that setup.py names."""
-    run_command(lambda: dispatch(sys.argv[1:]))
+    try:
+        run_command(lambda: dispatch(sys.argv[1:]))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, as in `nightreel sql ... | head`, has had enough; so has Python's own flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 if __name__ == "__main__":

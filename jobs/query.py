@@ -9,6 +9,8 @@ starts; no Spark and no model is loaded.
 
 from __future__ import annotations
 
+import csv
+import sys
 from datetime import date
 
 import duckdb
@@ -37,7 +39,7 @@ Tables: recommendations (one row per date, user and rank), movies, users, rating
 lines that could not be used, and why) and runs (one row per run, with its metrics).
 """
 
-NUMBERS = {"INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE"}
+NUMBERS = {"INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL"}
 
 
 def recommend(argv: list[str] | None = None) -> None:
@@ -99,17 +101,20 @@ def answer(
     result = connection.sql(query)
     if result is None:
         print("Done. The statement returns no rows.")
-    elif as_csv:
-        (result.limit(limit) if limit else result).write_csv("/dev/stdout")
-    else:
-        limit = limit or 100
-        numbers = {
-            name
-            for name, kind in zip(result.columns, result.types, strict=True)
-            if str(kind) in NUMBERS
-        }
-        # DuckDB writes a value of any type as text.
-        rows = result.limit(limit + 1).project("columns(*)::varchar").fetchall()
-        show_table("", result.columns, rows[:limit], numbers)
-        if len(rows) > limit:
-            print(f"Only the first {limit} rows are shown: --limit shows more, --csv writes all.")
+        return
+    # DuckDB writes a value of any type as text.
+    text = result.project("columns(*)::varchar")
+    if as_csv:
+        rows = text.limit(limit) if limit else text
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(result.columns)
+        while block := rows.fetchmany(10_000):
+            writer.writerows(block)
+        return
+    limit = limit or 100
+    shown = text.limit(limit + 1).fetchall()
+    kinds = zip(result.columns, result.types, strict=True)
+    numbers = {name for name, kind in kinds if str(kind).partition("(")[0] in NUMBERS}
+    show_table("", result.columns, shown[:limit], numbers)
+    if len(shown) > limit:
+        print(f"Only the first {limit} rows are shown: --limit shows more, --csv writes all.")

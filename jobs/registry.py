@@ -67,7 +67,9 @@ def factors_folder(conf: Configuration, warehouse: Path, release: str, version: 
     try:
         source = tracking.get_model_version(model_name(release), version).source
     except MlflowException as error:
-        raise JobError(f"There is no version {version} of {model_name(release)}: {error}") from error
+        raise JobError(
+            f"There is no version {version} of {model_name(release)}: {error}"
+        ) from error
     return Path(download_artifacts(artifact_uri=source, tracking_uri=tracking.tracking_uri))
 
 
@@ -105,7 +107,7 @@ def register(run: Run, factors: Path, params: dict[str, Any], metrics: dict[str,
 
 
 def promote(run: Run, version: str) -> bool:
-    """Give `version` the alias, unless another run has crowned a champion since this one started."""
+    """Give `version` the alias, unless another run has crowned one since this run started."""
     current = champion_version(run.conf, run.warehouse, run.release)
     tracking = client(run.conf, run.warehouse)
     if current not in (None, run.champion):

@@ -10,7 +10,7 @@ Movies are ranked by unclipped score, so that the best do not all tie at the top
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ from jobs.spark import spark_session
 from model.factors import load_factors
 from model.ranking import Ranker
 
-Blocks = Iterator[pd.DataFrame]
+Blocks = Iterable[pd.DataFrame]
 
 
 def score_block(ranker: Ranker, users: pd.DataFrame, top_k: int | None) -> pd.DataFrame:

@@ -17,9 +17,7 @@ def split_of(settings: EtlSettings) -> Column:
     bucket = F.pmod(F.xxhash64("user_id", "movie_id", F.lit(settings.split_seed)), F.lit(BUCKETS))
     train = round(settings.train_share * BUCKETS)
     validation = train + round(settings.validation_share * BUCKETS)
-    return (
-        F.when(bucket < train, "train").when(bucket < validation, "validation").otherwise("test")
-    )
+    return F.when(bucket < train, "train").when(bucket < validation, "validation").otherwise("test")
 
 
 def shuffled(ratings: DataFrame, row_groups: int, seed: int) -> DataFrame:

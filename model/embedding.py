@@ -4,7 +4,6 @@ Without biases it is James Le's baseline; with them, biased matrix factorisation
 Volinsky, "Matrix Factorization Techniques for Recommender Systems", 2009).
 """
 
-import torch
 from torch import Tensor, nn
 
 

@@ -63,9 +63,9 @@ class Ranker:
         if torch.isnan(score_BC).any():
             raise ValueError("The model gives scores that are not numbers: train it again.")
         width = score_BC.shape[1]
-        chosen_R, owner_R = select(score_BC, width if k is None else min(k, width))
-        score_R = score_BC[owner_R, chosen_R].numpy()
-        owner_R, chosen_R = owner_R.numpy(), chosen_R.numpy()
+        column_R, row_R = select(score_BC, width if k is None else min(k, width))
+        score_R = score_BC[row_R, column_R].numpy()
+        owner_R, chosen_R = row_R.numpy(), column_R.numpy()
         # What the mask reached is no recommendation: a user may have rated nearly everything.
         left = np.isfinite(score_R)
         owner_R, chosen_R, score_R = owner_R[left], chosen_R[left], score_R[left]

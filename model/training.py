@@ -24,13 +24,10 @@ import horovod.torch as hvd
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-from torch import Tensor
 
 from model.embedding import EmbeddingModel
-from model.factors import Factors
+from model.export import count_ratings, export
 from model.ratings import Ratings, read_shard
-
-POPULAR_DAMPING = 10.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,8 @@ def train(spec: TrainingSpec) -> dict[str, Any]:
     start = time.perf_counter()
     train_ratings = train_ratings.to(device)
     for epoch in range(1, settings["epochs"] + 1):
-        figures = {"epoch": epoch, **run_epoch(model, optimiser, train_ratings, rows_R, settings, epoch)}
+        figures: dict[str, Any] = {"epoch": epoch}
+        figures |= run_epoch(model, optimiser, train_ratings, rows_R, settings, epoch)
         figures |= validate(model, validation, spec.rating_min, spec.rating_max)
         say(describe(figures, settings["epochs"]))
         check_finite(figures, settings["learning_rate"])
@@ -115,7 +113,9 @@ def train(spec: TrainingSpec) -> dict[str, Any]:
             "history": history,
             **spec.provenance,
         }
-        export(model, counts, user_ids, movie_ids, spec, manifest).save(Path(spec.output))
+        scale = (spec.rating_min, spec.rating_max)
+        factors = export(model, counts, user_ids, movie_ids, scale, manifest)
+        factors.save(Path(spec.output))
     hvd.barrier()
     return metrics
 
@@ -125,7 +125,9 @@ def pick_device() -> torch.device:
     if torch.cuda.is_available():
         torch.cuda.set_device(hvd.local_rank())
         return torch.device("cuda", hvd.local_rank())
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     torch.set_num_threads(max(1, cores // hvd.local_size()))
     return torch.device("cpu")
 
@@ -134,24 +136,6 @@ def read_ids(index: str, entity: str) -> np.ndarray:
     """The source's ids by row number, from an index of <entity>_id and <entity>_idx."""
     table = pq.read_table(index).sort_by(f"{entity}_idx")
     return table[f"{entity}_id"].to_numpy().astype(np.int32)
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Training ratings per user and per movie, and their sum per movie, over all ranks."""
-
-    user_U: Tensor
-    movie_M: Tensor
-    rating_sum_M: Tensor
-
-
-def count_ratings(shard: Ratings, users: int, movies: int) -> Counts:
-    rating_sum = torch.bincount(shard.movie_N, shard.rating_N.double(), minlength=movies)
-    return Counts(
-        hvd.allreduce(torch.bincount(shard.user_N, minlength=users), op=hvd.Sum),
-        hvd.allreduce(torch.bincount(shard.movie_N, minlength=movies), op=hvd.Sum),
-        hvd.allreduce(rating_sum, op=hvd.Sum),
-    )
 
 
 def make_optimiser(model: EmbeddingModel, settings: dict[str, Any]) -> torch.optim.Optimizer:
@@ -236,48 +220,6 @@ def check_finite(figures: dict[str, Any], learning_rate: float) -> None:
             f"The loss is not a finite number after epoch {figures['epoch']} "
             f"at learning rate {learning_rate:g}. Try a smaller train.learning_rate."
         )
-
-
-def export(
-    model: EmbeddingModel,
-    counts: Counts,
-    user_ids: np.ndarray,
-    movie_ids: np.ndarray,
-    spec: TrainingSpec,
-    manifest: dict[str, Any],
-) -> Factors:
-    """The trained model as `Factors`; rows without training ratings are zeroed."""
-    user_trained_U = (counts.user_U > 0).numpy()
-    movie_trained_M = (counts.movie_M > 0).numpy()
-    mean = manifest["train_mean"]
-    # The mean, moved towards a movie's own mean the more ratings it has.
-    surplus_M = counts.rating_sum_M - mean * counts.movie_M
-    popular_M = mean + surplus_M / (POPULAR_DAMPING + counts.movie_M)
-
-    def learned(name: str, trained: np.ndarray) -> np.ndarray:
-        weight = getattr(model, name).weight.detach().float().cpu().numpy()
-        return np.where(trained[:, None], weight, np.float32(0))
-
-    no_bias = np.zeros(1, dtype=np.float32)
-    return Factors(
-        user_UK=learned("user", user_trained_U),
-        movie_MK=learned("movie", movie_trained_M),
-        user_bias_U=learned("user_bias", user_trained_U)[:, 0]
-        if model.biases
-        else no_bias.repeat(len(user_ids)),
-        movie_bias_M=learned("movie_bias", movie_trained_M)[:, 0]
-        if model.biases
-        else no_bias.repeat(len(movie_ids)),
-        user_trained_U=user_trained_U,
-        movie_trained_M=movie_trained_M,
-        popular_M=popular_M.float().numpy(),
-        user_ids_U=user_ids,
-        movie_ids_M=movie_ids,
-        mean=model.mean,
-        rating_min=spec.rating_min,
-        rating_max=spec.rating_max,
-        manifest=manifest,
-    )
 
 
 def say(line: str) -> None:

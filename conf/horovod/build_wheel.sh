@@ -9,7 +9,7 @@
 # decides otherwise.
 set -euo pipefail
 
-python="$1"
+python="$(cd "$(dirname "$1")" && pwd)/$(basename "$1")"
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 version="$(sed -n 's/^horovod==//p' "$root/conf/requirements-jobs.txt")"
 # Part of the cache key: to be raised when this script builds something else than before.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from jobs.query import connect
 from jobs.run import STEPS
 
@@ -38,7 +39,9 @@ class Warehouse:
             check=False,
         )
 
-    def steps(self, run_id: str, *ingest: str, first: str = "ingest", last: str = "publish") -> None:
+    def steps(
+        self, run_id: str, *ingest: str, first: str = "ingest", last: str = "publish"
+    ) -> None:
         """Run the steps of a run, from `first` to `last`; each must succeed."""
         for step in STEPS[STEPS.index(first) : STEPS.index(last) + 1]:
             options = ingest if step == "ingest" else ()
@@ -85,8 +88,12 @@ SMALL = [
 def write_delivery(folder: Path, users: int = 120, movies: int = 60) -> Path:
     """Ratings of two tastes in the 1M layout: even users like even movies, odd users odd ones."""
     folder.mkdir(parents=True)
+
+    def rating(user: int, movie: int) -> int:
+        return 5 if user % 2 == movie % 2 else 1 + (user + movie) % 3
+
     lines = [
-        f"{user}::{movie}::{5 if user % 2 == movie % 2 else 1 + (user + movie) % 3}::{978300000 + user}"
+        f"{user}::{movie}::{rating(user, movie)}::{978300000 + user}"
         for user in range(1, users + 1)
         for movie in range(1, movies + 1)
         if (user * 7 + movie * 13) % 5 < 2

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
+
 from tests.end_to_end.conftest import SMALL, Warehouse, write_delivery
+
+# Without biases and without learning, every rating is predicted as 0.
+UNTRAINED = [
+    "--set=train.biases=false",
+    "--set=train.learning_rate=0.000001",
+    "--set=train.epochs=1",
+]
 
 
 def kill_when(process: subprocess.Popen[bytes], reached: Callable[[], bool]) -> None:
@@ -68,12 +76,13 @@ def test_a_killed_publish_leaves_the_table_and_the_next_try_repairs(published, d
 
 def test_a_model_that_is_not_good_enough_leaves_the_champion(published, delivery):
     options = ["--dataset", "ml-1m", "--source", str(delivery), "--ds", "2026-01-04", *SMALL]
-    worse = ["--set", "train.learning_rate=0.000001", "--set", "train.epochs=1"]
-    champion = published.sql("select model_version from runs where run_id = 'first'")[0][0]
-    published.steps("worse", *options, *worse)
-    assert published.sql(
-        "select promoted, model_version from runs where run_id = 'worse'"
-    ) == [(False, champion)]
+    [(champion,)] = published.sql(
+        "select model_version from runs where promoted order by finished_at desc limit 1"
+    )
+    published.steps("worse", *options, *UNTRAINED)
+    assert published.sql("select promoted, model_version from runs where run_id = 'worse'") == [
+        (False, champion)
+    ]
     assert published.sql(
         "select distinct model_version from recommendations where ds = '2026-01-04'"
     ) == [(champion,)]
@@ -81,8 +90,7 @@ def test_a_model_that_is_not_good_enough_leaves_the_champion(published, delivery
 
 def test_without_any_champion_scoring_stops(tmp_path, delivery):
     warehouse = Warehouse(tmp_path / "warehouse")
-    worse = ["--set", "train.learning_rate=0.000001", "--set", "train.epochs=1"]
-    options = ["--dataset", "ml-1m", "--source", str(delivery), *SMALL, *worse]
+    options = ["--dataset", "ml-1m", "--source", str(delivery), *SMALL, *UNTRAINED]
     warehouse.steps("worse", *options, last="evaluate")
     refused = warehouse.run("score", "--run-id", "worse")
     assert refused.returncode == 1

@@ -5,8 +5,9 @@ import pytest
 
 def test_every_user_gets_unrated_movies_of_their_taste(published):
     """Even users like even movies: what is recommended first must agree."""
-    assert published.sql("select count(*), count(distinct user_id) from recommendations "
-                         "where ds = '2026-01-02'") == [(120 * 20, 120)]
+    assert published.sql(
+        "select count(*), count(distinct user_id) from recommendations where ds = '2026-01-02'"
+    ) == [(120 * 20, 120)]
     assert published.sql(
         "select count(*) from recommendations join ratings using (user_id, movie_id)"
     ) == [(0,)]
@@ -23,7 +24,9 @@ def test_the_run_says_what_was_done(published):
         "where run_id = 'first'"
     )
     assert row == ("ml-1m", 120, 60, 2, True, 2400)
-    reasons = published.sql("select file, reason from quarantine where run_id = 'first' order by line")
+    reasons = published.sql(
+        "select file, reason from quarantine where run_id = 'first' order by line"
+    )
     assert [reason for _, reason in reasons] == [
         "expected 4 fields, found 3",
         "movie_id 69 is not in movies.dat",

@@ -3,6 +3,7 @@
 from datetime import date
 
 import pytest
+
 from jobs import schemas
 from jobs.audit import Published, audit
 from jobs.errors import JobError
@@ -24,7 +25,9 @@ def published(spark, recommendations, users=(1, 2)) -> Published:
     return Published(
         recommendations=spark.createDataFrame(recommendations, schemas.RECOMMENDATIONS),
         ratings=spark.createDataFrame(ratings, schemas.RATINGS),
-        users=spark.createDataFrame([(user, None, None, None, None) for user in users], schemas.USERS),
+        users=spark.createDataFrame(
+            [(user, None, None, None, None) for user in users], schemas.USERS
+        ),
         ds=DS,
         top_k=2,
         movies_scored=4,

@@ -3,6 +3,7 @@
 from shutil import copytree
 
 import pytest
+
 from jobs.configuration import conf_folder, load_configuration
 from jobs.errors import JobError
 
@@ -31,10 +32,16 @@ def test_later_layers_win(folder):
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("train: {epoks: 3}", ["local.yaml: unknown key train.epoks", "Allowed here: ranks, factors"]),
+        (
+            "train: {epoks: 3}",
+            ["local.yaml: unknown key train.epoks", "Allowed here: ranks, factors"],
+        ),
         ("trian: {}", ["local.yaml: unknown key trian", "Allowed here: warehouse, ingest"]),
         ("train: {epochs: many}", ["local.yaml: train.epochs: found 'many'", "valid integer"]),
-        ("train: {optimiser: rmsprop}", ["train.optimiser: found 'rmsprop'", "'adam', 'adamax' or"]),
+        (
+            "train: {optimiser: rmsprop}",
+            ["train.optimiser: found 'rmsprop'", "'adam', 'adamax' or"],
+        ),
         ("score: {top_k: 0}", ["local.yaml: score.top_k: found 0", "greater than or equal to 1"]),
         ("score: {top_k: some}", ["score.top_k: found 'some'", "'all'"]),
         ("etl: {test_share: 0.3}", ["add up to 1.2, not to 1"]),
@@ -63,9 +70,9 @@ def test_a_missing_key_is_named(folder):
 
 
 def test_wrong_overrides_and_profiles_are_named(folder):
-    with pytest.raises(JobError, match="--set train.epochs: expected section.key=value"):
+    with pytest.raises(JobError, match=r"--set train.epochs: expected section.key=value"):
         load_configuration(["train.epochs"], folder=folder)
-    with pytest.raises(JobError, match="--set train.epochs=x: train.epochs: found 'x'"):
+    with pytest.raises(JobError, match=r"--set train.epochs=x: train.epochs: found 'x'"):
         load_configuration(["train.epochs=x"], folder=folder)
     with pytest.raises(JobError, match=r"There are: james-le"):
         load_configuration(profile="nobody", folder=folder)

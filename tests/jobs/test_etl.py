@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from jobs.configuration import load_configuration
 from jobs.errors import JobError
 from jobs.etl import SPLITS, etl
@@ -82,7 +83,10 @@ def test_the_1m_layout(spark, dat):
         "users": 4,
         "movies": 3,
     }
-    clean = [(user, movie, rating, at) for user, movie, rating, at, _ in rows(spark, dat, "ratings", "user_id", "movie_id")]
+    clean = [
+        (user, movie, rating, at)
+        for user, movie, rating, at, _ in rows(spark, dat, "ratings", "user_id", "movie_id")
+    ]
     assert clean == [
         (1, 1, 4.0, datetime(2000, 12, 31, 22, 16, 39)),  # given twice: the newer counts
         (1, 2, 3.0, datetime(2000, 12, 31, 22, 35, 9)),
@@ -146,7 +150,8 @@ def test_the_csv_layout(spark, tmp_path):
         tmp_path,
         "ml-latest-small",
         {
-            "ratings.csv": b"userId,movieId,rating,timestamp\r\n1,31,2.5,1260759144\r\n7,31,0.5,1\n7,31\n",
+            "ratings.csv": b"userId,movieId,rating,timestamp\r\n"
+            b"1,31,2.5,1260759144\r\n7,31,0.5,1\n7,31\n",
             "movies.csv": "movieId,title,genres\n"
             '31,"Amélie, or ""A"" Life (2001)",Comedy|Romance\n'
             '32,"Open quote (1999),Drama\n'
@@ -160,7 +165,12 @@ def test_the_csv_layout(spark, tmp_path):
         (33, "Nothing (1999)", 1999, []),
     ]
     assert [r[:4] for r in rows(spark, run, "quarantine", "file")] == [
-        ("movies.csv", 3, "expected 3 fields, found a line that is not CSV", '32,"Open quote (1999),Drama'),
+        (
+            "movies.csv",
+            3,
+            "expected 3 fields, found a line that is not CSV",
+            '32,"Open quote (1999),Drama',
+        ),
         ("ratings.csv", 4, "expected 4 fields, found a line that is not CSV", "7,31"),
     ]
 
@@ -186,7 +196,7 @@ def test_line_numbers_hold_across_blocks(spark, tmp_path):
 def test_a_delivery_without_a_usable_rating_stops(spark, tmp_path):
     files = {"ratings.dat": b"nonsense\n", "movies.dat": b"1::One (1990)::Drama\n"}
     run = delivery(tmp_path, "ml-1m", files)
-    with pytest.raises(JobError, match="no usable rating.*expected 4 fields, found 1"):
+    with pytest.raises(JobError, match=r"no usable rating.*expected 4 fields, found 1"):
         run_etl(spark, run)
 
 
@@ -206,7 +216,9 @@ def test_training_rows_are_dealt_and_indexed(spark, tmp_path):
     figures = run_etl(spark, run)
     assert sum(figures[split] for split in SPLITS) == len(lines) == figures["ratings"]
     assert 0.7 < figures["train"] / len(lines) < 0.9
-    dealt = [row for split in SPLITS for row in rows(spark, run, f"splits/split={split}", "user_idx")]
+    dealt = [
+        row for split in SPLITS for row in rows(spark, run, f"splits/split={split}", "user_idx")
+    ]
     given = {(u - 1, m // 2 - 1, 1.0 + (u + m) % 5) for u in range(1, 81) for m in range(2, 60, 2)}
     assert len(dealt) == len(given)
     assert set(dealt) == given

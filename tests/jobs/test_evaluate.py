@@ -1,6 +1,7 @@
 """The decision to promote."""
 
 import pytest
+
 from jobs.evaluate import decide
 
 

@@ -1,6 +1,7 @@
 """Baselines and metrics on numbers worked out by hand."""
 
 import numpy as np
+
 from model.baselines import fit_bias_baseline
 from model.metrics import mae, rmse
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+
 from model.factors import load_factors, positions
-from tests.model.test_ranking import factors
+from tests.model.examples import factors
 
 
 def model():

@@ -4,34 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from model.factors import Factors
 from model.ranking import Ranker
+from tests.model.examples import factors
 
 NOTHING = np.array([], dtype=np.int32)
-
-
-def factors(user_UK, movie_MK, movie_bias_M=None, **changes) -> Factors:
-    user_UK = np.asarray(user_UK, dtype=np.float32)
-    movie_MK = np.asarray(movie_MK, dtype=np.float32)
-    users, movies = len(user_UK), len(movie_MK)
-    values = {
-        "user_UK": user_UK,
-        "movie_MK": movie_MK,
-        "user_bias_U": np.zeros(users, np.float32),
-        "movie_bias_M": np.asarray(
-            np.zeros(movies) if movie_bias_M is None else movie_bias_M, np.float32
-        ),
-        "user_trained_U": np.ones(users, bool),
-        "movie_trained_M": np.ones(movies, bool),
-        "popular_M": np.full(movies, 3, np.float32),
-        "user_ids_U": np.arange(1, users + 1, dtype=np.int32),
-        "movie_ids_M": np.arange(10, movies + 10, dtype=np.int32),
-        "mean": 0.0,
-        "rating_min": 1.0,
-        "rating_max": 5.0,
-        "manifest": {"train_mean": 3.0},
-    }
-    return Factors(**values | changes)
 
 
 def ranked(model: Factors, rated, k, user=0) -> list[int]:
@@ -86,9 +64,7 @@ def test_untrained_movies_are_never_scored():
 
 def test_users_without_knowledge_get_the_popular_movies():
     popular_M = np.array([2.0, 4.0, 3.0], np.float32)
-    model = factors(
-        [[1]], [[9], [1], [5]], popular_M=popular_M, user_trained_U=np.array([False])
-    )
+    model = factors([[1]], [[9], [1], [5]], popular_M=popular_M, user_trained_U=np.array([False]))
     assert ranked(model, [], 2) == [1, 2]
     # -1 is a user whom the factors do not know at all.
     assert ranked(model, [1], 2, user=-1) == [2, 0]

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from model.factors import load_factors
 from model.metrics import rmse
 from model.training import TrainingSpec, train
@@ -44,13 +45,15 @@ def write(folder: Path, ratings: pa.Table, sizes: list[int]) -> str:
     """Parquet files, one row group each, of these numbers of rows."""
     folder.mkdir(parents=True)
     for number, end in enumerate(np.cumsum(sizes)):
-        pq.write_table(ratings.slice(end - sizes[number], sizes[number]), folder / f"{number}.parquet")
+        rows = ratings.slice(end - sizes[number], sizes[number])
+        pq.write_table(rows, folder / f"{number}.parquet")
     return str(folder)
 
 
 @pytest.fixture
 def spec(tmp_path, ratings):
     def make(**changes) -> TrainingSpec:
+        splits = tmp_path / "a folder"
         indexes = {}
         for entity, size in (("user", USERS), ("movie", MOVIES)):
             ids = np.arange(size, dtype=np.int32)
@@ -60,8 +63,8 @@ def spec(tmp_path, ratings):
             pq.write_table(table, indexes[entity] / "0.parquet")
         return TrainingSpec(
             # Uneven on purpose: of two ranks, the first gets 900 rows and the second 300.
-            train=write(tmp_path / "a folder" / "split=train", ratings.slice(0, 1200), [880, 300, 20]),
-            validation=write(tmp_path / "a folder" / "split=validation", ratings.slice(1200), [250, 50]),
+            train=write(splits / "split=train", ratings.slice(0, 1200), [880, 300, 20]),
+            validation=write(splits / "split=validation", ratings.slice(1200), [250, 50]),
             user_index=str(indexes["user"]),
             movie_index=str(indexes["movie"]),
             output=str(tmp_path / "factors"),
@@ -76,8 +79,9 @@ def spec(tmp_path, ratings):
 
 def train_with_ranks(spec: TrainingSpec, ranks: int, file: Path) -> subprocess.CompletedProcess:
     file.write_text(json.dumps(asdict(spec)))
-    horovodrun = Path(sys.executable).with_name("horovodrun")
-    command = [horovodrun, "-np", str(ranks), "--gloo", sys.executable, "-m", "model.training", file]
+    horovodrun = str(Path(sys.executable).with_name("horovodrun"))
+    command = [horovodrun, "-np", str(ranks), "--gloo", sys.executable, "-m", "model.training"]
+    command.append(str(file))
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
