@@ -1,9 +1,13 @@
-"""How a job's main ends: 0, or a sentence on standard error and 1."""
+"""How a command ends: 0, or a sentence on standard error and 1."""
 
+import errno
 import sys
 from collections.abc import Callable
 
 from jobs.errors import JobError
+
+# What the machine lacks, and not what the code does wrong.
+FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def run_command(main: Callable[[], None]) -> None:
@@ -11,5 +15,8 @@ def run_command(main: Callable[[], None]) -> None:
     try:
         main()
     except JobError as error:
-        print(f"nightreel: {error}", file=sys.stderr, flush=True)
-        sys.exit(1)
+        sys.exit(f"nightreel: {error}")
+    except OSError as error:
+        if error.errno not in FULL_OR_FORBIDDEN:
+            raise
+        sys.exit(f"nightreel: {error.filename or 'while writing'}: {error.strerror}.")

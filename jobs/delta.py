@@ -36,7 +36,7 @@ def open_table(warehouse: Path, name: str) -> DeltaTable:
 
 
 def file_paths(table: DeltaTable) -> list[str]:
-    """The files of a version, as Spark and DuckDB take them: delta-rs returns them URL-encoded."""
+    """The files of a version as paths, which delta-rs returns URL-encoded."""
     return [unquote(uri) for uri in table.file_uris()]
 
 

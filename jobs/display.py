@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -11,8 +12,8 @@ from rich.text import Text
 
 from jobs.published import Recommendation
 
-# In a file or a pipe there is no terminal to ask; titles and genres fit into this.
-WIDTH_WITHOUT_TERMINAL = 130
+# In a file or a pipe, lines are as long as they need to be.
+WIDTH_WITHOUT_TERMINAL = 10_000
 
 
 def show_table(
@@ -25,9 +26,12 @@ def show_table(
     console = Console()
     if not console.is_terminal:
         console.width = WIDTH_WITHOUT_TERMINAL
-    table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, title_style="bold")
+    heading = Text(title) if title else None
+    table = Table(title=heading, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for header in headers:
-        table.add_column(Text(header), justify="right" if header in numbers else "left")
+        justify: Literal["left", "right"] = "right" if header in numbers else "left"
+        # A cell too long for the terminal goes on in the next line: nothing is cut off.
+        table.add_column(Text(header), justify=justify, overflow="fold")
     for row in rows:
         # Text, because a title with [brackets] is no markup.
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))

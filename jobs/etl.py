@@ -19,10 +19,11 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from jobs import cleaning, schemas
+from jobs.arguments import run_of, step_arguments
 from jobs.command import run_command
 from jobs.errors import JobError
 from jobs.layouts import Layout, detect_layout
-from jobs.run import Run, run_of, step_arguments
+from jobs.run import Run
 from jobs.spark import spark_session
 from jobs.splits import shuffled, split_of
 

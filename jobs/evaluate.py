@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from jobs import registry
+from jobs.arguments import run_of, step_arguments
 from jobs.command import run_command
 from jobs.errors import JobError
-from jobs.run import Run, run_of, step_arguments
+from jobs.run import Run
 from model.baselines import fit_bias_baseline
 from model.factors import Factors, load_factors
 from model.metrics import mae, rmse

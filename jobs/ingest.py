@@ -19,6 +19,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from jobs.arguments import command_arguments, day
 from jobs.command import run_command
 from jobs.configuration import RELEASES, Configuration, load_configuration
 from jobs.registry import champion_version
@@ -29,18 +30,13 @@ from jobs.run import Run, safe_run_id, warehouse_folder, write_json
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """The arguments of `nightreel ingest`, with their defaults."""
     now = datetime.now(UTC)
-    parser = argparse.ArgumentParser(
-        prog="nightreel ingest",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_arguments(__doc__)
     parser.add_argument(
         "--run-id", default=f"manual-{now:%Y%m%dT%H%M%S}", help="name of the run (default: by time)"
     )
     parser.add_argument(
-        "--ds", type=run_date, default=now.date(), help="the run's date, as YYYY-MM-DD (today)"
+        "--ds", type=day, default=now.date(), help="the run's date, as YYYY-MM-DD (today)"
     )
-    parser.add_argument("--warehouse", help="folder of all that is written (default: as in conf)")
     parser.add_argument("--profile", help="settings from conf/profiles, as in --profile james-le")
     parser.add_argument("--dataset", help=f"one of {', '.join(RELEASES)}")
     parser.add_argument("--source", help="a zip, a folder or a URL (default: GroupLens)")
@@ -52,13 +48,6 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="a setting, as in score.top_k=10; may be repeated",
     )
     return parser.parse_args(argv)
-
-
-def run_date(text: str) -> date:
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").date()
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected YYYY-MM-DD, found {text!r}") from None
 
 
 def configuration_of(arguments: argparse.Namespace) -> Configuration:

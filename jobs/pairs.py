@@ -31,13 +31,8 @@ def predict_pairs(
     factors: Factors, user_ids_P: NDArray[np.integer], movie_ids_P: NDArray[np.integer]
 ) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
     """Predicted ratings of P pairs of ids, and the source of each. Any id may be unknown."""
-    # Ids too large for the index's int32 are as unknown as others.
-    user = factors.user_idx(user_ids_P)  # type: ignore[arg-type]
-    movie = factors.movie_idx(movie_ids_P)  # type: ignore[arg-type]
-    user_known = (user >= 0) & factors.user_trained_U[user]
-    movie_known = (movie >= 0) & factors.movie_trained_M[movie]
-    by_movie = np.where(user_known, "model", "popular")
-    return factors.predict(user, movie), np.where(movie_known, by_movie, "mean")
+    user, movie = factors.user_idx(user_ids_P), factors.movie_idx(movie_ids_P)
+    return factors.predict(user, movie), factors.source(user, movie)
 
 
 def predict_file(factors: Factors, pairs: Path, out: Path, block_bytes: int = 1 << 22) -> int:

@@ -21,19 +21,19 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
+from jobs.arguments import command_arguments, positive, warehouse_of
 from jobs.configuration import load_configuration
 from jobs.display import show_table
 from jobs.errors import JobError
 from jobs.pairs import predict_file, predict_pairs
 from jobs.published import LatestRun, connect, latest_run, require_movie, require_user
-from jobs.questions import positive, question_arguments, warehouse_of
 from model.factors import Factors, load_factors
 from model.metrics import rmse
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """The arguments of `nightreel predict`: one of its three forms."""
-    parser = question_arguments(__doc__ or "")
+    parser = command_arguments(__doc__ or "")
     parser.add_argument("--user", type=positive, help="the user's id")
     parser.add_argument("--movie", type=positive, help="the movie's id")
     parser.add_argument("--rated", action="store_true", help="all movies that the user has rated")

@@ -15,11 +15,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from jobs import schemas
+from jobs.arguments import run_of, step_arguments
 from jobs.audit import Published, audit
 from jobs.command import run_command
 from jobs.delta import publish_files
 from jobs.layouts import detect_layout
-from jobs.run import STEPS, Run, run_of, step_arguments
+from jobs.run import STEPS, Run
 from jobs.spark import spark_session
 
 # Where in the run's folder each published table lies; the order of publishing.

@@ -15,10 +15,10 @@ from datetime import date
 
 import duckdb
 
+from jobs.arguments import command_arguments, day, positive, warehouse_of
 from jobs.display import show_recommendations, show_table
 from jobs.errors import JobError
 from jobs.published import connect, newest_date, recommended, require_user
-from jobs.questions import day, positive, question_arguments, warehouse_of
 
 RECOMMEND_HELP = """Show the movies that a user is recommended, best first.
 
@@ -44,7 +44,7 @@ NUMBERS = {"INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL"}
 
 def recommend(argv: list[str] | None = None) -> None:
     """`nightreel recommend`."""
-    parser = question_arguments(RECOMMEND_HELP)
+    parser = command_arguments(RECOMMEND_HELP)
     parser.add_argument("--user", type=positive, required=True, help="the user's id")
     parser.add_argument("--top", type=positive, default=20, help="how many movies (default: 20)")
     parser.add_argument("--ds", type=day, help="the date (default: the newest)")
@@ -79,7 +79,7 @@ def no_rows(connection: duckdb.DuckDBPyConnection, user_id: int, ds: date) -> Jo
 
 def sql(argv: list[str] | None = None) -> None:
     """`nightreel sql`."""
-    parser = question_arguments(SQL_HELP)
+    parser = command_arguments(SQL_HELP)
     parser.add_argument("query", help="one statement, in quotes")
     parser.add_argument("--csv", action="store_true", help="write CSV instead of a table")
     parser.add_argument("--limit", type=positive, help="most rows (default: 100, with --csv all)")
@@ -108,8 +108,7 @@ def answer(
         rows = text.limit(limit) if limit else text
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(result.columns)
-        while block := rows.fetchmany(10_000):
-            writer.writerows(block)
+        writer.writerows(rows.iter_rows(10_000))
         return
     limit = limit or 100
     shown = text.limit(limit + 1).fetchall()

@@ -11,7 +11,6 @@ the steps after it, so nothing that an earlier attempt left behind is ever taken
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -23,7 +22,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from jobs.configuration import Configuration, load_configuration
+from jobs.configuration import Configuration
 from jobs.errors import JobError
 
 STEPS = ("ingest", "etl", "train", "evaluate", "score", "publish")
@@ -113,13 +112,19 @@ def safe_run_id(run_id: str) -> str:
 
 
 def warehouse_folder(conf: Configuration) -> Path:
-    """The warehouse as an absolute folder. Raises JobError for a URI."""
+    """The warehouse as an absolute folder. Raises JobError for a URI and for %XX in a name."""
     if re.match(r"^[a-z][a-z0-9+.-]*://", conf.warehouse):
         raise JobError(
             f"warehouse {conf.warehouse}: expected a folder. "
             "On a cluster, mount the store as a folder that every host sees."
         )
-    return Path(conf.warehouse).expanduser().resolve()
+    folder = Path(conf.warehouse).expanduser().resolve()
+    if re.search("%[0-9A-Fa-f]{2}", str(folder)):
+        raise JobError(
+            f"warehouse {folder}: Delta Lake takes a % with two digits in a path for another "
+            "character. Choose a folder without one."
+        )
+    return folder
 
 
 def open_run(warehouse: Path, run_id: str) -> Run:
@@ -138,23 +143,3 @@ def open_run(warehouse: Path, run_id: str) -> Run:
         "conf": Configuration.model_validate(values["conf"]),
     }
     return Run(warehouse=warehouse, **values)
-
-
-def step_arguments(description: str | None) -> argparse.ArgumentParser:
-    """The arguments of every step but the first: which warehouse, which run."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--warehouse", help="folder of everything Nightreel writes (default: as in conf)"
-    )
-    parser.add_argument(
-        "--run-id", required=True, help="the run to work on, as named at `nightreel ingest`"
-    )
-    return parser
-
-
-def run_of(arguments: argparse.Namespace) -> Run:
-    """The run that `step_arguments` name."""
-    conf = load_configuration(warehouse=arguments.warehouse)
-    return open_run(warehouse_folder(conf), arguments.run_id)

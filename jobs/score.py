@@ -20,9 +20,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs import registry, schemas
+from jobs.arguments import run_of, step_arguments
 from jobs.command import run_command
 from jobs.errors import JobError
-from jobs.run import Run, run_of, step_arguments
+from jobs.run import Run
 from jobs.spark import spark_session
 from model.factors import load_factors
 from model.ranking import Ranker
@@ -38,14 +39,13 @@ def score_block(ranker: Ranker, users: pd.DataFrame, top_k: int | None) -> pd.Da
     user_idx = factors.user_idx(user_ids)
     rated = [factors.movie_idx(movie_ids) for movie_ids in users["movie_ids"]]
     ranked = ranker.top_k(user_idx, rated, top_k)
-    trained = (user_idx >= 0) & factors.user_trained_U[user_idx]
     return pd.DataFrame(
         {
             "user_id": user_ids[ranked.row_R],
             "rank": ranked.rank_R,
             "movie_id": factors.movie_ids_M[ranked.movie_idx_R],
             "predicted_rating": ranked.score_R.clip(factors.rating_min, factors.rating_max),
-            "source": np.where(trained[ranked.row_R], "model", "popular"),
+            "source": factors.source(user_idx[ranked.row_R], ranked.movie_idx_R),
         }
     )
 

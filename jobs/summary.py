@@ -12,9 +12,9 @@ from typing import Any
 
 import duckdb
 
+from jobs.arguments import command_arguments, positive, warehouse_of
 from jobs.display import show_recommendations, show_table
 from jobs.published import connect, latest_run, recommended, require_user
-from jobs.questions import positive, question_arguments, warehouse_of
 from jobs.run import STEPS, Run, open_run
 
 Records = dict[str, dict[str, Any]]
@@ -85,7 +85,7 @@ def show_example(connection: duckdb.DuckDBPyConnection, run: Run, user: int | No
 
 def main(argv: list[str] | None = None) -> None:
     """`nightreel summary`."""
-    parser = question_arguments(__doc__ or "")
+    parser = command_arguments(__doc__ or "")
     parser.add_argument("--run-id", help="the run (default: the one published last)")
     parser.add_argument("--user", type=positive, help="whose recommendations (default: anybody's)")
     arguments = parser.parse_args(argv)

@@ -15,10 +15,11 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from jobs.arguments import run_of, step_arguments
 from jobs.command import run_command
 from jobs.errors import JobError
 from jobs.layouts import detect_layout
-from jobs.run import Run, run_of, step_arguments, write_json
+from jobs.run import Run, write_json
 from model.training import TrainingSpec, train
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float = NDArray[np.float32]
-Int = NDArray[np.int32]
+Int = NDArray[np.integer]
 Bool = NDArray[np.bool_]
 
 
@@ -48,19 +48,24 @@ class Factors:
     manifest: dict[str, Any] = field(default_factory=dict)
     """Configuration, metrics and data fingerprint of the training."""
 
+    def source(self, user_idx: Int, movie_idx: Int) -> NDArray[np.str_]:
+        """What `predict` rests on for each of P pairs: 'model', 'popular' or 'mean'."""
+        by_movie = np.where(known(user_idx, self.user_trained_U), "model", "popular")
+        return np.where(known(movie_idx, self.movie_trained_M), by_movie, "mean")
+
     def predict(self, user_idx: Int, movie_idx: Int, clip: bool = True) -> Float:
         """Ratings of P pairs given as row numbers; -1 stands for an id that is not in the index.
 
-        Known user and movie: the score. Only the movie known: `popular_M`. Only the user known:
-        mean + user_bias. Neither: the mean rating, as `popular_M` holds it for such movies.
+        Known user and movie ('model'): the score. Only the movie known ('popular'): `popular_M`.
+        Movie not known ('mean'): the mean training rating, plus the user's bias where known.
         """
-        user_known = (user_idx >= 0) & self.user_trained_U[user_idx]
-        movie_known = (movie_idx >= 0) & self.movie_trained_M[movie_idx]
+        user_known = known(user_idx, self.user_trained_U)
+        source = self.source(user_idx, movie_idx)
         score = np.full(len(user_idx), self.manifest["train_mean"], dtype=np.float32)
-        both = np.flatnonzero(user_known & movie_known)
+        learned = np.flatnonzero(source == "model")
         # Blocks keep the gathered rows in the cache and the memory bounded.
-        for start in range(0, len(both), 65_536):
-            pair = both[start : start + 65_536]
+        for start in range(0, len(learned), 65_536):
+            pair = learned[start : start + 65_536]
             users, movies = user_idx[pair], movie_idx[pair]
             score[pair] = (
                 self.mean
@@ -68,9 +73,9 @@ class Factors:
                 + self.movie_bias_M[movies]
                 + np.einsum("pk,pk->p", self.user_UK[users], self.movie_MK[movies])
             )
-        only_movie = ~user_known & movie_known
-        score[only_movie] = self.popular_M[movie_idx[only_movie]]
-        only_user = user_known & ~movie_known
+        popular = source == "popular"
+        score[popular] = self.popular_M[movie_idx[popular]]
+        only_user = user_known & (source == "mean")
         score[only_user] += self.user_bias_U[user_idx[only_user]]
         return np.clip(score, self.rating_min, self.rating_max) if clip else score
 
@@ -111,6 +116,13 @@ def load_factors(folder: Path) -> Factors:
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder} does not hold a whole model: {error}") from error
     return Factors(**arrays, **json.loads(text))
+
+
+def known(idx: Int, trained: Bool) -> Bool:
+    """Which row numbers, -1 for none, are those of trained rows."""
+    answer = idx >= 0
+    answer[answer] = trained[idx[answer]]
+    return answer
 
 
 def positions(ids: Int, wanted: Int) -> Int:

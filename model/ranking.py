@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.factors import Factors
+from model.factors import Factors, known
 
-Int = NDArray[np.int32]
+Int = NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Ranker:
     def score(self, user_idx_B: Int) -> torch.Tensor:
         """score_BC of B users for the C trained movies, rated ones included, not clipped."""
         f = self.factors
-        unknown_B = (user_idx_B < 0) | ~f.user_trained_U[user_idx_B]
+        unknown_B = ~known(user_idx_B, f.user_trained_U)
         rows_BK = np.hstack([f.user_UK[user_idx_B], np.ones((len(user_idx_B), 1), np.float32)])
         score_BC = torch.from_numpy(rows_BK) @ self.candidate_KC
         offset_B = f.user_bias_U[user_idx_B] + np.float32(f.mean)

@@ -3,8 +3,7 @@
     source conf/airflow/environment.sh && python conf/airflow/run_nightly.py
 
 The variables DATASET, SOURCE, DS, PROFILE, RANKS and TOP_K become the run's parameters; an empty
-one is as in conf. A failed run ends with status 1. All that Airflow says goes to a log, which is
-named on failure.
+one is as in conf. A failed run ends with status 1. All that Airflow says goes to a log.
 """
 
 import json
@@ -94,6 +93,7 @@ def main() -> int:
     }
     parameters = json.dumps(parameters_of(os.environ))
     command = ["airflow", "dags", "test", "nightly", "--conf", parameters]
+    print(f"Running the DAG nightly. All that Airflow says of it: {log_file}", flush=True)
     # Ctrl-C reaches Airflow too, which stops its task: what it says then is still wanted.
     signal.signal(signal.SIGINT, lambda *_: None)
     with (
@@ -112,7 +112,7 @@ def main() -> int:
             print(line, flush=True)
     if airflow.returncode == 0:
         return 0
-    print(f"The nightly run failed; the first error stands above. Airflow's log: {log_file}")
+    print("The nightly run failed; the first error stands above.")
     return 1
 
 

@@ -23,7 +23,9 @@ print(known["admin"])
 PYTHON
 )"
 
+# On the terminal only what asks for attention; in the logs of the tasks all that they say.
 export AIRFLOW__LOGGING__LOGGING_LEVEL="${AIRFLOW__LOGGING__LOGGING_LEVEL:-WARNING}"
+export AIRFLOW__LOGGING__NAMESPACE_LEVELS="${AIRFLOW__LOGGING__NAMESPACE_LEVELS:-airflow.task=INFO task=INFO}"
 cat <<TEXT
 Airflow starts, which takes about half a minute. Then:
 

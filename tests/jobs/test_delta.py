@@ -65,8 +65,8 @@ def publish(table, source, partition, ddl=QUARANTINE, run_id="r"):
     return delta.publish_files(table, source, schema_json(ddl), names, partition, metadata)
 
 
-def rows_of(table):
-    return duckdb.sql(view_of(DeltaTable(table))).fetchall()
+def rows_of(table: DeltaTable):
+    return duckdb.execute(view_of(table)).fetchall()
 
 
 def bad_lines(*lines):
@@ -89,7 +89,7 @@ def test_a_partition_holds_what_was_published_last(tmp_path_factory, publishes):
             write(source, QUARANTINE, {"run_id": run_id}, bad_lines(*lines))
         assert publish(folder / "table", source, {"run_id": run_id}) == attempt
         expected[run_id] = lines
-    found = sorted((row[0], row[2]) for row in rows_of(folder / "table"))
+    found = sorted((row[0], row[2]) for row in rows_of(DeltaTable(folder / "table")))
     assert found == sorted((run, line) for run, lines in expected.items() for line in lines)
 
 
@@ -100,7 +100,7 @@ def test_a_table_without_partitions_is_replaced_whole(tmp_path):
         write(source, MOVIES, {}, [], "part-1.snappy.parquet")  # Spark's empty file
         write(source / "_temporary", MOVIES, {}, movies)  # an attempt that Spark gave up
         assert publish(tmp_path / "table", source, {}, MOVIES) == version
-    assert rows_of(tmp_path / "table") == [(1, "C", 1999, ["Drama"])]
+    assert rows_of(DeltaTable(tmp_path / "table")) == [(1, "C", 1999, ["Drama"])]
     assert len(DeltaTable(tmp_path / "table").file_uris()) == 1
 
 
@@ -109,7 +109,7 @@ def test_earlier_versions_stay_readable_and_commits_say_who_made_them(tmp_path):
         source = write(tmp_path / "source", QUARANTINE, {"run_id": run_id}, bad_lines(line))
         publish(tmp_path / "table", source, {"run_id": run_id})
     table = DeltaTable(tmp_path / "table", version=0)
-    assert [row[2] for row in duckdb.sql(view_of(table)).fetchall()] == [1]
+    assert [row[2] for row in rows_of(table)] == [1]
     commits = DeltaTable(tmp_path / "table").history()
     assert [(c["version"], c["run_id"], c["model_version"]) for c in commits] == [
         (1, "r", "1"),
@@ -132,9 +132,9 @@ def test_a_failure_before_the_commit_leaves_the_table_as_it_was(tmp_path, monkey
         with pytest.raises(KeyboardInterrupt):
             publish(table, second, {"run_id": "r"})
     assert len(list(table.rglob("*.parquet"))) == 2  # placed, but nobody reads it
-    assert [row[2] for row in rows_of(table)] == [1]
+    assert [row[2] for row in rows_of(DeltaTable(table))] == [1]
     assert publish(table, second, {"run_id": "r"}) == 1
-    assert [row[2] for row in rows_of(table)] == [2]
+    assert [row[2] for row in rows_of(DeltaTable(table))] == [2]
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,10 @@ def test_a_column_added_later_is_null_in_older_files(tmp_path):
     wider = QUARANTINE + ", more int"
     source = write(tmp_path / "b", wider, {"run_id": "b"}, [(*bad_lines(2)[0], 5)])
     publish(tmp_path / "table", source, {"run_id": "b"}, wider)
-    assert sorted((row[2], row[-1]) for row in rows_of(tmp_path / "table")) == [(1, None), (2, 5)]
+    assert sorted((row[2], row[-1]) for row in rows_of(DeltaTable(tmp_path / "table"))) == [
+        (1, None),
+        (2, 5),
+    ]
 
 
 def test_schemas_are_those_that_spark_would_name(spark):

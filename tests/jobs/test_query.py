@@ -64,7 +64,7 @@ def tables(tmp_path_factory):
     return warehouse
 
 
-@pytest.fixture()
+@pytest.fixture
 def ask(tables, monkeypatch, capfd, tmp_path):
     """Call a command; returns what it printed."""
     monkeypatch.setenv("NIGHTREEL_WAREHOUSE", str(tables))
@@ -206,7 +206,7 @@ def test_summary_of_a_run(ask, tables):
     run.save()
     (run.folder / "steps").mkdir(exist_ok=True)
     etl = dict.fromkeys(("ratings", "train", "validation", "test", "users", "movies"), 1000209)
-    figures = {
+    figures: dict[str, dict] = {
         "etl": etl | {"quarantined": 5, "duplicates": 1},
         "evaluate": {
             **{f"{who}_{error}": 0.9 for who in ("bias", "mean") for error in ("rmse", "mae")},

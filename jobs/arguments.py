@@ -1,4 +1,4 @@
-"""The arguments that all commands on published tables have in common."""
+"""The arguments that commands have in common."""
 
 from __future__ import annotations
 
@@ -7,16 +7,30 @@ from datetime import date, datetime
 from pathlib import Path
 
 from jobs.configuration import load_configuration
-from jobs.run import warehouse_folder
+from jobs.run import Run, open_run, warehouse_folder
 
 
-def question_arguments(description: str) -> argparse.ArgumentParser:
+def command_arguments(description: str | None) -> argparse.ArgumentParser:
     """A parser that knows --warehouse and shows the description as it is written."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--warehouse", help="folder of all that is written (default: as in conf)")
     return parser
+
+
+def step_arguments(description: str | None) -> argparse.ArgumentParser:
+    """The arguments of every step but the first: which warehouse, which run."""
+    parser = command_arguments(description)
+    parser.add_argument(
+        "--run-id", required=True, help="the run to work on, as named at `nightreel ingest`"
+    )
+    return parser
+
+
+def run_of(arguments: argparse.Namespace) -> Run:
+    """The run that `step_arguments` name."""
+    return open_run(warehouse_of(arguments), arguments.run_id)
 
 
 def warehouse_of(arguments: argparse.Namespace) -> Path:

@@ -1,0 +1,36 @@
+"""MovieLens 1M: counts as its README gives them, and two ranks as good as one."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from jobs.evaluate import measure
+from jobs.run import open_run
+from jobs.train import launch, training_spec
+from model.factors import load_factors
+from model.ratings import read_ratings
+from tests.end_to_end.conftest import ROOT, Warehouse
+
+RELEASE = ROOT.parent / "shared/data/ml-1m.zip"
+
+
+@pytest.mark.skipif(not RELEASE.is_file(), reason=f"{RELEASE} does not exist")
+def test_two_ranks_are_as_good_as_one(tmp_path):
+    warehouse = Warehouse(tmp_path / "warehouse")
+    warehouse.steps("ml-1m", "--dataset", "ml-1m", "--source", str(RELEASE), last="train")
+    run = open_run(warehouse.folder, "ml-1m")
+    figures = run.record("etl")
+    assert (figures["ratings"], figures["quarantined"], figures["duplicates"]) == (1_000_209, 0, 0)
+    assert (figures["users"], figures["movies"]) == (6_040, 3_883)
+
+    both = dataclasses.replace(training_spec(run), output=str(tmp_path / "two-ranks"))
+    launch(both, 2, tmp_path / "training.json")
+    train, test = read_ratings(run.split("train")), read_ratings(run.split("test"))
+    errors = [
+        measure(load_factors(folder), train, test)["test_rmse"]
+        for folder in (run.output("factors"), Path(both.output))
+    ]
+    assert load_factors(Path(both.output)).manifest["metrics"]["ranks"] == 2
+    assert abs(errors[0] - errors[1]) < 0.003
+    assert max(errors) < 0.865
