@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 import time
 from copy import deepcopy
@@ -121,14 +120,15 @@ def train(spec: TrainingSpec) -> dict[str, Any]:
 
 
 def pick_device() -> torch.device:
-    """This rank's GPU where there is one; else the CPU, its cores shared out among the ranks."""
+    """This rank's GPU where there is one; else one core of the CPU.
+
+    A step is so small that more threads wait for one another longer than they work, and much
+    longer on a busy machine: more cores are for more ranks.
+    """
     if torch.cuda.is_available():
         torch.cuda.set_device(hvd.local_rank())
         return torch.device("cuda", hvd.local_rank())
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    torch.set_num_threads(max(1, cores // hvd.local_size()))
+    torch.set_num_threads(1)
     return torch.device("cpu")
 
 

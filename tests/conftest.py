@@ -1,6 +1,12 @@
 """Fixtures that several rooms share."""
 
+import os
+
 import pytest
+
+# What the caller's shell says of other runs must not decide the tests.
+for name in ("NIGHTREEL_WAREHOUSE", "NIGHTREEL_ENV", "NIGHTREEL_CONF"):
+    os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")

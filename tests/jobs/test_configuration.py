@@ -15,8 +15,7 @@ def folder(tmp_path):
     return tmp_path / "conf"
 
 
-def test_the_files_in_conf_are_valid(monkeypatch):
-    monkeypatch.delenv("NIGHTREEL_WAREHOUSE", raising=False)
+def test_the_files_in_conf_are_valid():
     assert load_configuration().warehouse == "warehouse"
     assert load_configuration(profile="james-le").train.batch_size == 32
 
