@@ -5,7 +5,8 @@ SHELL := bash
 MAKEFLAGS += --no-builtin-rules
 
 WAREHOUSE ?= $(or $(NIGHTREEL_WAREHOUSE),warehouse)
-export NIGHTREEL_WAREHOUSE := $(WAREHOUSE)
+# For these alone: the tests have warehouses of their own.
+nightly airflow: export NIGHTREEL_WAREHOUSE = $(WAREHOUSE)
 # Read by conf/airflow/run_nightly.py; an empty one is as in conf.
 export DATASET SOURCE DS PROFILE RANKS TOP_K USER_ID
 
@@ -35,7 +36,9 @@ nightly: environments
 airflow: environments
 	@conf/airflow/standalone.sh
 
+# The tests start Java dozens of times for seconds each, which its optimising compiler only delays.
 .PHONY: test
+test: export SPARK_SUBMIT_OPTS = -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
 test: environments lint
 	@.venv-airflow/bin/pytest tests/dags
 	@.venv/bin/pytest

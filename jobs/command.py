@@ -1,6 +1,7 @@
 """How a command ends: 0, or a sentence on standard error and 1."""
 
 import errno
+import signal
 import sys
 from collections.abc import Callable
 
@@ -12,6 +13,8 @@ FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errn
 
 def run_command(main: Callable[[], None]) -> None:
     """Call `main`; show a JobError as its sentence, without a traceback, and exit with 1."""
+    # Being asked to end is an exception like others: what was begun is cleaned up.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         main()
     except JobError as error:

@@ -28,14 +28,18 @@ Release = Literal[
     "ml-latest-small",
 ]
 RELEASES: tuple[str, ...] = get_args(Release)
-PositiveInt = Annotated[int, Field(ge=1)]
+# Strict, because Python takes true for 1.
+WholeNumber = Annotated[int, Field(strict=True)]
+PositiveInt = Annotated[int, Field(ge=1, strict=True)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Section(BaseModel):
     """A group of settings: unknown keys are refused, and a field's docstring describes it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 class IngestSettings(Section):
@@ -54,7 +58,7 @@ class EtlSettings(Section):
     """Share of ratings on which settings and the best epoch are chosen."""
     test_share: Share
     """Share of ratings on which the result is reported, once."""
-    split_seed: int
+    split_seed: WholeNumber
     """Seed of the hash that deals each (user, movie) pair to a split."""
     row_group_rows: PositiveInt
     """Rows of training data per Parquet row group, the unit that ranks share out."""
@@ -85,13 +89,21 @@ class TrainSettings(Section):
     learning_rate: Annotated[float, Field(gt=0)]
     """Step size of the optimiser."""
     batch_size: PositiveInt
-    """Ratings per optimiser step, over all ranks together: ranks do not change the result."""
+    """Ratings per optimiser step, over all ranks together."""
     epochs: PositiveInt
     """Most passes over the training ratings."""
     patience: PositiveInt
     """Stop after this many epochs without a better validation loss."""
-    seed: int
+    seed: WholeNumber
     """Seed of the initial weights and of the order of rows."""
+
+    @model_validator(mode="after")
+    def every_rank_has_work(self) -> TrainSettings:
+        if self.batch_size < self.ranks:
+            raise ValueError(
+                f"a batch of {self.batch_size} ratings cannot be shared by {self.ranks} ranks"
+            )
+        return self
 
 
 class EvaluateSettings(Section):
@@ -103,7 +115,7 @@ class ScoreSettings(Section):
     top_k: PositiveInt | Literal["all"]
     """Recommendations per user; `all` writes every scored pair."""
     users_per_block: PositiveInt
-    """Users scored together: memory is users_per_block x movies x 4 bytes per task."""
+    """Users scored together: a task holds users_per_block x movies scores of 4 bytes."""
 
 
 class TrackingSettings(Section):

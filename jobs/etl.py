@@ -13,8 +13,6 @@ Reads the raw files of the run's release. Writes into the run's folder:
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
@@ -22,7 +20,7 @@ from jobs import cleaning, schemas
 from jobs.arguments import run_of, step_arguments
 from jobs.command import run_command
 from jobs.errors import JobError
-from jobs.layouts import Layout, detect_layout
+from jobs.layouts import detect_layout
 from jobs.run import Run
 from jobs.spark import spark_session
 from jobs.splits import shuffled, split_of
@@ -63,8 +61,9 @@ def conform(rows: DataFrame, schema: str) -> DataFrame:
     return rows.select(*(F.col(name).cast(kind).alias(name) for name, kind in columns))
 
 
-def etl(spark: SparkSession, run: Run, layout: Layout, raw: Path) -> dict[str, int]:
+def etl(spark: SparkSession, run: Run) -> dict[str, int]:
     """Do all of it; returns the figures of the step."""
+    raw, layout = run.raw, detect_layout(run.raw, run.release)
 
     def write(rows: DataFrame, name: str, *partition_by: str) -> DataFrame:
         target = str(run.output(name))
@@ -134,10 +133,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the step from the command line."""
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("etl") as figures:
-        layout = detect_layout(run.raw, run.release)
-        spark = spark_session("etl")
-        spark.conf.set("spark.sql.execution.rangeExchange.sampleSizePerPartition", "2000")
-        figures.update(etl(spark, run, layout, run.raw))
+        figures.update(etl(spark_session("etl"), run))
 
 
 if __name__ == "__main__":

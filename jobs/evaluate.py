@@ -10,7 +10,6 @@ step's record names the version that scoring uses: this one if promoted, else th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -77,7 +76,7 @@ def measure(factors: Factors, train: Ratings, test: Ratings) -> dict[str, float]
 
 
 def champion_rmse(run: Run, candidate: Factors, test: Ratings) -> float | None:
-    """The champion's RMSE on the same test ratings; None where it cannot be compared fairly."""
+    """The champion's RMSE on the same test ratings; None if there is no champion yet."""
     if run.champion is None:
         return None
     folder = registry.factors_folder(run.conf, run.warehouse, run.release, run.champion)
@@ -85,17 +84,23 @@ def champion_rmse(run: Run, candidate: Factors, test: Ratings) -> float | None:
     split = {"split_seed", "train_share", "validation_share", "test_share"}
     ours, theirs = candidate.manifest["data"], champion.manifest["data"]
     if any(ours[key] != theirs[key] for key in split):
-        # Under another split the champion has learned from some of these test ratings.
-        print(f"champion {run.champion} was trained on another split: not compared", flush=True)
-        return None
+        print(
+            f"champion {run.champion} was trained on another split, so it has learned from some of "
+            "these test ratings and looks better than it is. To have it replaced all the same, "
+            "take its alias away in MLflow and start the run again under another run id.",
+            flush=True,
+        )
     user_idx = champion.user_idx(candidate.user_ids_U[test.user_N.numpy()])
     movie_idx = champion.movie_idx(candidate.movie_ids_M[test.movie_N.numpy()])
     return rmse(champion.predict(user_idx, movie_idx), test.rating_N.numpy())
 
 
-def evaluate(run: Run, folder: Path) -> dict[str, object]:
+def evaluate(run: Run) -> dict[str, object]:
     """Measure, register, decide, promote; returns the figures of the step."""
+    folder = run.output("factors")
     factors = load_factors(folder)
+    if factors.manifest["settings"] != run.conf.train.model_dump(exclude={"ranks"}):
+        raise JobError(f"{folder} was trained with other settings than the run's: train it again.")
     test = read_ratings(run.split("test"))
     if len(test) == 0:
         raise JobError("There are no test ratings. Raise etl.test_share.")
@@ -125,7 +130,7 @@ def main(argv: list[str] | None = None) -> None:
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("evaluate") as figures:
         try:
-            figures.update(evaluate(run, run.output("factors")))
+            figures.update(evaluate(run))
         except ValueError as error:
             raise JobError(str(error)) from error
 

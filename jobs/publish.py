@@ -69,6 +69,7 @@ def summary(spark: SparkSession, run: Run) -> DataFrame:
         "rows_published": records["score"]["rows"],
         "seconds": sum(record["seconds"] for record in records.values()),
         "finished_at": datetime.now(UTC),
+        "candidate_version": evaluation["candidate_version"],
     }
     return spark.createDataFrame([row], schemas.RUNS)
 

@@ -113,24 +113,20 @@ def unknown(connection: duckdb.DuckDBPyConnection, entity: str, found: int) -> J
     )
 
 
-def newest_date(connection: duckdb.DuckDBPyConnection) -> date:
-    """The latest ds of the recommendations. Raises JobError if there are none at all."""
-    [(newest,)] = connection.execute("select max(ds) from recommendations").fetchall()
-    if newest is None:
-        raise JobError("The table recommendations is empty. Fill it with: make nightly")
-    return newest
-
-
 def recommended(
     connection: duckdb.DuckDBPyConnection, user_id: int, ds: date, top: int
 ) -> list[Recommendation]:
     """A user's first `top` recommendations of a date; fewer, or none, if no more are published."""
     rows = connection.execute(
         """
-        select rank, movie_id, r.title, genres, predicted_rating, source, model_version, run_id
-        from recommendations r left join movies using (movie_id)
-        where ds = ? and user_id = ? and rank <= ? order by rank
+        select r.rank, r.movie_id, r.title, genres, r.predicted_rating, r.source, r.model_version,
+            r.run_id
+        from recommendations r
+        left join runs using (run_id)
+        -- Movies are those of the release published last: another's have other ids.
+        left join movies m on m.movie_id = r.movie_id and release = ?
+        where r.ds = ? and r.user_id = ? and r.rank <= ? order by r.rank
         """,
-        [ds, user_id, top],
+        [latest_run(connection).release, ds, user_id, top],
     )
     return [Recommendation(*row) for row in rows.fetchall()]

@@ -18,7 +18,7 @@ import duckdb
 from jobs.arguments import command_arguments, day, positive, warehouse_of
 from jobs.display import show_recommendations, show_table
 from jobs.errors import JobError
-from jobs.published import connect, newest_date, recommended, require_user
+from jobs.published import connect, latest_run, recommended, require_user
 
 RECOMMEND_HELP = """Show the movies that a user is recommended, best first.
 
@@ -47,10 +47,10 @@ def recommend(argv: list[str] | None = None) -> None:
     parser = command_arguments(RECOMMEND_HELP)
     parser.add_argument("--user", type=positive, required=True, help="the user's id")
     parser.add_argument("--top", type=positive, default=20, help="how many movies (default: 20)")
-    parser.add_argument("--ds", type=day, help="the date (default: the newest)")
+    parser.add_argument("--ds", type=day, help="the date (default: that of the newest run)")
     arguments = parser.parse_args(argv)
     connection = connect(warehouse_of(arguments), ("recommendations", "movies", "users", "runs"))
-    ds = arguments.ds or newest_date(connection)
+    ds = arguments.ds or latest_run(connection).ds
     rows = recommended(connection, arguments.user, ds, arguments.top)
     if not rows:
         raise no_rows(connection, arguments.user, ds)

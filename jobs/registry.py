@@ -7,6 +7,7 @@ one that scoring uses.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ from typing import Any
 from jobs.configuration import Configuration
 from jobs.errors import JobError
 from jobs.run import Run
+from model.factors import load_factors
 
 CHAMPION = "champion"
 RUN_TAG = "nightreel.run_id"
@@ -59,27 +61,45 @@ def champion_version(conf: Configuration, warehouse: Path, release: str) -> str 
 
 
 def factors_folder(conf: Configuration, warehouse: Path, release: str, version: str) -> Path:
-    """Local folder of a version's `Factors`; fetched first if a server keeps it elsewhere."""
+    """Folder of a version's `Factors`; a server's are fetched once, to <warehouse>/models.
+
+    Raises JobError if there is no such version or it is not whole.
+    """
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
     tracking = client(conf, warehouse)
+    name = model_name(release)
     try:
-        source = tracking.get_model_version(model_name(release), version).source
+        source = tracking.get_model_version(name, version).source
+        if not conf.tracking.uri:
+            # The store holds absolute paths, and the warehouse may have moved since.
+            folder = warehouse / "mlartifacts" / source.rpartition("/mlartifacts/")[2]
+        else:
+            target = warehouse / "models" / f"{name}-{version}"
+            target.mkdir(parents=True, exist_ok=True)
+            folder = Path(
+                download_artifacts(
+                    artifact_uri=source,
+                    dst_path=str(target),
+                    tracking_uri=tracking.tracking_uri,
+                )
+            )
+        load_factors(folder)
+    except ValueError as error:
+        raise JobError(f"Version {version} of {name} cannot be used: {error}") from error
     except MlflowException as error:
-        raise JobError(
-            f"There is no version {version} of {model_name(release)}: {error}"
-        ) from error
-    return Path(download_artifacts(artifact_uri=source, tracking_uri=tracking.tracking_uri))
+        raise JobError(f"There is no version {version} of {name}: {error}") from error
+    return folder
 
 
 def register(run: Run, factors: Path, params: dict[str, Any], metrics: dict[str, float]) -> str:
-    """Log a run with its `Factors` and make it a version; a run made again keeps its version.
+    """Log a run with its `Factors` and make it a version; returns the version.
 
-    Returns the version. Only a run whose factors or metrics came out differently gets a new one.
+    A run made again with the same outcome keeps its version: its arrays, settings and metrics.
     """
     tracking = client(run.conf, run.warehouse)
-    fingerprint = json.dumps([params, metrics], sort_keys=True)
+    fingerprint = json.dumps([params, metrics, digest_of(factors)], sort_keys=True)
     known = tracking.search_model_versions(
         f"name = '{model_name(run.release)}' and tags.`{RUN_TAG}` = '{run.run_id}'"
     )
@@ -104,6 +124,14 @@ def register(run: Run, factors: Path, params: dict[str, Any], metrics: dict[str,
         tags={RUN_TAG: run.run_id, "nightreel.fingerprint": fingerprint},
     )
     return str(version.version)
+
+
+def digest_of(factors: Path) -> str:
+    """SHA-256 over the arrays of saved `Factors`."""
+    digest = hashlib.sha256()
+    for file in sorted(factors.glob("*.npy")):
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()
 
 
 def promote(run: Run, version: str) -> bool:

@@ -41,6 +41,11 @@ def obtain(settings: IngestSettings, downloads: Path, folder: Path) -> tuple[Pat
     from. Raises JobError, saying what else can be done, if they cannot be had.
     """
     source = settings.source
+    if settings.dataset == "ml-100k":
+        raise JobError(
+            "The layout of ml-100k (u.data, u.item) is not read yet. "
+            "Take another release, as in --dataset ml-latest-small."
+        )
     if settings.dataset == "sample":
         if source:
             raise JobError(
@@ -75,6 +80,9 @@ def fetch(release: str, url: str, downloads: Path) -> Path:
         # GroupLens publishes a checksum for each release, others need not.
         return download(url, downloads, checksum_required=url.startswith(GROUPLENS))
     except DownloadError as error:
+        earlier = downloads / f"{release}.zip"
+        if earlier.is_file():
+            error = DownloadError(f"{error}\nAn earlier download lies here: SOURCE={earlier}")
         raise JobError(
             f"{error}\nThere are two ways without a download. With a copy of the release, as a zip "
             f"or a folder: make nightly DATASET={release} SOURCE=path/to/{release}.zip\n"
@@ -87,11 +95,6 @@ def check_files(folder: Path, source: str) -> None:
     found = sorted(path.name for path in folder.iterdir())
     if any(set(layout) <= set(found) for layout in LAYOUTS):
         return
-    if "u.data" in found:
-        raise JobError(
-            f"{source}: the layout of ml-100k (u.data, u.item) is not read yet. "
-            "Take another release, as in --dataset ml-latest-small."
-        )
     missing = [
         f"{name} is missing" for layout in LAYOUTS if set(layout) & set(found)
         for name in layout if name not in found

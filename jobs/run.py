@@ -22,6 +22,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from jobs.configuration import Configuration
 from jobs.errors import JobError
 
@@ -112,17 +114,19 @@ def safe_run_id(run_id: str) -> str:
 
 
 def warehouse_folder(conf: Configuration) -> Path:
-    """The warehouse as an absolute folder. Raises JobError for a URI and for %XX in a name."""
+    """The warehouse as an absolute folder. Raises JobError for a URI or a name that misleads."""
     if re.match(r"^[a-z][a-z0-9+.-]*://", conf.warehouse):
         raise JobError(
             f"warehouse {conf.warehouse}: expected a folder. "
             "On a cluster, mount the store as a folder that every host sees."
         )
     folder = Path(conf.warehouse).expanduser().resolve()
-    if re.search("%[0-9A-Fa-f]{2}", str(folder)):
+    # Spark takes some of these for a pattern, petastorm and Delta Lake others for parts of a URL.
+    misleading = re.search(r"[\[\]{}*?#]|%[0-9A-Fa-f]{2}", str(folder))
+    if misleading:
         raise JobError(
-            f"warehouse {folder}: Delta Lake takes a % with two digits in a path for another "
-            "character. Choose a folder without one."
+            f"warehouse {folder}: {misleading.group()} has a meaning of its own to Spark or Delta "
+            "Lake. Choose a folder without [ ] { } * ? # and without % before two digits."
         )
     return folder
 
@@ -138,8 +142,12 @@ def open_run(warehouse: Path, run_id: str) -> Run:
             "A run starts with: nightreel ingest --run-id <name>"
         )
     values = json.loads(file.read_text(encoding="utf-8"))
-    values |= {
-        "ds": date.fromisoformat(values["ds"]),
-        "conf": Configuration.model_validate(values["conf"]),
-    }
+    try:
+        conf = Configuration.model_validate(values["conf"])
+    except ValidationError as error:
+        raise JobError(
+            f"{file} holds settings of another version of Nightreel, {error.error_count()} of them "
+            f"unreadable here. Start the run again with: nightreel ingest --run-id {run_id}"
+        ) from None
+    values |= {"ds": date.fromisoformat(values["ds"]), "conf": conf}
     return Run(warehouse=warehouse, **values)

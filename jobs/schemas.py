@@ -18,10 +18,13 @@ RECOMMENDATIONS = (
     "ds date, user_id int, rank int, movie_id int, title string, predicted_rating float, "
     "source string, model_version string, run_id string"
 )
+# model_version scored; test_rmse and test_mae are those of candidate_version, the run's own model:
+# the same version where it was promoted.
 RUNS = (
     "run_id string, ds date, release string, ratings bigint, users int, movies int, "
     "quarantined bigint, model_version string, promoted boolean, test_rmse double, "
-    "test_mae double, rows_published bigint, seconds double, finished_at timestamp"
+    "test_mae double, rows_published bigint, seconds double, finished_at timestamp, "
+    "candidate_version string"
 )
 
 # Tables that people query, each with the columns that it is partitioned by.

@@ -53,7 +53,10 @@ def score_block(ranker: Ranker, users: pd.DataFrame, top_k: int | None) -> pd.Da
 def scorer(
     folder: str, movie_ids: np.ndarray, top_k: int | None, users_per_block: int
 ) -> Callable[[Blocks], Blocks]:
-    """The function for mapInPandas; blocks bound the memory to users_per_block x movies."""
+    """The function for mapInPandas, which scores block by block to bound the memory."""
+    if top_k is None:
+        # Every pair is ordered and returned, at about 150 bytes: 150 MB a block.
+        users_per_block = max(1, 1_000_000 // max(1, len(movie_ids)))
 
     def score(batches: Blocks) -> Blocks:
         # Spark runs one worker per core: more threads would fight one another.

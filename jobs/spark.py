@@ -1,4 +1,4 @@
-"""The Spark session of a job; all its settings lie in conf/spark/spark-defaults.conf."""
+"""The Spark session of a job; its settings lie in conf/spark/spark-defaults.conf."""
 
 import os
 import sys
@@ -10,6 +10,9 @@ from jobs.configuration import conf_folder
 
 def spark_session(step: str) -> SparkSession:
     """Start or join the session: spark-submit's master where there is one, else the conf's."""
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        # Not started by spark-submit: the Spark that came with pyspark, and no other.
+        os.environ.pop("SPARK_HOME", None)
     os.environ.setdefault("SPARK_CONF_DIR", str(conf_folder() / "spark"))
     # Without this, workers start whatever python3 stands on PATH.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)

@@ -14,7 +14,7 @@ import duckdb
 
 from jobs.arguments import command_arguments, positive, warehouse_of
 from jobs.display import show_recommendations, show_table
-from jobs.published import connect, latest_run, recommended, require_user
+from jobs.published import connect, latest_run, recommended
 from jobs.run import STEPS, Run, open_run
 
 Records = dict[str, dict[str, Any]]
@@ -24,6 +24,7 @@ def show_data(records: Records) -> None:
     """From lines of the delivery to rows of the table."""
     etl = records["etl"]
     rows = [
+        ("lines of ratings read", etl["lines"], ""),
         (
             "ratings used",
             etl["ratings"],
@@ -71,8 +72,6 @@ def show_example(connection: duckdb.DuckDBPyConnection, run: Run, user: int | No
     if user is None:
         query = "select min(user_id) from recommendations where ds = ?"
         [(user,)] = connection.execute(query, [run.ds]).fetchall()
-    else:
-        require_user(connection, user)
     rows = recommended(connection, user, run.ds, 20) if user else []
     if rows and rows[0].run_id == run.run_id:
         show_recommendations(f"Recommendations for user {user}", rows)

@@ -59,7 +59,13 @@ def launch(spec: TrainingSpec, ranks: int, spec_file: Path) -> None:
     horovodrun = Path(sys.executable).with_name("horovodrun")
     command = [str(horovodrun), "-np", str(ranks), "--gloo", sys.executable]
     command += ["-m", "model.training", str(spec_file)]
-    status = subprocess.run(command, check=False).returncode
+    with subprocess.Popen(command) as ranks_running:
+        try:
+            status = ranks_running.wait()
+        except BaseException:
+            # horovodrun ends its ranks when it is asked to end, and leaves them when it is killed.
+            ranks_running.terminate()
+            raise
     if status != 0:
         raise JobError(f"Training failed: a rank ended with an error, shown above ({status}).")
 

@@ -10,7 +10,6 @@ user about whom nothing is known gives a movie.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -89,7 +88,7 @@ class Factors:
 
     def save(self, folder: Path) -> None:
         """Write all arrays and manifest.json; `folder` appears whole or not at all."""
-        temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+        temporary = folder.with_name(f".{folder.name}.partial")
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         for name in array_names():

@@ -5,7 +5,7 @@
 
 `spec.json` holds a `TrainingSpec`. Each rank reads its shard through petastorm; rank 0 alone
 prints and saves. Ranks share one sequence of optimiser steps: a step's gradient is that of the
-mean over all ranks' ratings in it, so the number of ranks does not change what is learned.
+mean over all ranks' ratings in it, as if one rank held them all; only the order of rows differs.
 """
 
 from __future__ import annotations
@@ -126,6 +126,11 @@ def pick_device() -> torch.device:
     longer on a busy machine: more cores are for more ranks.
     """
     if torch.cuda.is_available():
+        if hvd.local_size() > torch.cuda.device_count():
+            raise ValueError(
+                f"{hvd.local_size()} ranks on a host with {torch.cuda.device_count()} GPU(s): each "
+                "rank needs its own. Lower train.ranks, or hide the GPUs: CUDA_VISIBLE_DEVICES=''"
+            )
         torch.cuda.set_device(hvd.local_rank())
         return torch.device("cuda", hvd.local_rank())
     torch.set_num_threads(1)

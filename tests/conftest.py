@@ -1,12 +1,16 @@
 """Fixtures that several rooms share."""
 
 import os
+import time
 
 import pytest
 
 # What the caller's shell says of other runs must not decide the tests.
 for name in ("NIGHTREEL_WAREHOUSE", "NIGHTREEL_ENV", "NIGHTREEL_CONF"):
     os.environ.pop(name, None)
+# Spark hands timestamps to Python in the machine's zone.
+os.environ["TZ"] = "UTC"
+time.tzset()
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def delivery(folder: Path, release: str, files: dict[str, bytes], **settings) ->
 
 
 def run_etl(spark, run: Run) -> dict[str, int]:
-    return etl(spark, run, detect_layout(run.raw, run.release), run.raw)
+    return etl(spark, run)
 
 
 def rows(spark, run: Run, name: str, *order: str) -> list[tuple]:
