@@ -6,7 +6,7 @@ MAKEFLAGS += --no-builtin-rules
 
 WAREHOUSE ?= $(or $(NIGHTREEL_WAREHOUSE),warehouse)
 # For these alone: the tests have warehouses of their own.
-nightly airflow: export NIGHTREEL_WAREHOUSE = $(WAREHOUSE)
+nightly airflow: export NIGHTREEL_WAREHOUSE := $(WAREHOUSE)
 # Read by conf/airflow/run_nightly.py; an empty one is as in conf.
 export DATASET SOURCE DS PROFILE RANKS TOP_K USER_ID
 

@@ -57,7 +57,7 @@ def rated_movies(ratings: DataFrame, users: DataFrame) -> DataFrame:
 
 def conform(rows: DataFrame, schema: str) -> DataFrame:
     """Exactly the columns and types of a DDL schema."""
-    columns = [part.strip().split(" ", 1) for part in schema.split(", ")]
+    columns = schemas.columns_of(schema).items()
     return rows.select(*(F.col(name).cast(kind).alias(name) for name, kind in columns))
 
 

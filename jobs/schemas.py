@@ -36,3 +36,8 @@ PUBLISHED: dict[str, tuple[str, list[str]]] = {
     "recommendations": (RECOMMENDATIONS, ["ds"]),
     "runs": (RUNS, ["run_id"]),
 }
+
+
+def columns_of(ddl: str) -> dict[str, str]:
+    """Names and types of a DDL schema's columns, in their order."""
+    return dict(column.split(" ", 1) for column in ddl.split(", "))
