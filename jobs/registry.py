@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +114,8 @@ def register(run: Run, factors: Path, params: dict[str, Any], metrics: dict[str,
         tracking.log_param(logged.info.run_id, key, value)
     for key, number in metrics.items():
         tracking.log_metric(logged.info.run_id, key, number)
-    tracking.log_artifacts(logged.info.run_id, str(factors), "factors")
     tracking.set_terminated(logged.info.run_id)
-    source = f"{logged.info.artifact_uri}/factors"
+    source = keep_factors(run, logged.info, tracking, factors)
     create_registered_model(tracking, run.release)
     version = tracking.create_model_version(
         model_name(run.release),
@@ -124,6 +124,20 @@ def register(run: Run, factors: Path, params: dict[str, Any], metrics: dict[str,
         tags={RUN_TAG: run.run_id, "nightreel.fingerprint": fingerprint},
     )
     return str(version.version)
+
+
+def keep_factors(run: Run, logged: Any, tracking: Any, factors: Path) -> str:
+    """Store `Factors` as artifacts of a tracked run; returns their URI.
+
+    The local store remembers where the warehouse was when it was made, so its artifacts are
+    written to where MLflow would put them if the warehouse has not moved.
+    """
+    if run.conf.tracking.uri:
+        tracking.log_artifacts(logged.run_id, str(factors), "factors")
+        return f"{logged.artifact_uri}/factors"
+    folder = run.warehouse / "mlartifacts" / logged.run_id / "artifacts" / "factors"
+    shutil.copytree(factors, folder)
+    return folder.as_uri()
 
 
 def digest_of(factors: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.query import connect
+from jobs.published import connect
 from jobs.run import STEPS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ class Warehouse:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=900,
+            timeout=500,
             check=False,
         )
 

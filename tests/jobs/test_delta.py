@@ -4,8 +4,6 @@ import json
 from datetime import UTC, datetime
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 from hypothesis import given, settings
@@ -16,47 +14,7 @@ from jobs.errors import JobError
 from jobs.footers import read_footer, statistics
 from jobs.published import view_of
 from jobs.schemas import MOVIES, PUBLISHED, QUARANTINE, RATINGS
-
-ARROW = {
-    "int": pa.int32(),
-    "bigint": pa.int64(),
-    "float": pa.float32(),
-    "double": pa.float64(),
-    "string": pa.string(),
-    "boolean": pa.bool_(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us", "UTC"),
-    "array<string>": pa.list_(pa.string()),
-}
-DELTA = {
-    "int": "integer",
-    "bigint": "long",
-    "array<string>": {"type": "array", "elementType": "string", "containsNull": True},
-}
-
-
-def columns(ddl):
-    return dict(column.split(" ", 1) for column in ddl.split(", "))
-
-
-def schema_json(ddl):
-    """What StructType.fromDDL(ddl).json() returns, without a Spark session."""
-    fields = [
-        {"name": name, "type": DELTA.get(kind, kind), "nullable": True, "metadata": {}}
-        for name, kind in columns(ddl).items()
-    ]
-    return json.dumps({"type": "struct", "fields": fields})
-
-
-def write(folder, ddl, partition, rows, name="part-0.snappy.parquet"):
-    """Rows, without the partition's columns, where Spark's partitionBy would write them."""
-    target = folder.joinpath(*(f"{key}={value}" for key, value in partition.items()))
-    target.mkdir(parents=True, exist_ok=True)
-    fields = [(name, kind) for name, kind in columns(ddl).items() if name not in partition]
-    schema = pa.schema([(name, ARROW[kind]) for name, kind in fields])
-    rows = [dict(zip(schema.names, row, strict=True)) for row in rows]
-    pq.write_table(pa.Table.from_pylist(rows, schema), target / name, row_group_size=2)
-    return folder
+from tests.jobs.examples import schema_json, write
 
 
 def publish(table, source, partition, ddl=QUARANTINE, run_id="r"):

@@ -1,18 +1,16 @@
 """Cleaning, splits and the ETL as a whole, on tiny deliveries worked out by hand."""
 
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from jobs.configuration import load_configuration
 from jobs.errors import JobError
 from jobs.etl import SPLITS, etl
 from jobs.layouts import detect_layout
 from jobs.run import Run
 from jobs.splits import split_of
+from tests.jobs.examples import small_run
 
 MOVIES = """1::Toy Story (1995)::Animation|Children's|Comedy
 2::Misérables, Les (1995)::Drama
@@ -43,8 +41,7 @@ RATINGS = """1::1::5::978300760
 
 def delivery(folder: Path, release: str, files: dict[str, bytes], **settings) -> Run:
     overrides = [f"etl.{key}={value}" for key, value in settings.items()]
-    conf = load_configuration(["etl.min_row_groups=2", *overrides], warehouse=str(folder))
-    run = Run(folder, "run", date(2026, 1, 2), release, "digest", None, conf)
+    run = small_run(folder, release, ["etl.min_row_groups=2", *overrides])
     run.raw.mkdir(parents=True)
     for name, content in files.items():
         (run.raw / name).write_bytes(content)
@@ -238,19 +235,16 @@ def test_the_hash_that_deals_splits_never_changes(spark):
     )
 
 
-@settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    pairs=st.sets(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=9),
-    added=st.tuples(st.integers(10, 12), st.integers(1, 9)),
-)
-def test_an_added_rating_moves_no_other(spark, pairs, added):
-    conf = load_configuration(warehouse="w").etl
-
-    def deal(chosen: set) -> dict:
-        table = spark.createDataFrame(sorted(chosen), "user_id int, movie_id int")
-        return {(r[0], r[1]): r[2] for r in table.select("*", split_of(conf)).collect()}
-
-    before = deal(pairs)
-    assert deal(pairs | {added}).items() >= before.items()
+def test_added_ratings_move_no_other(spark, tmp_path):
+    """The deal rests on a rating alone: not on how many others there are, nor on partitions."""
+    settings = small_run(tmp_path).conf.etl
+    every = spark.sql(
+        "select id, cast(id % 37 + 1 as int) user_id, cast(id div 37 + 1 as int) movie_id "
+        "from range(1000)"
+    )
+    pairs = every.filter("id >= 500").withColumn("alone", split_of(settings))
+    among_others = every.repartition(7).withColumn("among_others", split_of(settings))
+    dealt = pairs.join(among_others, ["user_id", "movie_id"]).collect()
+    assert len(dealt) == 500
+    assert [row.alone for row in dealt] == [row.among_others for row in dealt]
+    assert {row.alone for row in dealt} == set(SPLITS)

@@ -7,19 +7,7 @@ from hypothesis import strategies as st
 
 from jobs.errors import JobError
 from jobs.pairs import predict_file
-from tests.model.test_ranking import factors
-
-# Users 1 to 3 and movies 10 to 12; nothing was learned of user 3 and movie 12.
-MODEL = factors(
-    [[1, 0], [0.5, 1], [0, 0]],
-    [[1, 1], [0, 2], [0, 0]],
-    user_bias_U=np.array([0.25, -0.5, 0], np.float32),
-    movie_bias_M=[0.5, -0.5, 0],
-    mean=2.0,
-    user_trained_U=np.array([True, True, False]),
-    movie_trained_M=np.array([True, True, False]),
-    popular_M=np.array([4.0, 2.0, 3.0], np.float32),
-)
+from tests.jobs.examples import MODEL
 
 
 def predict(tmp_path, text, **options):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def ratings():
     return pa.table({"user_idx": user, "movie_idx": movie, "rating": rating})
 
 
-def write(folder: Path, ratings: pa.Table, sizes: list[int]) -> str:
+def write(folder: Path, ratings: pa.Table, sizes: Sequence[int]) -> str:
     """Parquet files, one row group each, of these numbers of rows."""
     folder.mkdir(parents=True)
     for number, end in enumerate(np.cumsum(sizes)):
@@ -52,7 +53,7 @@ def write(folder: Path, ratings: pa.Table, sizes: list[int]) -> str:
 
 @pytest.fixture
 def spec(tmp_path, ratings):
-    def make(**changes) -> TrainingSpec:
+    def make(sizes=(880, 300, 20), **changes) -> TrainingSpec:
         splits = tmp_path / "a folder"
         indexes = {}
         for entity, size in (("user", USERS), ("movie", MOVIES)):
@@ -63,7 +64,7 @@ def spec(tmp_path, ratings):
             pq.write_table(table, indexes[entity] / "0.parquet")
         return TrainingSpec(
             # Uneven on purpose: of two ranks, the first gets 900 rows and the second 300.
-            train=write(splits / "split=train", ratings.slice(0, 1200), [880, 300, 20]),
+            train=write(splits / "split=train", ratings.slice(0, 1200), sizes),
             validation=write(splits / "split=validation", ratings.slice(1200), [250, 50]),
             user_index=str(indexes["user"]),
             movie_index=str(indexes["movie"]),
@@ -146,6 +147,19 @@ def test_two_uneven_ranks_learn_what_one_learns(spec, tmp_path):
     assert [e["validation_loss"] for e in both.manifest["history"]] == pytest.approx(
         [e["validation_loss"] for e in history], abs=1e-3
     )
+
+
+def test_a_rank_without_rows_in_most_steps_keeps_up(spec, tmp_path):
+    # 17 steps of 2 ratings: the second rank has a rating in the first 3 alone, and must enter
+    # every allreduce all the same.
+    chosen = spec(sizes=(30, 3), batch_size=2, epochs=1)
+    run = train_with_ranks(chosen, 2, tmp_path / "spec.json")
+    assert run.returncode == 0, run.stderr
+    assert "2 rank(s) with 30, 3" in run.stdout
+    trained = load_factors(Path(chosen.output))
+    [epoch] = trained.manifest["history"]
+    assert np.isfinite([epoch["train_loss"], epoch["validation_loss"]]).all()
+    assert np.isfinite(trained.user_UK).all()
 
 
 def test_a_loss_that_is_not_finite_stops_with_a_sentence(spec, tmp_path):

@@ -1,0 +1,83 @@
+"""Small runs, tables and models that several tests start from."""
+
+import json
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.configuration import load_configuration
+from jobs.run import Run
+from jobs.schemas import columns_of
+from tests.model.examples import factors
+
+# Users 1 to 3 and movies 10 to 12; nothing was learned of user 3 and movie 12.
+MODEL = factors(
+    [[1, 0], [0.5, 1], [0, 0]],
+    [[1, 1], [0, 2], [0, 0]],
+    user_bias_U=np.array([0.25, -0.5, 0], np.float32),
+    movie_bias_M=[0.5, -0.5, 0],
+    mean=2.0,
+    user_trained_U=np.array([True, True, False]),
+    movie_trained_M=np.array([True, True, False]),
+    popular_M=np.array([4.0, 2.0, 3.0], np.float32),
+)
+
+ARROW = {
+    "int": pa.int32(),
+    "bigint": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "string": pa.string(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", "UTC"),
+    "array<string>": pa.list_(pa.string()),
+}
+DELTA = {
+    "int": "integer",
+    "bigint": "long",
+    "array<string>": {"type": "array", "elementType": "string", "containsNull": True},
+}
+
+
+def small_run(
+    warehouse: Path,
+    release: str = "ml-1m",
+    overrides: list[str] | None = None,
+    run_id: str = "run",
+    champion: str | None = None,
+) -> Run:
+    """A run of 2026-01-02 that nothing has been written for yet."""
+    conf = load_configuration(overrides, warehouse=str(warehouse))
+    return Run(warehouse, run_id, date(2026, 1, 2), release, "digest", champion, conf)
+
+
+def schema_json(ddl: str) -> str:
+    """What StructType.fromDDL(ddl).json() returns, without a Spark session."""
+    fields = [
+        {"name": name, "type": DELTA.get(kind, kind), "nullable": True, "metadata": {}}
+        for name, kind in columns_of(ddl).items()
+    ]
+    return json.dumps({"type": "struct", "fields": fields})
+
+
+def write(
+    folder: Path,
+    ddl: str,
+    partition: dict[str, str],
+    rows: list[tuple],
+    name: str = "part-0.snappy.parquet",
+) -> Path:
+    """Rows, without the partition's columns, where Spark's partitionBy would write them."""
+    target = folder.joinpath(*(f"{key}={value}" for key, value in partition.items()))
+    target.mkdir(parents=True, exist_ok=True)
+    fields = [
+        (column, ARROW[k]) for column, k in columns_of(ddl).items() if column not in partition
+    ]
+    schema = pa.schema(fields)
+    named = [dict(zip(schema.names, row, strict=True)) for row in rows]
+    pq.write_table(pa.Table.from_pylist(named, schema), target / name, row_group_size=2)
+    return folder
