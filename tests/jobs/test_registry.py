@@ -70,6 +70,9 @@ def test_a_moved_warehouse_keeps_its_models(warehouse, tmp_path):
     folder = factors_folder(small_run(moved).conf, moved, run.release, version)
     assert folder.is_relative_to(moved)
     np.testing.assert_array_equal(load_factors(folder).user_UK, [[3]])
+    later = small_run(moved, run_id="next")
+    folder = factors_folder(later.conf, moved, later.release, registered(later, 4))
+    np.testing.assert_array_equal(load_factors(folder).user_UK, [[4]])
 
 
 def test_a_model_that_is_not_there_stops_with_a_sentence(warehouse):
