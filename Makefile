@@ -54,7 +54,7 @@ environments: .venv/.ready .airflow/.ready
 
 .venv/.ready: conf/requirements-jobs.txt conf/requirements-test.txt conf/horovod/build_wheel.sh setup.py
 	@python="$$(conf/check_prerequisites.sh)" && \
-	echo "Setting up .venv, the jobs environment (2.3 GB):" && \
+	echo "Setting up .venv, the jobs environment (2.6 GB, some minutes):" && \
 	{ .venv/bin/python -c '' 2>/dev/null || "$$python" -m venv --clear .venv; } && \
 	echo "  PyTorch ..." && \
 	.venv/bin/python $(PIP_INSTALL) -c conf/requirements-jobs.txt setuptools wheel numpy torch && \

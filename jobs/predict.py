@@ -30,6 +30,11 @@ from jobs.published import LatestRun, connect, latest_run, require_movie, requir
 from model.factors import Factors, load_factors
 from model.metrics import rmse
 
+NOT_LEARNED = {
+    "popular": "nothing was learned of the user: this is the rating to expect of anybody",
+    "mean": "nothing was learned of the movie: this is the mean rating, and the user's own bias",
+}
+
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """The arguments of `nightreel predict`: one of its three forms."""
@@ -58,6 +63,8 @@ def predict_one(
     rating, source = predict_pairs(factors, np.array([user]), np.array([movie]))
     print(f"User {user}, {title}: predicted rating {rating[0]:.2f}")
     print(f"  by {source[0]}, of model version {run.model_version} on {run.release}")
+    if source[0] in NOT_LEARNED:
+        print(f"  {NOT_LEARNED[source[0]]}")
     query = "select rating, split from ratings where user_id = ? and movie_id = ?"
     real = connection.execute(query, [user, movie]).fetchone()
     if real:

@@ -9,6 +9,7 @@ published. The row in `runs` comes last: a run that stands there has published e
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame, SparkSession
@@ -53,10 +54,11 @@ def to_audit(spark: SparkSession, run: Run) -> Published:
     )
 
 
-def summary(spark: SparkSession, run: Run) -> DataFrame:
-    """The run's row in `runs`; seconds are those of the steps before this one."""
+def summary(spark: SparkSession, run: Run, started: float) -> DataFrame:
+    """The run's row in `runs`; this step, begun at `started`, counts until now."""
     records = {step: run.record(step) for step in STEPS if step != "publish"}
     etl, evaluation = records["etl"], records["evaluate"]
+    seconds = sum(record["seconds"] for record in records.values())
     row = {
         "run_id": run.run_id,
         "ds": run.ds,
@@ -67,20 +69,22 @@ def summary(spark: SparkSession, run: Run) -> DataFrame:
         "test_rmse": evaluation["test_rmse"],
         "test_mae": evaluation["test_mae"],
         "rows_published": records["score"]["rows"],
-        "seconds": sum(record["seconds"] for record in records.values()),
+        "seconds": seconds + time.perf_counter() - started,
         "finished_at": datetime.now(UTC),
         "candidate_version": evaluation["candidate_version"],
     }
     return spark.createDataFrame([row], schemas.RUNS)
 
 
-def publish(spark: SparkSession, run: Run) -> dict[str, int | str]:
+def publish(spark: SparkSession, run: Run, started: float) -> dict[str, int | str]:
     """Audit, then one commit per table; returns the figures of the step."""
     published = to_audit(spark, run)
     checks = audit(published)
     print(f"publish: {len(checks)} checks passed", flush=True)
     target = str(run.output(OUTPUTS["runs"]))
-    summary(spark, run).coalesce(1).write.mode("overwrite").partitionBy("run_id").parquet(target)
+    summary(spark, run, started).coalesce(1).write.mode("overwrite").partitionBy("run_id").parquet(
+        target
+    )
     version = run.record("score")["model_version"]
     versions = {}
     for table, output in OUTPUTS.items():
@@ -104,9 +108,10 @@ def publish(spark: SparkSession, run: Run) -> dict[str, int | str]:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the step from the command line."""
+    started = time.perf_counter()
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("publish") as figures:
-        figures.update(publish(spark_session("publish"), run))
+        figures.update(publish(spark_session("publish"), run, started))
 
 
 if __name__ == "__main__":

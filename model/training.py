@@ -125,7 +125,12 @@ def pick_device() -> torch.device:
     A step is so small that more threads wait for one another longer than they work, and much
     longer on a busy machine: more cores are for more ranks.
     """
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() and not hvd.nccl_built():
+        say(
+            "There is a GPU, but Horovod was built without NCCL and cannot reduce on it: training on "
+            "the CPU. Install nvcc and NCCL and run make environments to use it."
+        )
+    elif torch.cuda.is_available():
         if hvd.local_size() > torch.cuda.device_count():
             raise ValueError(
                 f"{hvd.local_size()} ranks on a host with {torch.cuda.device_count()} GPU(s): each "

@@ -3,8 +3,10 @@
 make test, or .venv-airflow/bin/pytest tests/dags
 """
 
+import atexit
 import importlib.util
 import os
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -21,7 +23,9 @@ else:
         for name, value in os.environ.items()
         if not name.startswith(("AIRFLOW", "NIGHTREEL"))
     }
-    clean["NIGHTREEL_AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="nightreel-airflow-")
+    home = tempfile.mkdtemp(prefix="nightreel-airflow-")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    clean["NIGHTREEL_AIRFLOW_HOME"] = home
     output = subprocess.run(
         ["bash", "-c", script], env=clean, capture_output=True, text=True, check=True
     ).stdout
