@@ -127,8 +127,8 @@ def pick_device() -> torch.device:
     """
     if torch.cuda.is_available() and not hvd.nccl_built():
         say(
-            "There is a GPU, but Horovod was built without NCCL and cannot reduce on it: training on "
-            "the CPU. Install nvcc and NCCL and run make environments to use it."
+            "There is a GPU, but this Horovod was built without NCCL and cannot use it: training on "
+            "the CPU. To build it anew, with nvcc and NCCL: rm .venv/.ready && make environments"
         )
     elif torch.cuda.is_available():
         if hvd.local_size() > torch.cuda.device_count():
