@@ -127,7 +127,7 @@ def pick_device() -> torch.device:
     """
     if torch.cuda.is_available() and not hvd.nccl_built():
         say(
-            "There is a GPU, but this Horovod was built without NCCL and cannot use it: training on "
+            "There is a GPU, but this Horovod has no NCCL to use it: training on "
             "the CPU. To build it anew, with nvcc and NCCL: rm .venv/.ready && make environments"
         )
     elif torch.cuda.is_available():
