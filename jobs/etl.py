@@ -13,6 +13,8 @@ Reads the raw files of the run's release. Writes into the run's folder:
 
 from __future__ import annotations
 
+from functools import reduce
+
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
@@ -91,10 +93,7 @@ def etl(spark: SparkSession, run: Run) -> dict[str, int]:
         parsed_users = cleaning.parse_users(user_lines, layout).cache()
         profiles = conform(parsed_users.filter("reason is null"), schemas.USERS)
         bad.append(cleaning.quarantine(parsed_users, user_lines, layout.users, run.run_id, False))
-    quarantine = bad[0]
-    for more in bad[1:]:
-        quarantine = quarantine.unionByName(more)
-    quarantine = write(quarantine.coalesce(1), "quarantine", "run_id")
+    quarantine = write(reduce(DataFrame.unionByName, bad).coalesce(1), "quarantine", "run_id")
     if usable.isEmpty():
         example = quarantine.first()
         raise JobError(f"{raw / layout.ratings}: no usable rating. First bad line: {example}.")

@@ -62,7 +62,7 @@ def champion_version(conf: Configuration, warehouse: Path, release: str) -> str 
 
 
 def factors_folder(conf: Configuration, warehouse: Path, release: str, version: str) -> Path:
-    """Folder of a version's `Factors`; a server's are fetched once, to <warehouse>/models.
+    """Folder of a version's `Factors`; a server's are fetched to <warehouse>/models.
 
     Raises JobError if there is no such version or it is not whole.
     """
@@ -114,8 +114,8 @@ def register(run: Run, factors: Path, params: dict[str, Any], metrics: dict[str,
         tracking.log_param(logged.info.run_id, key, value)
     for key, number in metrics.items():
         tracking.log_metric(logged.info.run_id, key, number)
-    tracking.set_terminated(logged.info.run_id)
     source = keep_factors(run, logged.info, tracking, factors)
+    tracking.set_terminated(logged.info.run_id)
     create_registered_model(tracking, run.release)
     version = tracking.create_model_version(
         model_name(run.release),
@@ -165,7 +165,7 @@ def experiment_id(tracking: Any, run: Run) -> str:
     found = tracking.get_experiment_by_name(model_name(run.release))
     if found:
         return found.experiment_id
-    artifacts = None if run.conf.tracking.uri else f"{(run.warehouse / 'mlartifacts').as_uri()}"
+    artifacts = None if run.conf.tracking.uri else (run.warehouse / "mlartifacts").as_uri()
     return tracking.create_experiment(model_name(run.release), artifact_location=artifacts)
 
 
