@@ -29,12 +29,14 @@ help:
 
 .PHONY: nightly
 nightly: environments
+	@conf/airflow/prepare_database.sh
 	@source conf/airflow/environment.sh && .venv-airflow/bin/python conf/airflow/run_nightly.py
 	@.venv/bin/nightreel summary --warehouse "$$NIGHTREEL_WAREHOUSE" $${USER_ID:+--user "$$USER_ID"}
 
 .PHONY: airflow
 airflow: environments
-	@conf/airflow/standalone.sh
+	@conf/airflow/prepare_database.sh
+	@source conf/airflow/environment.sh && exec .venv-airflow/bin/python conf/airflow/standalone.py
 
 # The tests start Java dozens of times for seconds each, which its optimising compiler only delays.
 .PHONY: test
@@ -50,7 +52,7 @@ lint: environments
 
 # An environment is ready when its stamp is newer than what it was made from.
 .PHONY: environments
-environments: .venv/.ready .airflow/.ready
+environments: .venv/.ready .venv-airflow/.ready
 
 .venv/.ready: conf/requirements-jobs.txt conf/requirements-test.txt conf/horovod/build_wheel.sh setup.py
 	@python="$$(conf/check_prerequisites.sh)" && \
@@ -72,12 +74,6 @@ environments: .venv/.ready .airflow/.ready
 	{ .venv-airflow/bin/python -c '' 2>/dev/null || "$$python" -m venv --clear .venv-airflow; } && \
 	.venv-airflow/bin/python $(PIP_INSTALL) -r conf/requirements-airflow.txt \
 	    -c conf/requirements-test.txt pytest pytest-timeout && \
-	touch $@
-
-.airflow/.ready: .venv-airflow/.ready
-	@mkdir -p .airflow && source conf/airflow/environment.sh && \
-	{ airflow db migrate > .airflow/migrate.log 2>&1 || \
-	    { tail -n 20 .airflow/migrate.log; echo "Airflow's database could not be made."; exit 1; } >&2; } && \
 	touch $@
 
 .PHONY: clean

@@ -2,12 +2,17 @@
 
 | task | does | runs as |
 | --- | --- | --- |
-| ingest | brings the release into the raw zone and fixes date, settings and champion | process |
-| etl | cleans, sets bad rows aside, splits, writes Parquet | Spark |
-| train | learns the model, one Horovod process per rank | process |
-| evaluate | measures on the test rows and promotes the model if it is good enough | process |
-| score | scores every movie that a user has not rated | Spark |
-| publish | audits the result and shows it to readers in one commit | Spark |
+| prepare.ingest | brings the release into the raw zone; fixes date, settings, champion | process |
+| prepare.etl | cleans, sets bad rows aside, splits, writes Parquet | Spark |
+| prepare.plan | decides whether to train: by `mode`, else `retrain.policy` in `conf/` | process |
+| train.train | learns the model, one Horovod process per rank | process |
+| train.evaluate | measures the model on the test rows, beside the champion | process |
+| train.promote | makes the model the champion, if it is good enough | process |
+| keep_champion | says why the champion scores instead | |
+| score.score | scores every movie that a user has not rated | Spark |
+| score.publish | audits the result and shows it to readers in one commit | Spark |
+| summary | the run's figures, as its result | process |
+| tidy | removes scratch, whatever became of the run | process |
 
 Only ingest takes settings. It writes them down for the run, so later steps are told nothing but
 the run id, and a retry works with what the first attempt worked with. Every step replaces its own
@@ -16,31 +21,34 @@ output and nothing else, so retrying or clearing a task is safe.
 A parameter left empty is as in `conf/`. The Spark master is the connection `spark`.
 """
 
-import os
-import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import DAG, Param, chain
+from airflow.sdk import DAG, Param, TaskGroup, TriggerRule, chain, task
+from airflow.sdk.exceptions import AirflowFailException
 
-ROOT = Path(__file__).resolve().parent.parent
-JOBS = ROOT / "jobs"
-PYTHON = os.environ.get("NIGHTREEL_PYTHON", str(ROOT / ".venv/bin/python"))
-RELEASES = [
-    "sample",
-    "ml-100k",
-    "ml-1m",
-    "ml-10m",
-    "ml-20m",
-    "ml-25m",
-    "ml-32m",
-    "ml-latest",
-    "ml-latest-small",
-]
+from nightreel_common.assets import MODEL, RATINGS, RECOMMENDATIONS
+from nightreel_common.parameters import (
+    dataset,
+    given,
+    optional,
+    quoted,
+    refuse_unknown,
+    run_date,
+    top_k,
+)
+from nightreel_common.tasks import (
+    DEFAULT_ARGS,
+    MACROS,
+    TRAINING_POOL,
+    process,
+    score_and_publish,
+    spark_job,
+)
+
+# What `mode` makes of the policy that decides whether to train.
+POLICIES = {"full": "always", "score-only": "never"}
 
 # Parameters that are settings: the key in conf/ that each one changes for the run.
 SETTINGS = {
@@ -52,131 +60,86 @@ SETTINGS = {
     "top_k": "score.top_k",
 }
 
-PARAMETERS = {
-    "ds": Param(
-        None,
-        type=["null", "string"],
-        format="date",
-        title="Run date",
-        description="Date of the published recommendations. Empty: the day the run is due.",
+PARAMETERS: dict[str, Param] = {
+    "mode": optional(
+        "string",
+        "Mode",
+        "`full` trains and scores, `score-only` scores with the champion. Empty: "
+        "`retrain.policy` in conf decides; a run that is given settings of training trains.",
+        enum=[None, *POLICIES],
     ),
-    "dataset": Param(
-        None,
-        type=["null", "string"],
-        enum=[None, *RELEASES],
-        title="Release of MovieLens",
-        description="`sample` is generated and needs no download. Empty: as in conf.",
-    ),
-    "source": Param(
-        None,
-        type=["null", "string"],
+    "ds": run_date("Date of the published recommendations. Empty: the day the run is due."),
+    "dataset": dataset("`sample` is generated and needs no download. Empty: as in conf."),
+    "source": optional(
+        "string",
+        "Source",
+        "A zip or folder that the workers see, or a URL. Empty: as in conf, or GroupLens.",
         minLength=1,
-        title="Source",
-        description="A zip or folder that the workers see, or a URL. Empty: GroupLens.",
     ),
-    "profile": Param(
-        None,
-        type=["null", "string"],
+    "profile": optional(
+        "string",
+        "Profile",
+        "Settings from `conf/profiles`, as in `james-le`. Empty: none.",
         pattern="^[A-Za-z0-9_][A-Za-z0-9_-]*$",
-        title="Profile",
-        description="Settings from `conf/profiles`, as in `james-le`. Empty: none.",
     ),
-    "factors": Param(
-        None,
-        type=["null", "integer"],
+    "factors": optional(
+        "integer",
+        "Factors",
+        "Length of a user's and a movie's embedding, 1 to 4096. Empty: as in conf.",
         minimum=1,
         maximum=4096,
-        title="Factors",
-        description="Length of a user's and a movie's embedding. Empty: as in conf.",
     ),
-    "learning_rate": Param(
-        None,
-        type=["null", "number"],
+    "learning_rate": optional(
+        "number",
+        "Learning rate",
+        "Step size of the optimiser, above 0 and at most 10. Empty: as in conf.",
         exclusiveMinimum=0,
         maximum=10,
-        title="Learning rate",
-        description="Step size of the optimiser. Empty: as in conf.",
     ),
-    "regularisation": Param(
-        None,
-        type=["null", "number"],
+    "regularisation": optional(
+        "number",
+        "Regularisation",
+        "L2 penalty on embeddings and biases, 0 to 10. Empty: as in conf.",
         minimum=0,
         maximum=10,
-        title="Regularisation",
-        description="L2 penalty on embeddings and biases. Empty: as in conf.",
     ),
-    "epochs": Param(
-        None,
-        type=["null", "integer"],
+    "epochs": optional(
+        "integer",
+        "Epochs",
+        "Most passes over the training ratings, 1 to 10000. Empty: as in conf.",
         minimum=1,
         maximum=10_000,
-        title="Epochs",
-        description="Most passes over the training ratings. Empty: as in conf.",
     ),
-    "ranks": Param(
-        None,
-        type=["null", "integer"],
+    "ranks": optional(
+        "integer",
+        "Ranks",
+        "Horovod processes, 1 to 1024; 1 trains without horovodrun. Empty: as in conf.",
         minimum=1,
         maximum=1024,
-        title="Ranks",
-        description="Horovod processes; 1 trains without horovodrun. Empty: as in conf.",
     ),
-    # The form takes the first type that is not null: a text field takes both 10 and all.
-    "top_k": Param(
-        None,
-        type=["null", "string", "integer"],
-        pattern="^([1-9][0-9]*|all)$",
-        minimum=1,
-        title="Recommendations per user",
-        description="A number, or `all` for every scored pair. Empty: as in conf.",
-    ),
+    "top_k": top_k(),
 }
 
 
 def ingest_options(params: Mapping[str, Any], dag_run: Any) -> str:
     """The options of ingest for this run, quoted for the shell.
 
-    The date is never taken from the clock: a run triggered without a logical date has `run_after`
-    too. Raises ValueError for a parameter that does not exist, which Airflow would ignore.
+    The date is never taken from the clock: a run that was triggered without a logical date, through
+    REST or by an asset, has `run_after`. Fails for parameters that do not exist or contradict.
     """
-    unknown = sorted(set(params) - set(PARAMETERS))
-    if unknown:
-        raise ValueError(
-            f"Unknown parameter {', '.join(unknown)}. There are: {', '.join(PARAMETERS)}."
-        )
-    ds = params["ds"] or dag_run.run_after.astimezone(UTC).date().isoformat()
-    # `--name=value` keeps a value that starts with a dash from being taken for an option.
-    options = [f"--ds={ds}"]
-    for name in ("dataset", "source", "profile"):
-        if params[name] is not None:
-            options.append(f"--{name}={params[name]}")
-    for name, key in SETTINGS.items():
-        if params[name] is not None:
-            options.append(f"--set={key}={params[name]}")
-    return shlex.join(options)
-
-
-def process(step: str, options: str = "", **arguments: Any) -> BashOperator:
-    """A task that runs one job command; `exec` hands it the signals that stop the task."""
-    command = f"exec {shlex.quote(PYTHON)} {shlex.quote(str(JOBS / f'{step}.py'))}"
-    return BashOperator(
-        task_id=step,
-        bash_command=f"{command} --run-id={{{{ run_id | quote }}}} {options}".strip(),
-        cwd=str(ROOT),
-        **arguments,
-    )
-
-
-def spark_job(step: str, **arguments: Any) -> SparkSubmitOperator:
-    """A task that submits one job to the Spark of the connection `spark`."""
-    return SparkSubmitOperator(
-        task_id=step,
-        conn_id="spark",
-        name=f"nightreel-{step}",
-        application=str(JOBS / f"{step}.py"),
-        application_args=["--run-id={{ run_id }}"],
-        **arguments,
-    )
+    refuse_unknown(params, PARAMETERS)
+    due = dag_run.logical_date or dag_run.run_after
+    options = [f"--ds={params['ds'] or due.astimezone(UTC).date().isoformat()}"]
+    options += given(params, {name: f"--{name}" for name in ("dataset", "source", "profile")})
+    options += given(params, {name: f"--set={key}" for name, key in SETTINGS.items()})
+    training = [name for name, key in SETTINGS.items() if key.startswith("train.")]
+    asked = [name for name in (*training, "profile") if params[name] is not None]
+    mode = params["mode"] or ("full" if asked else None)
+    if mode == "score-only" and asked:
+        raise AirflowFailException(f"Mode score-only trains nothing: leave {asked[0]} empty.")
+    if mode:
+        options.append(f"--set=retrain.policy={POLICIES[mode]}")
+    return quoted(options)
 
 
 with DAG(
@@ -187,48 +150,74 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=timedelta(days=2),
     params=PARAMETERS,
     user_defined_macros={"ingest_options": ingest_options},
-    user_defined_filters={"quote": shlex.quote},
+    user_defined_filters=MACROS,
     tags=["nightreel", "recommendations"],
-    default_args={
-        "owner": "nightreel",
-        # `make nightly` allows none: whoever watches a run wants its first error at once.
-        "retries": int(os.environ.get("NIGHTREEL_RETRIES", "2")),
-        "retry_delay": timedelta(seconds=float(os.environ.get("NIGHTREEL_RETRY_SECONDS", "30"))),
-        "retry_exponential_backoff": 2,
-        "max_retry_delay": timedelta(minutes=15),
-    },
+    default_args=DEFAULT_ARGS,
 ) as dag:
-    ingest = process(
-        "ingest",
-        "{{ ingest_options(params, dag_run) }}",
-        execution_timeout=timedelta(hours=4),
-        doc_md="Release to the raw zone, unchanged; fixes date, settings and champion.",
+    with TaskGroup("prepare", tooltip="From the release to clean, split ratings"):
+        ingest = process(
+            "ingest",
+            "{{ ingest_options(params, dag_run) }}",
+            execution_timeout=timedelta(hours=4),
+            doc_md="Release to the raw zone, unchanged; fixes date, settings and champion.",
+        )
+        etl = spark_job(
+            "etl",
+            execution_timeout=timedelta(hours=4),
+            doc_md="Raw files to clean, split and indexed Parquet; bad rows to quarantine.",
+        )
+        plan = process("plan", doc_md="Whether this run trains, and why.")
+
+        @task.branch(doc_md="Follows the plan: train, or keep the champion.")
+        def train_or_keep(plan: dict[str, Any]) -> str:
+            return "train.train" if plan["train"] else "keep_champion"
+
+        planned = train_or_keep(plan.output)
+        chain(ingest, etl, plan)
+
+    with TaskGroup("train", tooltip="Learn a model, measure it, promote it if it is good enough"):
+        train = process(
+            "train",
+            pool=TRAINING_POOL,
+            execution_timeout=timedelta(hours=24),
+            doc_md="Learns the model and exports its factors; best epoch by validation loss.",
+        )
+        evaluate = process(
+            "evaluate",
+            execution_timeout=timedelta(hours=2),
+            doc_md="RMSE and MAE on the test rows, and whether the model is good enough.",
+        )
+
+        @task.branch(doc_md="Promotes a model that is good enough; else the champion stays.")
+        def promote_or_keep(evaluation: dict[str, Any]) -> str:
+            return "train.promote" if evaluation["promoted"] else "keep_champion"
+
+        promote = process(
+            "promote", outlets=[MODEL], doc_md="Makes the model the champion, and says so."
+        )
+        evaluated = promote_or_keep(evaluate.output)
+        chain(train, evaluate)
+
+    @task(
+        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+        doc_md="Says why scoring goes on with the champion.",
     )
-    etl = spark_job(
-        "etl",
-        execution_timeout=timedelta(hours=4),
-        doc_md="Raw files to clean, split and indexed Parquet; bad rows to quarantine.",
+    def keep_champion(ti: Any) -> dict[str, Any]:
+        plan = ti.xcom_pull(task_ids="prepare.plan")
+        decided = ti.xcom_pull(task_ids="train.evaluate") if plan["train"] else plan
+        champion, reason = decided["model_version"], decided["reason"]
+        if champion is None:
+            raise AirflowFailException(f"There is no model to score with: {reason}.")
+        print(f"Scoring goes on with champion {champion}: {reason}.")
+        return {"model_version": champion, "reason": reason}
+
+    champion = keep_champion()
+    score = score_and_publish(
+        [RATINGS, RECOMMENDATIONS], trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
     )
-    train = process(
-        "train",
-        execution_timeout=timedelta(hours=24),
-        doc_md="Learns the model and exports its factors; best epoch by validation loss.",
-    )
-    evaluate = process(
-        "evaluate",
-        execution_timeout=timedelta(hours=2),
-        doc_md="RMSE and MAE on the test rows; decides whether the model becomes champion.",
-    )
-    score = spark_job(
-        "score",
-        execution_timeout=timedelta(hours=12),
-        doc_md="The best movies that each user has not rated, by the champion.",
-    )
-    publish = spark_job(
-        "publish",
-        execution_timeout=timedelta(hours=4),
-        doc_md="Audits the scores, then commits the tables. A failed audit publishes nothing.",
-    )
-    chain(ingest, etl, train, evaluate, score, publish)
+    chain(planned, [train, champion])
+    chain(evaluated, [promote, champion])
+    chain([promote, champion], score)

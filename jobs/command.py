@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from jobs.errors import JobError
+from jobs.errors import JobError, NotNeeded
 
 # What the machine lacks, and not what the code does wrong.
 FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
@@ -17,6 +17,8 @@ def run_command(main: Callable[[], None]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         main()
+    except NotNeeded as reason:
+        print(reason)
     except JobError as error:
         sys.exit(f"nightreel: {error}")
     except OSError as error:

@@ -106,6 +106,13 @@ class TrainSettings(Section):
         return self
 
 
+class RetrainSettings(Section):
+    policy: Literal["always", "weekly", "new-ratings", "never"]
+    """When a nightly run trains; in the others, and until a better model, the champion scores."""
+    new_ratings_share: Annotated[float, Field(gt=0)]
+    """With new-ratings: by what share the ratings must have grown since the champion's."""
+
+
 class EvaluateSettings(Section):
     champion_tolerance: Annotated[float, Field(ge=0)]
     """By how much RMSE a new version may be worse than the champion and still replace it."""
@@ -130,6 +137,7 @@ class Configuration(Section):
     """Folder of everything that Nightreel writes; relative to the working folder."""
     ingest: IngestSettings
     etl: EtlSettings
+    retrain: RetrainSettings
     train: TrainSettings
     evaluate: EvaluateSettings
     score: ScoreSettings

@@ -11,14 +11,38 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from deltalake import DeltaTable, Schema
 from deltalake.transaction import AddAction, CommitProperties, create_table_with_add_actions
 
 from jobs.errors import JobError
+
+
+class Commit(NamedTuple):
+    """What made one version of a table."""
+
+    version: int
+    at: datetime
+    """In UTC."""
+    run_id: str | None
+    """The run that published it; None for what no run made, such as a restore."""
+    model_version: str | None
+    operation: str
+    """As Delta names it; of a restore with the version restored, as in RESTORE 3."""
+
+
+class File(NamedTuple):
+    """A file of a version."""
+
+    partition: str
+    """As in ds=2026-11-23; "all rows" in a table without partitions."""
+    path: str
+    """As in the log, URL-encoded."""
+    rows: int
 
 
 def is_published(warehouse: Path, name: str) -> bool:
@@ -38,6 +62,36 @@ def open_table(warehouse: Path, name: str) -> DeltaTable:
 def file_paths(table: DeltaTable) -> list[str]:
     """The files of a version as paths, which delta-rs returns URL-encoded."""
     return [unquote(uri) for uri in table.file_uris()]
+
+
+def history(table: DeltaTable) -> list[Commit]:
+    """The commits that the log still holds, newest first; Delta forgets them after 30 days."""
+    return [
+        Commit(
+            version=commit["version"],
+            at=datetime.fromtimestamp(commit["timestamp"] / 1000, UTC),
+            run_id=commit.get("run_id"),
+            model_version=commit.get("model_version"),
+            operation=f"{commit['operation']} {commit.get('restored_version', '')}".strip(),
+        )
+        for commit in table.history()
+    ]
+
+
+def commit_at(commits: list[Commit], moment: datetime) -> Commit | None:
+    """Of commits, newest first, the one whose version was current at a moment; None before all."""
+    return next((commit for commit in commits if commit.at <= moment), None)
+
+
+def files_of(table: DeltaTable) -> set[File]:
+    """The files of a version, with the rows of each as the log has counted them."""
+    actions = table.get_add_actions()
+    paths, rows = actions["path"].to_pylist(), actions["num_records"].to_pylist()
+    partitions = ["all rows"] * len(paths)
+    if "partition" in actions.column_names:
+        values = actions["partition"].to_pylist()
+        partitions = [", ".join(f"{key}={value}" for key, value in of.items()) for of in values]
+    return set(map(File, partitions, paths, rows))
 
 
 def publish_files(

@@ -1,4 +1,4 @@
-"""The error that stops a job with a sentence for the person who must act."""
+"""What ends a job early, with a sentence for the person who reads it."""
 
 
 class JobError(Exception):
@@ -6,3 +6,7 @@ class JobError(Exception):
 
     A job that raises it writes nothing more and exits with status 1; no traceback is shown.
     """
+
+
+class NotNeeded(Exception):
+    """The run makes no such step, in plain words; nothing is wrong, and nothing is done."""

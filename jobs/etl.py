@@ -132,7 +132,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the step from the command line."""
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("etl") as figures:
-        figures.update(etl(spark_session("etl"), run))
+        figures.update(etl(spark_session("etl", run.staging), run))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     nightreel evaluate --run-id <run>
 
-The version is promoted if it beats the bias baseline and is not worse than the champion, on the
+The version is good enough if it beats the bias baseline and is not worse than the champion, on the
 same test ratings, by more than evaluate.champion_tolerance. Metrics and version go to MLflow. The
-step's record names the version that scoring uses: this one if promoted, else the champion.
+step's record names the version that scoring uses: this one if good enough, else the champion.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def champion_rmse(run: Run, candidate: Factors, test: Ratings) -> float | None:
 
 
 def evaluate(run: Run) -> dict[str, object]:
-    """Measure, register, decide, promote; returns the figures of the step."""
+    """Measure, register, decide; returns the figures of the step."""
     folder = run.output("factors")
     factors = load_factors(folder)
     if factors.manifest["settings"] != run.conf.train.model_dump(exclude={"ranks"}):
@@ -110,9 +110,7 @@ def evaluate(run: Run) -> dict[str, object]:
     decision = decide(metrics["test_rmse"], metrics["bias_rmse"], champion, tolerance)
     params = {**run.conf.train.model_dump(), **run.conf.etl.model_dump(), "digest": run.digest}
     version = registry.register(run, folder, params, metrics)
-    if decision.promoted and not registry.promote(run, version):
-        print("a later run has already set a newer champion: it stays", flush=True)
-    verdict = "promoted" if decision.promoted else "not promoted"
+    verdict = "good enough" if decision.promoted else "not good enough"
     print(f"version {version}: {verdict}: {decision.reason}", flush=True)
     figures: dict[str, object] = dict(metrics)
     if champion is not None:

@@ -81,7 +81,7 @@ def deliver(conf: Configuration, warehouse: Path, run_id: str, ds: date) -> tupl
     Returns the run that may now start, and the number of files and of bytes delivered.
     """
     release = conf.ingest.dataset
-    with incoming_folder(warehouse / "raw", run_id) as incoming:
+    with incoming_folder(warehouse / "staging" / run_id) as incoming:
         delivery, source = obtain(conf.ingest, warehouse / "downloads", incoming)
         check_files(delivery, source)
         files = describe(delivery)
@@ -97,7 +97,7 @@ def deliver(conf: Configuration, warehouse: Path, run_id: str, ds: date) -> tupl
                 "files": files,
             }
             write_json(delivery / "manifest.json", manifest)
-            run.raw.parent.mkdir(exist_ok=True)
+            run.raw.parent.mkdir(parents=True, exist_ok=True)
             delivery.rename(run.raw)
     return run, len(files), size
 

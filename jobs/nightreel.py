@@ -15,10 +15,18 @@ from jobs.errors import JobError
 STEPS = {
     "ingest": ("jobs.ingest:main", "start a run: bring a release into the warehouse"),
     "etl": ("jobs.etl:main", "clean the ratings, set bad lines aside, split"),
+    "plan": ("jobs.plan:main", "decide whether to train, or to score with the champion"),
     "train": ("jobs.train:main", "learn the model"),
-    "evaluate": ("jobs.evaluate:main", "measure the model on the test ratings; promote it if good"),
+    "evaluate": ("jobs.evaluate:main", "measure the model on the test ratings"),
+    "promote": ("jobs.promote:main", "make the model the champion, if it was good enough"),
     "score": ("jobs.score:main", "find the best unrated movies of every user"),
     "publish": ("jobs.publish:main", "audit the result and show it to readers"),
+}
+UPKEEP = {
+    "rescore": ("jobs.rescore:main", "start a run that only scores and publishes again"),
+    "tidy": ("jobs.tidy:main", "remove the scratch of a run"),
+    "restore": ("jobs.restore:main", "put an earlier version of a table back"),
+    "cleanup": ("jobs.cleanup:main", "remove old runs and files that no table needs"),
 }
 QUESTIONS = {
     "summary": ("jobs.summary:main", "what a run did, and what it recommends"),
@@ -26,7 +34,7 @@ QUESTIONS = {
     "predict": ("jobs.predict:main", "the rating that a user would give a movie"),
     "sql": ("jobs.query:sql", "any question to the published tables"),
 }
-COMMANDS = STEPS | QUESTIONS
+COMMANDS = STEPS | UPKEEP | QUESTIONS
 
 
 def usage() -> str:
@@ -39,6 +47,9 @@ def usage() -> str:
 
 The steps of a run, in their order (`make nightly` makes them all):
 {lines(STEPS)}
+
+Upkeep:
+{lines(UPKEEP)}
 
 Questions to what was published:
 {lines(QUESTIONS)}

@@ -16,7 +16,7 @@ from jobs.schemas import PUBLISHED
 
 
 class LatestRun(NamedTuple):
-    """The run that published last: whose ratings, movies and users the tables hold."""
+    """The published run of the newest date: whose ratings, movies and users the tables hold."""
 
     run_id: str
     ds: date
@@ -76,13 +76,19 @@ def sql_type(kind: Any) -> str:
     return f"{sql_type(kind.element_type)}[]" if kind.type == "array" else kind.type
 
 
-def latest_run(connection: duckdb.DuckDBPyConnection) -> LatestRun:
-    """The newest row of `runs`. Raises JobError if no run has published everything yet."""
+def latest_run(connection: duckdb.DuckDBPyConnection, release: str | None = None) -> LatestRun:
+    """The newest row of `runs`, by date; of one date, the one that finished last.
+
+    Raises JobError if no run, or none of the release, has published everything yet.
+    """
     row = connection.execute(
-        "select run_id, ds, release, model_version from runs order by finished_at desc limit 1"
+        "select run_id, ds, release, model_version from runs where release = coalesce(?, release) "
+        "order by ds desc, finished_at desc limit 1",
+        [release],
     ).fetchone()
     if row is None:
-        raise JobError("No run has been published to the end yet. Make one with: make nightly")
+        of = f" of release {release}" if release else ""
+        raise JobError(f"No run{of} has been published to the end yet. Make one with: make nightly")
     return LatestRun(*row)
 
 

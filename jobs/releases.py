@@ -20,18 +20,18 @@ LAYOUTS = (("ratings.dat", "movies.dat"), ("ratings.csv", "movies.csv"))
 
 
 @contextmanager
-def incoming_folder(raw: Path, run_id: str) -> Iterator[Path]:
-    """A folder for what is still to be checked, gone afterwards.
+def incoming_folder(staging: Path) -> Iterator[Path]:
+    """A folder in a run's scratch for what is still to be checked, gone afterwards.
 
-    It is named by the run: what a killed attempt left behind goes when the run is tried again.
+    What a killed attempt left behind goes when the run is tried again.
     """
-    folder = raw / f".incoming-{run_id}"
+    folder = staging / "delivery"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def obtain(settings: IngestSettings, downloads: Path, folder: Path) -> tuple[Path, str]:

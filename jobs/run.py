@@ -4,9 +4,11 @@
                                                digest of the delivery, settings, champion
     <warehouse>/runs/<run_id>/steps/<step>.json  written last by each step: seconds and figures
     <warehouse>/runs/<run_id>/<output>/        what the steps wrote
+    <warehouse>/staging/<run_id>/              scratch: gone when the run has ended
 
 A step's record is its completion mark. A step starts by taking away its own record and those of
-the steps after it, so nothing that an earlier attempt left behind is ever taken for finished.
+the steps after it, so nothing that an earlier attempt left behind is ever taken for finished. Two
+attempts never work on one run at once: the second waits until the first has ended.
 """
 
 from __future__ import annotations
@@ -25,9 +27,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from jobs.configuration import Configuration
-from jobs.errors import JobError
+from jobs.errors import JobError, NotNeeded
+from jobs.locks import exclusive
 
-STEPS = ("ingest", "etl", "train", "evaluate", "score", "publish")
+# A nightly run makes all of these, less those that `plan` and `evaluate` make needless.
+STEPS = ("ingest", "etl", "plan", "train", "evaluate", "promote", "score", "publish")
+TRAINING = ("train", "evaluate", "promote")
+# A run that scores the data of an earlier run again.
+RESCORING = ("rescore", "score", "publish")
 
 
 @dataclass(frozen=True)
@@ -40,8 +47,12 @@ class Run:
     release: str
     digest: str
     champion: str | None
-    """Version of the champion when the run started; None when there was none."""
+    """Version that scores unless the run trains a better one; None when there was none."""
     conf: Configuration
+    data_run: str | None = None
+    """The earlier run whose clean data this one scores again; None: its own data."""
+    users: list[int] | None = None
+    """The users to score; None: all."""
 
     @property
     def folder(self) -> Path:
@@ -52,13 +63,22 @@ class Run:
         """The delivery, unchanged: <warehouse>/raw/<release>/<digest>."""
         return self.warehouse / "raw" / self.release / self.digest
 
+    @property
+    def staging(self) -> Path:
+        """Scratch of the run's steps, for nobody else to read."""
+        return self.warehouse / "staging" / self.run_id
+
     def output(self, name: str) -> Path:
-        """Folder of one output of this run, as in `output("ratings")`."""
+        """Folder of one output of this run, as in `output("scored")`."""
         return self.folder / name
+
+    def data(self, name: str) -> Path:
+        """Folder of one output of etl, of this run or of the one whose data it scores again."""
+        return self.warehouse / "runs" / (self.data_run or self.run_id) / name
 
     def split(self, name: str) -> Path:
         """Folder of the ratings by row number of one split, as in `split("train")`."""
-        return self.output("splits") / f"split={name}"
+        return self.data("splits") / f"split={name}"
 
     def save(self) -> None:
         values = asdict(self) | {"ds": self.ds.isoformat(), "conf": self.conf.model_dump()}
@@ -76,26 +96,65 @@ class Run:
             )
         return json.loads(file.read_text(encoding="utf-8"))
 
+    def finished(self, step: str) -> dict[str, Any] | None:
+        """The figures of a step; None if it has not finished, or is none of this run's."""
+        return self.record(step) if (self.folder / "steps" / f"{step}.json").is_file() else None
+
+    @property
+    def trains(self) -> bool:
+        """Whether the run trains a model of its own, as `plan` decided."""
+        return not self.data_run and self.record("plan")["train"]
+
+    @property
+    def model_version(self) -> str | None:
+        """The version that scores: the run's own if it is good enough, else the champion."""
+        return self.record("evaluate")["model_version"] if self.trains else self.champion
+
+    def steps(self) -> tuple[str, ...]:
+        """The steps that this run makes, as far as it has been decided."""
+        if self.data_run:
+            return RESCORING
+        plan, evaluation = self.finished("plan"), self.finished("evaluate")
+        needless: tuple[str, ...] = ()
+        if plan and not plan["train"]:
+            needless = TRAINING
+        elif evaluation and not evaluation["promoted"]:
+            needless = ("promote",)
+        return tuple(step for step in STEPS if step not in needless)
+
     @contextmanager
     def step(self, name: str, started: float | None = None) -> Iterator[dict[str, Any]]:
         """Run one step: check the steps before it, take its time, write its record at the end.
 
         Yields the record to fill; it is written only if the block ends without an error.
         `started`, of time.perf_counter(), counts what had to be done before the run was known.
+        Raises NotNeeded if the run makes no such step.
         """
-        position = STEPS.index(name)
-        for before in STEPS[:position]:
-            self.record(before)
-        for stale in STEPS[position:]:
-            (self.folder / "steps" / f"{stale}.json").unlink(missing_ok=True)
-        start = time.perf_counter() if started is None else started
-        figures: dict[str, Any] = {}
-        print(f"{name}: run {self.run_id}, {self.release}, {self.ds}", flush=True)
-        yield figures
-        figures["seconds"] = round(time.perf_counter() - start, 2)
-        (self.folder / "steps").mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / "steps" / f"{name}.json", figures)
-        print(f"{name}: done. " + ", ".join(f"{k} {v}" for k, v in figures.items()), flush=True)
+        # A scheduler that is killed leaves its tasks behind, and its successor starts them again.
+        with exclusive(self.folder / ".lock", "another attempt at this run to end"):
+            steps = self.steps()
+            if name not in steps:
+                raise NotNeeded(f"{name}: not needed in run {self.run_id}. {self.why_not(name)}")
+            for before in steps[: steps.index(name)]:
+                self.record(before)
+            order = RESCORING if self.data_run else STEPS
+            for stale in order[order.index(name) :]:
+                (self.folder / "steps" / f"{stale}.json").unlink(missing_ok=True)
+            start = time.perf_counter() if started is None else started
+            figures: dict[str, Any] = {}
+            print(f"{name}: run {self.run_id}, {self.release}, {self.ds}", flush=True)
+            yield figures
+            figures["seconds"] = round(time.perf_counter() - start, 2)
+            (self.folder / "steps").mkdir(parents=True, exist_ok=True)
+            write_json(self.folder / "steps" / f"{name}.json", figures)
+            print(f"{name}: done. " + ", ".join(f"{k} {v}" for k, v in figures.items()), flush=True)
+
+    def why_not(self, step: str) -> str:
+        """Why the run makes no such step, in a sentence."""
+        if self.data_run:
+            return f"It scores the data of run {self.data_run} again."
+        decided = "evaluate" if step == "promote" and self.trains else "plan"
+        return f"{self.record(decided)['reason']}."
 
 
 def write_json(file: Path, values: dict[str, Any]) -> None:
@@ -136,7 +195,7 @@ def open_run(warehouse: Path, run_id: str) -> Run:
     run_id = safe_run_id(run_id)
     file = warehouse / "runs" / run_id / "run.json"
     if not file.is_file():
-        known = sorted(path.parent.name for path in warehouse.glob("runs/*/run.json"))
+        known = sorted(path.parent.name for path in warehouse.glob("runs/[!.]*/run.json"))
         raise JobError(
             f"There is no run {run_id} in {warehouse}. Runs there: {', '.join(known) or 'none'}. "
             "A run starts with: nightreel ingest --run-id <name>"

@@ -2,9 +2,10 @@
 
     nightreel score --run-id <run>
 
-Reads the `Factors` of the version that evaluate chose, and each user's rated movies; writes
-`scored`: the rows of the recommendations table, partitioned by ds as the table is. Never a rated
-movie, whatever its split; never a movie without a training rating, whose weights are untrained.
+Reads the `Factors` of the run's own version if it was good enough, else of the champion, and each
+user's rated movies; writes `scored`: the rows of the recommendations table, partitioned by ds as
+the table is. Never a rated movie, whatever its split; never a movie without a training rating,
+whose weights are untrained.
 Movies are ranked by unclipped score, so that the best do not all tie at the top of the scale.
 """
 
@@ -85,11 +86,22 @@ def recommendations(scored: DataFrame, movies: DataFrame, run: Run, version: str
     )
 
 
+def chosen(rated: DataFrame, user_ids: list[int], release: str) -> DataFrame:
+    """The rows of these users. Raises JobError, naming them, if some are unknown."""
+    rows = rated.filter(F.col("user_id").isin(user_ids))
+    unknown = set(user_ids) - {row.user_id for row in rows.select("user_id").collect()}
+    if unknown:
+        raise JobError(f"Release {release} has no user {', '.join(map(str, sorted(unknown)))}.")
+    return rows
+
+
 def score(spark: SparkSession, run: Run, version: str) -> dict[str, int | str]:
     """Score all users with a version; returns the figures of the step."""
     folder = registry.factors_folder(run.conf, run.warehouse, run.release, version)
-    movies = spark.read.schema(schemas.MOVIES).parquet(str(run.output("movies")))
-    rated = spark.read.schema(schemas.RATED).parquet(str(run.output("rated")))
+    movies = spark.read.schema(schemas.MOVIES).parquet(str(run.data("movies")))
+    rated = spark.read.schema(schemas.RATED).parquet(str(run.data("rated")))
+    if run.users is not None:
+        rated = chosen(rated, run.users, run.release)
     movie_ids = np.array([row.movie_id for row in movies.select("movie_id").collect()])
     settings = run.conf.score
     top_k = None if settings.top_k == "all" else settings.top_k
@@ -113,14 +125,13 @@ def main(argv: list[str] | None = None) -> None:
     """Run the step from the command line."""
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("score") as figures:
-        evaluation = run.record("evaluate")
-        version = evaluation["model_version"]
+        version = run.model_version
         if version is None:
             raise JobError(
-                f"No model to score with: {evaluation['reason']}, and release {run.release} has "
-                "no champion yet. Change the settings of train and run again."
+                f"No model to score with: {run.record('evaluate')['reason']}, and release "
+                f"{run.release} has no champion yet. Change the settings of train and run again."
             )
-        figures.update(score(spark_session("score"), run, version))
+        figures.update(score(spark_session("score", run.staging), run, version))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,22 @@
 """Show what a run did, step by step, and what it recommends to one user.
 
-    nightreel summary                       the run that was published last
+    nightreel summary                       the newest published run
     nightreel summary --run-id tuesday --user 2000
+    nightreel summary --run-id tuesday --json                 its figures, for programs
+    nightreel summary --run-id tuesday --json --step etl      those of one step, finished or not
 
 Figures come from the records that the steps wrote, recommendations from the published table.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import duckdb
 
 from jobs.arguments import command_arguments, positive, warehouse_of
+from jobs.command import run_command
 from jobs.display import show_recommendations, show_table
 from jobs.published import connect, latest_run, recommended
 from jobs.run import STEPS, Run, open_run
@@ -40,8 +44,13 @@ def show_data(records: Records) -> None:
     show_table("Data", ["", "Rows", ""], cells, numbers={"Rows"})
 
 
-def show_quality(evaluation: dict[str, Any]) -> None:
+def show_quality(records: Records, run: Run) -> None:
     """The model's test errors beside those of the baselines, and which version was used."""
+    evaluation = records.get("evaluate")
+    if evaluation is None:
+        why = "" if run.data_run else f": {records['plan']['reason']}"
+        print(f"No model was trained{why}. Version {run.model_version} scored.\n")
+        return
     named = {"test": "this model", "bias": "user and movie biases", "mean": "mean rating"}
     cells = (
         (name, f"{evaluation[f'{key}_rmse']:.4f}", f"{evaluation[f'{key}_mae']:.4f}")
@@ -67,6 +76,32 @@ def show_times(records: Records) -> None:
     show_table("Time", ["Step", "Seconds"], cells, numbers={"Seconds"})
 
 
+def figures(run: Run, records: Records) -> dict[str, Any]:
+    """What a run did, in one flat object; `report` is a Markdown link, where there is a report."""
+    etl, evaluation = records["etl"], records.get("evaluate", {})
+    report = run.output("report.html")
+    return {
+        "run_id": run.run_id,
+        "ds": run.ds.isoformat(),
+        "release": run.release,
+        **{name: etl[name] for name in ("ratings", "users", "movies", "quarantined")},
+        "test_rmse": evaluation.get("test_rmse"),
+        "promoted": evaluation.get("promoted", False),
+        "model_version": run.model_version,
+        "rows_published": records["publish"]["rows_published"],
+        "seconds": round(sum(records[step]["seconds"] for step in run.steps()), 1),
+        **({"report": f"[run report]({report.as_uri()})"} if report.is_file() else {}),
+    }
+
+
+def records_of(run: Run) -> Records:
+    """The figures of every step of a run, and of the etl that made its data."""
+    records = {step: run.record(step) for step in run.steps()}
+    if run.data_run:
+        records["etl"] = open_run(run.warehouse, run.data_run).record("etl")
+    return records
+
+
 def show_example(connection: duckdb.DuckDBPyConnection, run: Run, user: int | None) -> None:
     """The recommendations of a user; of the one with the smallest id if none is named."""
     if user is None:
@@ -84,16 +119,28 @@ def show_example(connection: duckdb.DuckDBPyConnection, run: Run, user: int | No
 
 def main(argv: list[str] | None = None) -> None:
     """`nightreel summary`."""
-    parser = command_arguments(__doc__ or "")
-    parser.add_argument("--run-id", help="the run (default: the one published last)")
+    parser = command_arguments(__doc__)
+    parser.add_argument("--run-id", help="the run (default: the newest published)")
     parser.add_argument("--user", type=positive, help="whose recommendations (default: anybody's)")
+    parser.add_argument("--json", action="store_true", help="print figures as one line of JSON")
+    parser.add_argument("--step", choices=(*STEPS, "rescore"), help="with --json: of this step")
     arguments = parser.parse_args(argv)
     warehouse = warehouse_of(arguments)
+    if arguments.json and arguments.run_id and arguments.step:
+        print(json.dumps(open_run(warehouse, arguments.run_id).record(arguments.step)))
+        return
     connection = connect(warehouse, ("recommendations", "movies", "users", "runs"))
     run = open_run(warehouse, arguments.run_id or latest_run(connection).run_id)
-    records = {step: run.record(step) for step in STEPS}
+    records = records_of(run)
+    if arguments.json:
+        print(json.dumps(records[arguments.step] if arguments.step else figures(run, records)))
+        return
     print(f"Run {run.run_id}: release {run.release}, date {run.ds}\n")
     show_data(records)
-    show_quality(records["evaluate"])
-    show_times(records)
+    show_quality(records, run)
+    show_times({step: records[step] for step in run.steps()})
     show_example(connection, run, arguments.user)
+
+
+if __name__ == "__main__":
+    run_command(main)

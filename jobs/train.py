@@ -29,15 +29,17 @@ def training_spec(run: Run) -> TrainingSpec:
     return TrainingSpec(
         train=str(run.split("train")),
         validation=str(run.split("validation")),
-        user_index=str(run.output("user_index")),
-        movie_index=str(run.output("movie_index")),
+        user_index=str(run.data("user_index")),
+        movie_index=str(run.data("movie_index")),
         output=str(run.output("factors")),
         rating_min=low,
         rating_max=high,
         settings=run.conf.train.model_dump(exclude={"ranks"}),
         provenance={
             "run_id": run.run_id,
+            "ds": run.ds.isoformat(),
             "release": run.release,
+            "ratings": run.record("etl")["ratings"],
             "data": {"digest": run.digest, **run.conf.etl.model_dump()},
         },
     )
@@ -55,6 +57,7 @@ def check_shards(folder: Path, ranks: int) -> None:
 
 def launch(spec: TrainingSpec, ranks: int, spec_file: Path) -> None:
     """Train in `ranks` processes on this host. Raises JobError if a rank fails."""
+    spec_file.parent.mkdir(parents=True, exist_ok=True)
     write_json(spec_file, asdict(spec))
     horovodrun = Path(sys.executable).with_name("horovodrun")
     command = [str(horovodrun), "-np", str(ranks), "--gloo", sys.executable]
@@ -82,7 +85,7 @@ def main(argv: list[str] | None = None) -> None:
             if ranks == 1:
                 train(spec)
             else:
-                launch(spec, ranks, run.folder / "training.json")
+                launch(spec, ranks, run.staging / "training.json")
         except ValueError as error:
             raise JobError(str(error)) from error
         manifest = json.loads((run.output("factors") / "manifest.json").read_text())["manifest"]

@@ -14,11 +14,11 @@ time.tzset()
 
 
 @pytest.fixture(scope="session")
-def spark():
+def spark(tmp_path_factory):
     """One real Spark session for all tests of the jobs environment."""
     from jobs.spark import spark_session
 
-    session = spark_session("tests")
+    session = spark_session("tests", tmp_path_factory.mktemp("spark"))
     session.conf.set("spark.sql.shuffle.partitions", "2")
     yield session
     session.stop()

@@ -5,6 +5,10 @@
 # NIGHTREEL_* variables, SPARK_CONF_DIR, AIRFLOW_CONN_SPARK and AIRFLOW__API__* that are set already
 # are left as they are. The others are always ours: a shell that is set up for another Airflow or
 # another Spark must neither change our runs nor have its own database migrated.
+#
+#     NIGHTREEL_AIRFLOW_DATABASE   postgresql+psycopg2://user:password@host/name instead of SQLite
+#     NIGHTREEL_AIRFLOW_EXECUTOR   another executor than LocalExecutor, whose provider is installed
+#     NIGHTREEL_AIRFLOW_TASKS      most tasks at once (default: 4)
 
 NIGHTREEL_ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 export NIGHTREEL_ROOT
@@ -35,6 +39,10 @@ export AIRFLOW_HOME="${NIGHTREEL_AIRFLOW_HOME:-$NIGHTREEL_ROOT/.airflow}"
 if [ -z "${AIRFLOW_CONN_SPARK:-}" ]; then
     export AIRFLOW_CONN_SPARK='{"conn_type": "spark", "host": "local[*]"}'
 fi
+export AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="${NIGHTREEL_AIRFLOW_DATABASE:-sqlite:///$AIRFLOW_HOME/airflow.db}"
+export AIRFLOW__CORE__EXECUTOR="${NIGHTREEL_AIRFLOW_EXECUTOR:-LocalExecutor}"
+# LocalExecutor keeps a process for each; the pools let fewer heavy ones through.
+export AIRFLOW__CORE__PARALLELISM="${NIGHTREEL_AIRFLOW_TASKS:-4}"
 export AIRFLOW__CORE__DAGS_FOLDER="$NIGHTREEL_ROOT/dags"
 export AIRFLOW__CORE__LOAD_EXAMPLES=False
 export AIRFLOW__CORE__DEFAULT_TIMEZONE=utc

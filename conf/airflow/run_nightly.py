@@ -26,7 +26,9 @@ STEP_LOGGERS = ("SubprocessHook", "SparkSubmitHook")
 # What the operators add to a step's own lines; the last is Java's, about a flag Spark itself sets.
 ADDED = re.compile(
     r"Tmp dir root location: |Running command: |Output:$|Command exited with return code |"
-    r"Spark-Submit cmd: |WARNING: Using incubator modules: jdk\.incubator\.vector$"
+    r"Spark-Submit cmd: |WARNING: Using incubator modules: jdk\.incubator\.vector$|"
+    # The tasks that only report or tidy up; the run's summary is shown at the end.
+    r'\{"run_id": |removed /.*/staging/|there is no scratch to remove$'
 )
 # What repeats the end of a job's output, or explains the schema of a refused parameter.
 REPEATS = re.compile(r"Last spark-submit output:|Failed validating ")

@@ -8,8 +8,12 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,3 +38,13 @@ else:
     for line in filter(None, output.split("\0")):
         name, _, value = line.partition("=")
         os.environ[name] = value
+    # As Airflow does with the folder of a bundle.
+    sys.path.append(str(ROOT / "dags"))
+
+
+@pytest.fixture(scope="session")
+def bag() -> Any:
+    """All DAGs, as the DAG processor reads them."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag(dag_folder=str(ROOT / "dags"))

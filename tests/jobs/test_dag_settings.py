@@ -1,34 +1,46 @@
-"""What dags/nightly.py repeats of jobs/configuration.py is the same in both.
+"""What the DAGs repeat of the jobs is the same in both.
 
-The DAG runs in Airflow's environment, which has no pydantic settings of ours, and this one has no
-Airflow: so the file is read, not imported.
+The DAGs run in Airflow's environment, which has no settings of ours, and this one has no Airflow:
+so their files are read, not imported.
 """
 
 import ast
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from jobs.configuration import RELEASES, Configuration, allowed_keys
+import pytest
 
-DAG = Path(__file__).resolve().parents[2] / "dags/nightly.py"
+from jobs.configuration import RELEASES, Configuration, RetrainSettings, allowed_keys
+from jobs.schemas import PUBLISHED
+
+DAGS = Path(__file__).resolve().parents[2] / "dags"
 
 
-def literal(name: str) -> Any:
-    """The value that the DAG file assigns to a name at its top level."""
+def literal(file: str, name: str) -> Any:
+    """The value that a file of the DAGs assigns to a name at its top level."""
     [value] = [
         node.value
-        for node in ast.parse(DAG.read_text(encoding="utf-8")).body
+        for node in ast.parse((DAGS / file).read_text(encoding="utf-8")).body
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
     ]
     return ast.literal_eval(value)
 
 
-def test_the_form_offers_every_release():
-    assert sorted(literal("RELEASES")) == sorted(RELEASES)
+def test_the_forms_offer_every_release():
+    assert sorted(literal("nightreel_common/parameters.py", "RELEASES")) == sorted(RELEASES)
 
 
-def test_every_parameter_changes_a_setting_that_exists():
-    for key in literal("SETTINGS").values():
-        section, name = key.split(".")
-        assert section in Configuration.model_fields
-        assert name in allowed_keys([section])
+def test_every_published_table_can_be_restored():
+    assert sorted(literal("restore.py", "TABLES")) == sorted(PUBLISHED)
+
+
+def test_modes_are_policies_of_training():
+    policies = get_args(RetrainSettings.model_fields["policy"].annotation)
+    assert set(literal("nightly.py", "POLICIES").values()) <= set(policies)
+
+
+@pytest.mark.parametrize("key", literal("nightly.py", "SETTINGS").values())
+def test_every_parameter_changes_a_setting_that_exists(key):
+    section, name = key.split(".")
+    assert section in Configuration.model_fields
+    assert name in allowed_keys([section])

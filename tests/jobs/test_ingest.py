@@ -94,7 +94,7 @@ def test_incomplete_delivery_is_refused(tmp_path: Path, files: dict[str, str], s
     source = write_folder(tmp_path / "delivery", files)
     with pytest.raises(JobError, match=rf"delivery: .*{sentence}"):
         ingest(tmp_path / "w", source)
-    assert content_of(tmp_path / "w") == {f"{tmp_path}/w/raw/": b""}
+    assert content_of(tmp_path / "w") == {f"{tmp_path}/w/staging/": b""}
 
 
 def test_users_are_optional_and_csv_is_known(tmp_path: Path):
@@ -140,9 +140,9 @@ def test_a_run_made_again_keeps_its_champion(tmp_path: Path):
 
 
 def test_what_a_killed_attempt_left_goes(tmp_path: Path):
-    write_folder(tmp_path / "w" / "raw" / ".incoming-a", {"ratings.dat": "1::2"})
+    write_folder(tmp_path / "w/staging/a/delivery", {"ratings.dat": "1::2"})
     ingest(tmp_path / "w", write_folder(tmp_path / "ml-1m", FILES))
-    assert [path.name for path in (tmp_path / "w" / "raw").iterdir()] == ["ml-1m"]
+    assert not any((tmp_path / "w/staging").iterdir())
 
 
 def test_a_source_is_remembered_as_an_absolute_path(

@@ -1,5 +1,6 @@
 """Questions to a small published warehouse: recommend, sql, predict, summary."""
 
+import json
 import subprocess
 import sys
 from datetime import UTC, date, datetime
@@ -202,6 +203,7 @@ def test_summary_of_a_run(ask, tables):
     counted = ("lines", "ratings", "train", "validation", "test", "users", "movies")
     etl = dict.fromkeys(counted, 1000209)
     figures: dict[str, dict] = {
+        "plan": {"train": True},
         "etl": etl | {"quarantined": 5, "duplicates": 1},
         "evaluate": {
             **{f"{who}_{error}": 0.9 for who in ("bias", "mean") for error in ("rmse", "mae")},
@@ -216,10 +218,17 @@ def test_summary_of_a_run(ask, tables):
     lines = [cells(line) for line in printed.splitlines()]
     assert "Run 2026-11-23: release ml-1m, date 2026-11-23" in printed
     assert ["this model", "0.8600", "0.6800"] in lines
-    assert ["total", "9.0"] in lines
+    assert ["total", "10.5"] in lines  # of seven steps: none to promote
     assert "version 8 was not promoted: worse. Version 7 scores." in printed
     assert "Recommendations for user 2" in printed  # the smallest id that has any
     assert "[Rec] (2007)" in ask(summary.main, "--run-id", "2026-11-23", "--user", "3")
+    told = json.loads(ask(summary.main, "--json"))
+    assert (told["rows_published"], told["test_rmse"], told["model_version"]) == (4, 0.86, "7")
+    (run.folder / "report.html").touch()
+    told = json.loads(ask(summary.main, "--json"))
+    assert told["report"] == f"[run report]({(run.folder / 'report.html').as_uri()})"
+    step = json.loads(ask(summary.main, "--json", "--run-id", "2026-11-23", "--step", "publish"))
+    assert step == {"seconds": 1.5, "rows_published": 4}
     # The rest of the summary holds for a user without recommendations too.
     printed = ask(summary.main, "--user", "9")
     assert "There are no recommendations for user 9 of 2026-11-23." in printed

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Makes Airflow's database, or brings it up to date, and adds our pools: once for each database.
+set -euo pipefail
+
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+source "$here/environment.sh"
+
+name="$(printf '%s' "$AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" | cksum | cut -d ' ' -f 1)"
+stamp="$AIRFLOW_HOME/database-$name.ready"
+if [ "$stamp" -nt "$here/pools.json" ] && [ "$stamp" -nt "$here/../requirements-airflow.txt" ]; then
+    exit 0
+fi
+mkdir -p "$AIRFLOW_HOME"
+log="$AIRFLOW_HOME/database.log"
+if ! { airflow db migrate && airflow pools import "$here/pools.json"; } > "$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    echo "Airflow's database could not be made: see above, or all of it in $log." >&2
+    exit 1
+fi
+touch "$stamp"

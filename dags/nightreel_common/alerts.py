@@ -1,0 +1,37 @@
+"""What happens when a task has failed for good: nothing, unless Airflow's variables say otherwise.
+
+nightreel_alert_webhook   a URL that gets the news as JSON, in the form of chat services:
+                          {"text": "..."}
+nightreel_alert_email     addresses, with commas between them; the mail server is the connection
+                          `smtp_default`
+"""
+
+from typing import Any
+
+from airflow.sdk import Variable
+
+
+def alert(context: Any) -> None:
+    """The callback of every task: tell whoever is named that it failed, and where to look."""
+    webhook = Variable.get("nightreel_alert_webhook", default=None)
+    addresses = Variable.get("nightreel_alert_email", default=None)
+    if not webhook and not addresses:
+        return
+    task = context["ti"]
+    subject = f"Nightreel: {task.dag_id}.{task.task_id} failed"
+    reason = str(context.get("exception") or "no reason is known")
+    text = f"{subject} in run {task.run_id}: {reason}\n{task.log_url}"
+    # Both take a while to import, and are needed here only.
+    if webhook:
+        import httpx
+
+        httpx.post(webhook, json={"text": text}, timeout=30).raise_for_status()
+    if addresses:
+        from html import escape
+
+        from airflow.providers.smtp.hooks.smtp import SmtpHook
+
+        with SmtpHook(smtp_conn_id="smtp_default") as mail:
+            to = [address.strip() for address in addresses.split(",")]
+            html = f"<pre>{escape(text)}</pre>"
+            mail.send_email_smtp(to=to, subject=subject, html_content=html)

@@ -1,0 +1,137 @@
+"""How a job command becomes a task: as a process, or submitted to Spark.
+
+Every task of a run is told the run id. Its result, seen in the tab XCom, is what the step recorded;
+the events of its assets carry the same figures.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import Asset, TaskGroup, chain
+
+from nightreel_common.alerts import alert
+
+ROOT = Path(__file__).resolve().parents[2]
+JOBS = ROOT / "jobs"
+PYTHON = os.environ.get("NIGHTREEL_PYTHON", str(ROOT / ".venv/bin/python"))
+
+# Made by conf/airflow/pools.json: at most so many heavy tasks at once, over all DAGs.
+SPARK_POOL = "nightreel_spark"
+TRAINING_POOL = "nightreel_training"
+
+DEFAULT_ARGS = {
+    "owner": "nightreel",
+    # `make nightly` allows none: whoever watches a run wants its first error at once.
+    "retries": int(os.environ.get("NIGHTREEL_RETRIES", "2")),
+    "retry_delay": timedelta(seconds=float(os.environ.get("NIGHTREEL_RETRY_SECONDS", "30"))),
+    "retry_exponential_backoff": 2,
+    "max_retry_delay": timedelta(minutes=15),
+    "execution_timeout": timedelta(hours=1),
+    "on_failure_callback": alert,
+}
+MACROS: dict[str, Any] = {"quote": shlex.quote}
+
+
+def job(command: str, *options: str) -> list[str]:
+    """The words that start a job command in its own environment."""
+    return [PYTHON, str(JOBS / f"{command}.py"), *options]
+
+
+class Step:
+    """Mixed into an operator: the task's result is what its step of the run recorded."""
+
+    task_id: str
+    outlets: Iterable[Any]
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        super().execute(context)  # type: ignore[misc]
+        step = self.task_id.rpartition(".")[2]
+        command = job("summary", f"--run-id={context['run_id']}", "--json", f"--step={step}")
+        printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        figures = json.loads(printed.stdout)
+        for asset in self.outlets:
+            context["outlet_events"][asset].extra.update(figures)
+        return figures
+
+
+class ProcessStep(Step, BashOperator):
+    """A step that is a process on the worker."""
+
+
+class SparkStep(Step, SparkSubmitOperator):
+    """A step that is submitted to the Spark of a connection."""
+
+
+def process(step: str, options: str = "", **arguments: Any) -> ProcessStep:
+    """A task that runs one step of the run as a process."""
+    return ProcessStep(
+        task_id=step, **bash(step, "--run-id={{ run_id | quote }}", options), **arguments
+    )
+
+
+def spark_job(step: str, **arguments: Any) -> SparkStep:
+    """A task that submits one step to the Spark of the connection `spark`."""
+    return SparkStep(
+        task_id=step,
+        conn_id="spark",
+        name=f"nightreel-{step}",
+        application=str(JOBS / f"{step}.py"),
+        application_args=["--run-id={{ run_id }}"],
+        pool=SPARK_POOL,
+        **arguments,
+    )
+
+
+def report(command: str, options: str = "", **arguments: Any) -> BashOperator:
+    """A task that runs a command whose last line is JSON, which is the task's result."""
+    words = bash(command, "--json", options)
+    return BashOperator(output_processor=json.loads, **words, **arguments)
+
+
+def score_and_publish(outlets: list[Asset], **arguments: Any) -> SparkStep:
+    """The tasks that end a run: score, publish, summary and tidy. Returns the first.
+
+    tidy is a teardown: the run's scratch goes even when the run has failed.
+    """
+    with TaskGroup("score", tooltip="Score, audit, publish"):
+        score = spark_job(
+            "score",
+            execution_timeout=timedelta(hours=12),
+            doc_md="The best movies that each user has not rated.",
+            **arguments,
+        )
+        publish = spark_job(
+            "publish",
+            outlets=outlets,
+            execution_timeout=timedelta(hours=4),
+            doc_md="Audits the scores, then commits the tables. A failed audit publishes nothing.",
+        )
+    run_id = "--run-id={{ run_id | quote }}"
+    summary = report(
+        "summary",
+        run_id,
+        task_id="summary",
+        doc_md="The run's figures: rows, RMSE, whether the model was promoted, seconds.",
+    )
+    tidy = BashOperator(
+        task_id="tidy",
+        do_xcom_push=False,
+        doc_md="Removes the scratch of killed jobs, whatever became of the run.",
+        **bash("tidy", run_id),
+    )
+    chain(score, publish, summary, tidy.as_teardown())
+    return score
+
+
+def bash(command: str, *options: str) -> dict[str, str]:
+    """Arguments of a BashOperator; `exec` hands the job the signals that stop the task."""
+    words = " ".join(["exec", shlex.join(job(command)), *filter(None, options)])
+    return {"bash_command": words, "cwd": str(ROOT)}

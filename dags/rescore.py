@@ -1,0 +1,109 @@
+"""Score and publish the newest data again, without training.
+
+Starts by itself when another champion is announced: an event of the asset `model` that does not
+come from `nightly`, which scores with its own models. Make one in the interface (Assets, `model`,
+Create asset event, with an extra such as `{"model_version": "3", "release": "ml-1m"}`), through
+REST or in another DAG. Trigger it by hand to score with an earlier version, for more
+recommendations per user, or for some users only; others then keep what is published for them.
+
+| task | does | runs as |
+| --- | --- | --- |
+| wanted | ends the run here if `nightly` announced the model | |
+| rescore | fixes data, date, model version and settings | process |
+| score.score | scores every movie that a user has not rated | Spark |
+| score.publish | audits the result and shows it to readers in one commit | Spark |
+| summary | the run's figures, as its result | process |
+| tidy | removes scratch, whatever became of the run | process |
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Param, chain, task
+
+from nightreel_common.assets import MODEL, RECOMMENDATIONS
+from nightreel_common.parameters import (
+    dataset,
+    given,
+    optional,
+    quoted,
+    refuse_unknown,
+    run_date,
+    top_k,
+)
+from nightreel_common.tasks import DEFAULT_ARGS, MACROS, process, score_and_publish
+
+OPTIONS = {
+    "dataset": "--dataset",
+    "model_version": "--model-version",
+    "ds": "--ds",
+    "users": "--users",
+    "top_k": "--set=score.top_k",
+}
+
+PARAMETERS: dict[str, Param] = {
+    "model_version": optional(
+        "string",
+        "Model version",
+        "Number of a version in the registry. Empty: that of the event, else the champion.",
+        pattern="^[1-9][0-9]*$",
+    ),
+    "top_k": top_k(),
+    "users": optional(
+        "string",
+        "Users",
+        "Ids with commas between them, as in `17, 2000`. Empty: all users.",
+        pattern=r"^\s*[1-9][0-9]*(\s*,\s*[1-9][0-9]*)*\s*$",
+    ),
+    "dataset": dataset("Whose newest data is scored. Empty: that of the newest published run."),
+    "ds": run_date("Date whose recommendations are replaced. Empty: that of the data."),
+}
+
+
+def announced(events: Mapping[Any, Any]) -> list[Any]:
+    """The events that started the run, less those of `nightly`, oldest first."""
+    models = events[MODEL] if MODEL in events else []
+    return [event for event in models if event.source_dag_id != "nightly"]
+
+
+def rescore_options(params: Mapping[str, Any], events: Mapping[Any, Any]) -> str:
+    """The options of rescore for this run, quoted for the shell."""
+    refuse_unknown(params, PARAMETERS)
+    model = announced(events)[-1].extra if announced(events) else {}
+    said = {"model_version": model.get("model_version"), "dataset": model.get("release")}
+    known = {name: said.get(name) if value is None else value for name, value in params.items()}
+    return quoted(given(known, OPTIONS))
+
+
+with DAG(
+    dag_id="rescore",
+    description="Score and publish again, with another model or other settings",
+    doc_md=__doc__,
+    schedule=[MODEL],
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(days=1),
+    params=PARAMETERS,
+    user_defined_macros={"rescore_options": rescore_options},
+    user_defined_filters=MACROS,
+    tags=["nightreel", "recommendations"],
+    default_args=DEFAULT_ARGS,
+) as dag:
+
+    @task.short_circuit(
+        doc_md="Ends the run if `nightly` announced the model: it scores with it itself.",
+    )
+    def wanted(triggering_asset_events: Any) -> bool:
+        if not triggering_asset_events or announced(triggering_asset_events):
+            return True
+        print("The DAG nightly scores with its own models: there is nothing to do.")
+        return False
+
+    rescore = process(
+        "rescore",
+        "{{ rescore_options(params, triggering_asset_events) }}",
+        doc_md="Which data, date, model version and settings this run scores with.",
+    )
+    chain(wanted(), rescore, score_and_publish([RECOMMENDATIONS]))

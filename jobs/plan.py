@@ -1,0 +1,92 @@
+"""Decide whether a run trains a model of its own, or scores with the champion.
+
+    nightreel plan --run-id <run>
+
+The settings of `retrain` decide, by what etl counted and what the champion had learned from:
+    always       every run trains
+    weekly       trains when the champion is 7 days old or older, by the dates of the runs
+    new-ratings  trains when there are retrain.new_ratings_share more ratings than the champion had
+    never        scores only
+Without a champion a run trains, whatever the policy; only `never` then stops it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from jobs import registry
+from jobs.arguments import run_of, step_arguments
+from jobs.command import run_command
+from jobs.configuration import RetrainSettings
+from jobs.errors import JobError
+from jobs.run import Run
+from model.factors import load_factors
+
+
+@dataclass(frozen=True)
+class Champion:
+    """What is known of the version that scores until a better one is trained."""
+
+    version: str
+    ds: date | None
+    """Date of the run that trained it; None if it does not say."""
+    ratings: int | None
+    """Ratings, of all splits, in that run; None if it does not say."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Whether to train, and why, in a sentence."""
+
+    train: bool
+    reason: str
+
+
+def decide(settings: RetrainSettings, ds: date, ratings: int, champion: Champion | None) -> Plan:
+    """Apply the policy to a run of date `ds` with so many ratings. Raises JobError if it cannot."""
+    if champion is None:
+        if settings.policy == "never":
+            raise JobError(
+                "There is no champion to score with yet: train once, with retrain.policy=always "
+                "(in Airflow: mode full)."
+            )
+        return Plan(True, "there is no champion yet")
+    name = f"champion {champion.version}"
+    if settings.policy == "always":
+        return Plan(True, "every run trains")
+    if settings.policy == "never":
+        return Plan(False, f"{name} scores, because the run is to score only")
+    if champion.ds is None or champion.ratings is None:
+        return Plan(True, f"{name} does not say what it was trained on")
+    if settings.policy == "weekly":
+        days = (ds - champion.ds).days
+        return Plan(days >= 7, f"{name} is {days} days old, and 7 make a training due")
+    share, due = ratings / champion.ratings - 1, settings.new_ratings_share
+    return Plan(
+        share >= due, f"{share:+.1%} ratings since {name}, and {due:+.1%} make a training due"
+    )
+
+
+def champion_of(run: Run) -> Champion | None:
+    """The champion that the run started from, as its manifest describes it."""
+    if run.champion is None:
+        return None
+    folder = registry.factors_folder(run.conf, run.warehouse, run.release, run.champion)
+    manifest = load_factors(folder).manifest
+    ds = manifest.get("ds")
+    return Champion(run.champion, date.fromisoformat(ds) if ds else None, manifest.get("ratings"))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the step from the command line."""
+    run = run_of(step_arguments(__doc__).parse_args(argv))
+    with run.step("plan") as figures:
+        ratings = run.record("etl")["ratings"]
+        plan = decide(run.conf.retrain, run.ds, ratings, champion_of(run))
+        print(f"{'train' if plan.train else 'score only'}: {plan.reason}", flush=True)
+        figures.update(train=plan.train, reason=plan.reason, model_version=run.champion)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,35 @@
+"""Make a run's model the champion, the version that scoring uses from now on.
+
+    nightreel promote --run-id <run>
+
+Runs after evaluate has found the model good enough; otherwise there is nothing to do. A newer
+champion that another run has set meanwhile stays.
+"""
+
+from __future__ import annotations
+
+from jobs import registry
+from jobs.arguments import run_of, step_arguments
+from jobs.command import run_command
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the step from the command line."""
+    run = run_of(step_arguments(__doc__).parse_args(argv))
+    with run.step("promote") as figures:
+        evaluation = run.record("evaluate")
+        version = evaluation["candidate_version"]
+        if registry.promote(run, version):
+            print(f"version {version} is the champion of {run.release}", flush=True)
+        else:
+            print("a later run has already set a newer champion: it stays", flush=True)
+        figures.update(
+            model_version=version,
+            release=run.release,
+            test_rmse=evaluation["test_rmse"],
+            test_mae=evaluation["test_mae"],
+        )
+
+
+if __name__ == "__main__":
+    run_command(main)

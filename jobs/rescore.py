@@ -1,0 +1,111 @@
+"""Start a run that scores and publishes the data of an earlier run again, without training.
+
+    nightreel rescore --run-id wednesday                      everybody, by the present champion
+    nightreel rescore --run-id wednesday --model-version 3    by another version
+    nightreel rescore --run-id wednesday --set score.top_k=50
+    nightreel rescore --run-id wednesday --users 17,2000      these only; others keep their rows
+
+The data is that of the newest published run, or of the newest of --dataset, and so is the date,
+unless --ds says otherwise. Then follow: nightreel score, nightreel publish.
+"""
+
+from __future__ import annotations
+
+import argparse
+from datetime import date
+from pathlib import Path
+
+from jobs import registry
+from jobs.arguments import command_arguments, day, positive
+from jobs.command import run_command
+from jobs.configuration import RELEASES, load_configuration
+from jobs.errors import JobError
+from jobs.published import connect, latest_run
+from jobs.run import Run, open_run, safe_run_id, warehouse_folder
+
+
+def user_ids(text: str) -> list[int]:
+    """The type of --users: ids with commas between them."""
+    return sorted({positive(part.strip()) for part in text.split(",")})
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """The arguments of `nightreel rescore`."""
+    parser = command_arguments(__doc__)
+    parser.add_argument("--run-id", required=True, help="name of the new run")
+    parser.add_argument(
+        "--dataset", choices=RELEASES, help="the release (default: the newest run's)"
+    )
+    parser.add_argument("--ds", type=day, help="the date to publish for (default: the data's)")
+    parser.add_argument(
+        "--model-version", metavar="N", help="the version that scores (default: the champion)"
+    )
+    parser.add_argument(
+        "--users", type=user_ids, metavar="IDS", help="as in 17,2000 (default: all)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="as in score.top_k=50"
+    )
+    return parser.parse_args(argv)
+
+
+def earlier_attempt(warehouse: Path, run_id: str) -> Run | None:
+    """The same run as it was started before. Raises JobError if the name is another kind of run."""
+    if not (warehouse / "runs" / run_id / "run.json").is_file():
+        return None
+    run = open_run(warehouse, run_id)
+    if run.data_run is None:
+        raise JobError(f"Run {run_id} has data of its own. Choose another --run-id.")
+    return run
+
+
+def data_run(warehouse: Path, release: str | None) -> Run:
+    """The run whose data the newest published run scored."""
+    with connect(warehouse, ("runs",)) as connection:
+        newest = open_run(warehouse, latest_run(connection, release).run_id)
+    return open_run(warehouse, newest.data_run) if newest.data_run else newest
+
+
+def plan_run(arguments: argparse.Namespace) -> Run:
+    """All that the run relies on. A further attempt relies on what the first one found."""
+    conf = load_configuration(arguments.set, warehouse=arguments.warehouse)
+    warehouse, run_id = warehouse_folder(conf), safe_run_id(arguments.run_id)
+    earlier = earlier_attempt(warehouse, run_id)
+    if earlier and earlier.data_run:
+        base = open_run(warehouse, earlier.data_run)
+    else:
+        base = data_run(warehouse, arguments.dataset)
+    version = arguments.model_version or (
+        earlier.champion if earlier else registry.champion_version(conf, warehouse, base.release)
+    )
+    if version is None:
+        raise JobError(f"Release {base.release} has no champion. Choose a --model-version.")
+    registry.factors_folder(conf, warehouse, base.release, version)
+    ds: date = arguments.ds or base.ds
+    return Run(
+        warehouse=warehouse,
+        run_id=run_id,
+        ds=ds,
+        release=base.release,
+        digest=base.digest,
+        champion=version,
+        conf=conf,
+        data_run=base.run_id,
+        users=arguments.users,
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Start a run, as `nightreel rescore` does."""
+    run = plan_run(parse_arguments(argv))
+    if not (run.data("rated")).is_dir():
+        raise JobError(f"The data of run {run.data_run} is gone. Make a new run: make nightly")
+    with run.step("rescore") as figures:
+        run.save()
+        figures.update(data_run=run.data_run, model_version=run.champion, ds=run.ds.isoformat())
+        if run.users:
+            figures["users"] = len(run.users)
+
+
+if __name__ == "__main__":
+    run_command(main)

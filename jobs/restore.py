@@ -1,0 +1,141 @@
+"""Put an earlier version of a published table back, when what was published since is bad.
+
+    nightreel restore --table recommendations                     shows what would change
+    nightreel restore --table recommendations --apply             back to the version before
+    nightreel restore --table recommendations --version 12 --apply
+    nightreel restore --table recommendations --at 2026-11-23     as that day ended, in UTC
+    nightreel restore --table recommendations --at 2026-11-23T02:00
+
+Without --apply nothing is written. With it, one commit puts the earlier version's files back:
+readers see the table before or after, a killed restore leaves it as it was, and as no version is
+lost, a restore can be undone by another. Rows are counted from the table's log; no data is read.
+
+Only this table changes; other tables, runs and model versions stay. A version whose files
+`nightreel cleanup` has removed cannot be restored.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from contextlib import nullcontext
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+
+from deltalake import DeltaTable
+from deltalake.transaction import CommitProperties
+
+from jobs.arguments import command_arguments, warehouse_of
+from jobs.command import run_command
+from jobs.delta import Commit, File, commit_at, file_paths, files_of, history, open_table
+from jobs.display import show_table
+from jobs.errors import JobError
+from jobs.locks import exclusive
+from jobs.schemas import PUBLISHED
+
+
+def moment(text: str) -> datetime:
+    """The type of --at: UTC unless it says otherwise; a date stands for the end of that day."""
+    try:
+        if len(text) == len("2026-11-23"):
+            return datetime.combine(date.fromisoformat(text), time.max, UTC)
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        expected = "expected 2026-11-23 or 2026-11-23T02:00"
+        raise argparse.ArgumentTypeError(f"{expected}, found {text!r}") from None
+    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def wanted(arguments: argparse.Namespace, commits: list[Commit]) -> int:
+    """The version to restore. Raises JobError, saying which ones there are, if there is none."""
+    newest, oldest = commits[0], commits[-1]
+    version, name = arguments.version, f"version {arguments.version}"
+    if arguments.at:
+        commit = commit_at(commits, arguments.at)
+        version, name = commit and commit.version, f"version of {arguments.at:%Y-%m-%d %H:%M} UTC"
+    elif version is None:
+        version, name = newest.version - 1, "earlier version"
+    if version is None or not oldest.version <= version <= newest.version:
+        raise JobError(
+            f"Table {arguments.table} has no {name}. Its versions are {oldest.version} to "
+            f"{newest.version}, the oldest of {oldest.at:%Y-%m-%d %H:%M} UTC."
+        )
+    return version
+
+
+def check(name: str, current: DeltaTable, target: DeltaTable) -> None:
+    """Raise JobError if there is nothing to restore, or no longer all of it."""
+    files = file_paths(target)
+    if set(files) == set(file_paths(current)):
+        raise JobError(
+            f"Version {target.version()} of table {name} is what readers see already, as version "
+            f"{current.version()}. Choose another with --version or --at."
+        )
+    if missing := sum(not Path(file).is_file() for file in files):
+        raise JobError(
+            f"Version {target.version()} of table {name} cannot be restored: {missing} of its "
+            f"{len(files)} files are gone, as `nightreel cleanup` removes old ones. "
+            "Choose a newer version, or run that date again."
+        )
+
+
+def show(commits: list[Commit], now: set[File], then: set[File]) -> None:
+    """Print the newest versions, and the rows of each partition before and after the restore."""
+    versions = ((c.version, f"{c.at:%Y-%m-%d %H:%M:%S}", *c[2:]) for c in commits[:10])
+    headers = ["Version", "Time (UTC)", "Run", "Model version", "Operation"]
+    show_table("Newest versions", headers, versions, numbers={"Version"})
+    changed = {file.partition for file in now ^ then}
+    others = f"unchanged: {len({file.partition for file in now} - changed)}"
+    rows = {name: [0, 0] for name in sorted(changed)}
+    for column, files in enumerate((now, then)):
+        for file in files:
+            name = file.partition if file.partition in changed else others
+            rows.setdefault(name, [0, 0])[column] += file.rows
+    cells = ((name, f"{before:,}", f"{after:,}") for name, (before, after) in rows.items())
+    headers = ["Partition", "Rows now", "Rows after"]
+    show_table("What changes", headers, cells, numbers={"Rows now", "Rows after"})
+
+
+def main(argv: list[str] | None = None) -> None:
+    """`nightreel restore`."""
+    parser = command_arguments(__doc__)
+    parser.add_argument("--table", required=True, choices=PUBLISHED, help="the table to restore")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--version", type=int, help="the version (default: the one before)")
+    chosen.add_argument("--at", type=moment, help="the version that was current at that time")
+    parser.add_argument("--apply", action="store_true", help="restore it, not only show it")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    arguments = parser.parse_args(argv)
+    warehouse, name = warehouse_of(arguments), arguments.table
+    version = wanted(arguments, history(open_table(warehouse, name)))
+    # The lock of publish: no run commits between what is shown here and this commit.
+    lock = exclusive(warehouse / "tables" / ".lock", "a run to have published")
+    with lock if arguments.apply else nullcontext():
+        current, target = open_table(warehouse, name), open_table(warehouse, name)
+        before, commits = current.version(), history(current)
+        target.load_as_version(version)
+        # Tried again after its commit was made: the work is done.
+        done_before = arguments.apply and commits[0].operation == f"RESTORE {version}"
+        if not done_before:
+            check(name, current, target)
+        show(commits, files_of(current), files_of(target))
+        if arguments.apply and not done_before:
+            metadata = {"restored_version": str(version)}
+            current.restore(version, commit_properties=CommitProperties(custom_metadata=metadata))
+    after = current.version() if arguments.apply else None
+    if after is not None:
+        print(f"Table {name} holds what version {version} held; it is at version {after} now.")
+    else:
+        command = f"nightreel restore --table {name} --version {version} --apply"
+        if arguments.warehouse:
+            command += f" --warehouse {shlex.quote(arguments.warehouse)}"
+        print(f"Nothing was changed: this was a dry run. To restore version {version}: {command}")
+    if arguments.json:
+        done = {"table": name, "dry_run": not arguments.apply, "from_version": before}
+        done |= {"restored_version": version, "version": after}
+        print(json.dumps(done | {"rows": sum(file.rows for file in files_of(target))}))
+
+
+if __name__ == "__main__":
+    run_command(main)

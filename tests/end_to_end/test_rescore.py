@@ -1,0 +1,53 @@
+"""Runs that do not train: an earlier date by the champion, and chosen users once more."""
+
+from deltalake import DeltaTable
+
+from tests.end_to_end.conftest import SMALL
+
+DS = "2025-12-31"
+
+
+def test_an_earlier_date_and_then_two_users_again(published, delivery):
+    """The date is older than what is published: the clean tables stay those of the newest one."""
+    newest = "select max(ds)::varchar from runs"
+    before = published.sql(newest)
+    ratings = DeltaTable(published.folder / "tables/ratings").version()
+    options = ["--dataset", "ml-1m", "--source", str(delivery), "--ds", DS, *SMALL]
+    published.steps("earlier", *options, "--set=retrain.policy=never")
+    [champion] = published.sql("select model_version from runs where run_id = 'first'")
+    row = "select promoted, test_rmse, candidate_version, model_version from runs where run_id = "
+    assert published.sql(row + "'earlier'") == [(False, None, None, *champion)]
+    assert not (published.folder / "runs/earlier/factors").exists()
+    assert DeltaTable(published.folder / "tables/ratings").version() == ratings
+    assert published.sql(newest) == before
+
+    recommended = f"select * from recommendations where ds = '{DS}'"
+    others = f"{recommended} and user_id not in (7, 8) order by all"
+    rows = published.sql(others)
+    for command in (
+        ["rescore", "--ds", DS, "--users", "8,7", "--set", "score.top_k=3"],
+        ["score"],
+        ["publish"],
+        ["publish"],  # a retry changes nothing
+    ):
+        done = published.run(command[0], "--run-id", "again", *command[1:])
+        assert done.returncode == 0, done.stderr
+    assert published.sql(others) == rows
+    assert published.sql(
+        f"select user_id, rank, run_id from recommendations where ds = '{DS}' "
+        "and user_id in (7, 8) order by all"
+    ) == [(user, rank, "again") for user in (7, 8) for rank in (1, 2, 3)]
+    assert published.sql("select rows_published from runs where run_id = 'again'") == [(6,)]
+
+
+def test_rescoring_asks_for_what_there_is(published):
+    for arguments, sentence in (
+        (["--model-version", "99"], "There is no version 99 of nightreel-ml-1m"),
+        (["--dataset", "ml-25m"], "No run of release ml-25m has been published"),
+        (["--users", "seven"], "expected a whole number from 1, found 'seven'"),
+    ):
+        refused = published.run("rescore", "--run-id", "refused", *arguments)
+        assert refused.returncode != 0
+        assert sentence in refused.stderr
+        assert "Traceback" not in refused.stderr
+    assert not (published.folder / "runs/refused").exists()

@@ -1,0 +1,51 @@
+"""Whether a run trains, by each policy."""
+
+import re
+from datetime import date
+
+import pytest
+
+from jobs.configuration import RetrainSettings
+from jobs.errors import JobError
+from jobs.plan import Champion, decide
+
+DS = date(2026, 1, 8)
+
+
+def champion(days: int = 0, ratings: int | None = 1000) -> Champion:
+    """One that was trained so many days before DS."""
+    return Champion("3", date.fromordinal(DS.toordinal() - days), ratings)
+
+
+UNKNOWN = Champion("3", None, None)  # registered before champions said what they were trained on
+
+
+@pytest.mark.parametrize(
+    ("policy", "champion", "train", "reason"),
+    [
+        ("always", champion(), True, "every run trains"),
+        ("always", None, True, "no champion yet"),
+        ("never", champion(), False, "champion 3 scores"),
+        ("weekly", None, True, "no champion yet"),
+        ("weekly", champion(days=6), False, "6 days old"),
+        ("weekly", champion(days=7), True, "7 days old"),
+        ("weekly", champion(days=-3), False, "-3 days old"),  # a backfilled date
+        ("weekly", UNKNOWN, True, "does not say"),
+        ("new-ratings", None, True, "no champion yet"),
+        ("new-ratings", champion(ratings=953), False, r"\+4\.9% ratings since champion 3"),
+        ("new-ratings", champion(ratings=952), True, r"\+5\.0% ratings since champion 3"),
+        ("new-ratings", champion(ratings=2000), False, r"-50\.0% ratings"),
+        ("new-ratings", UNKNOWN, True, "does not say"),
+    ],
+)
+def test_decide(policy, champion, train, reason):
+    settings = RetrainSettings(policy=policy, new_ratings_share=0.05)
+    plan = decide(settings, DS, 1000, champion)
+    assert plan.train is train
+    assert re.search(reason, plan.reason)
+
+
+def test_scoring_only_needs_a_champion():
+    settings = RetrainSettings(policy="never", new_ratings_share=0.05)
+    with pytest.raises(JobError, match=r"no champion to score with yet: train once"):
+        decide(settings, DS, 1000, None)
