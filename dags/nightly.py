@@ -64,12 +64,12 @@ PARAMETERS: dict[str, Param] = {
     "mode": optional(
         "string",
         "Mode",
-        "`full` trains and scores, `score-only` scores with the champion. Empty: "
-        "`retrain.policy` in conf decides; a run that is given settings of training trains.",
-        enum=[None, *POLICIES],
+        "'full' trains and scores, 'score-only' scores with the champion. Empty: "
+        "'retrain.policy' in conf decides; a run that is given settings of training trains.",
+        enum=list(POLICIES),
     ),
     "ds": run_date("Date of the published recommendations. Empty: the day the run is due."),
-    "dataset": dataset("`sample` is generated and needs no download. Empty: as in conf."),
+    "dataset": dataset("'sample' is generated and needs no download. Empty: as in conf."),
     "source": optional(
         "string",
         "Source",
@@ -79,7 +79,7 @@ PARAMETERS: dict[str, Param] = {
     "profile": optional(
         "string",
         "Profile",
-        "Settings from `conf/profiles`, as in `james-le`. Empty: none.",
+        "Settings from 'conf/profiles', as in 'james-le'. Empty: none.",
         pattern="^[A-Za-z0-9_][A-Za-z0-9_-]*$",
     ),
     "factors": optional(

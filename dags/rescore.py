@@ -53,7 +53,7 @@ PARAMETERS: dict[str, Param] = {
     "users": optional(
         "string",
         "Users",
-        "Ids with commas between them, as in `17, 2000`. Empty: all users.",
+        "Ids with commas between them, as in '17, 2000'. Empty: all users.",
         pattern=r"^\s*[1-9][0-9]*(\s*,\s*[1-9][0-9]*)*\s*$",
     ),
     "dataset": dataset("Whose newest data is scored. Empty: that of the newest published run."),

@@ -32,14 +32,14 @@ PARAMETERS: dict[str, Param] = {
     "version": optional(
         "integer",
         "Version",
-        "Number of the version to put back; `preview` lists them. Empty: the one before this.",
+        "Number of the version to put back; 'preview' lists them. Empty: the one before this.",
         minimum=0,
     ),
     "at": optional(
         "string",
         "Date or time",
-        "Instead of a version: the one that was current at this time, as in `2026-11-23` (the end "
-        "of that day) or `2026-11-23T02:00` (UTC).",
+        "Instead of a version: the one that was current at this time, as in '2026-11-23' (the end "
+        "of that day) or '2026-11-23T02:00' (UTC).",
         pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?)?$",
     ),
     "dry_run": Param(

@@ -18,40 +18,18 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
 
-from jobs import schemas
+from jobs import registry, schemas
 from jobs.arguments import run_of, step_arguments
 from jobs.audit import Published, audit
 from jobs.command import run_command
-from jobs.delta import file_paths, is_published, open_table, publish_files
+from jobs.commits import commit
+from jobs.delta import file_paths, open_table
 from jobs.errors import JobError
 from jobs.layouts import detect_layout
 from jobs.locks import exclusive
-from jobs.published import connect
 from jobs.run import Run, open_run
 from jobs.spark import spark_session
-
-
-def outputs(run: Run) -> dict[str, Path]:
-    """The tables that a run publishes, in this order, and the folder that each comes from."""
-    published = {
-        "recommendations": run.output("scored" if run.users is None else "merged"),
-        "runs": run.output("summary"),
-    }
-    if run.data_run:
-        return published
-    clean = ["quarantine"] if is_outdated(run) else ["movies", "users", "ratings", "quarantine"]
-    return {table: run.data(table) for table in clean} | published
-
-
-def is_outdated(run: Run) -> bool:
-    """Whether a run of a later date has been published already."""
-    if not is_published(run.warehouse, "runs"):
-        return False
-    with connect(run.warehouse, ("runs",)) as connection:
-        [(later,)] = connection.execute("select max(ds) > ? from runs", [run.ds]).fetchall()
-    return bool(later)
 
 
 def to_audit(spark: SparkSession, run: Run) -> Published:
@@ -112,7 +90,7 @@ def keep_others(spark: SparkSession, run: Run, scored: DataFrame) -> None:
     rows.write.mode("overwrite").partitionBy("ds").parquet(str(run.output("merged")))
 
 
-def publish(spark: SparkSession, run: Run, started: float) -> dict[str, int | str | None]:
+def publish(spark: SparkSession, run: Run, started: float) -> dict[str, int | float | str | None]:
     """Audit, then one commit per table; returns the figures of the step."""
     published = to_audit(spark, run)
     checks = audit(published)
@@ -124,32 +102,23 @@ def publish(spark: SparkSession, run: Run, started: float) -> dict[str, int | st
         row = summary(spark, run, started).coalesce(1)
         row.write.mode("overwrite").partitionBy("run_id").parquet(str(run.output("summary")))
         versions = commit(run)
-    evaluation = run.record("evaluate") if run.trains else {}
     return {
         "rows_published": published.recommendations.count(),
         "table_version": versions["recommendations"],
-        "ratings_version": versions.get("ratings"),
         "model_version": run.model_version,
-        "test_rmse": evaluation.get("test_rmse"),
+        "test_rmse": rmse_of_scored(run),
+        # None: the table holds a newer date's.
+        "ratings_version": versions.get("ratings"),
     }
 
 
-def commit(run: Run) -> dict[str, int]:
-    """Show a run's tables to readers; returns their new versions."""
-    versions = {}
-    for table, folder in outputs(run).items():
-        schema, partition_by = schemas.PUBLISHED[table]
-        own = {"ds": run.ds.isoformat(), "run_id": run.run_id}
-        versions[table] = publish_files(
-            run.warehouse / "tables" / table,
-            folder,
-            StructType.fromDDL(schema).json(),
-            partition_by,
-            replace={column: own[column] for column in partition_by},
-            metadata={"run_id": run.run_id, "model_version": run.model_version},
-        )
-        print(f"publish: {table} is at version {versions[table]}", flush=True)
-    return versions
+def rmse_of_scored(run: Run) -> float | None:
+    """The test RMSE of the version that scored: on this run's test rows, or on its own run's."""
+    evaluation = run.record("evaluate") if run.trains else {}
+    measured = "test_rmse" if evaluation.get("promoted") else "champion_rmse"
+    if measured in evaluation:
+        return evaluation[measured]
+    return registry.test_rmse(run, run.model_version)
 
 
 def main(argv: list[str] | None = None) -> None:

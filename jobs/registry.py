@@ -94,6 +94,13 @@ def factors_folder(conf: Configuration, warehouse: Path, release: str, version: 
     return folder
 
 
+def test_rmse(run: Run, version: str | None) -> float | None:
+    """What a version was measured at when it was registered; None if nobody noted it."""
+    tracking = client(run.conf, run.warehouse)
+    found = tracking.get_model_version(model_name(run.release), version)
+    return tracking.get_run(found.run_id).data.metrics.get("test_rmse")
+
+
 def register(run: Run, factors: Path, params: dict[str, Any], metrics: dict[str, float]) -> str:
     """Log a run with its `Factors` and make it a version; returns the version.
 

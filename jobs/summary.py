@@ -78,17 +78,16 @@ def show_times(records: Records) -> None:
 
 def figures(run: Run, records: Records) -> dict[str, Any]:
     """What a run did, in one flat object; `report` is a Markdown link, where there is a report."""
-    etl, evaluation = records["etl"], records.get("evaluate", {})
+    etl, evaluation, publish = records["etl"], records.get("evaluate", {}), records["publish"]
     report = run.output("report.html")
     return {
         "run_id": run.run_id,
         "ds": run.ds.isoformat(),
         "release": run.release,
         **{name: etl[name] for name in ("ratings", "users", "movies", "quarantined")},
-        "test_rmse": evaluation.get("test_rmse"),
         "promoted": evaluation.get("promoted", False),
-        "model_version": run.model_version,
-        "rows_published": records["publish"]["rows_published"],
+        # Of the version that scored.
+        **{name: publish[name] for name in ("model_version", "test_rmse", "rows_published")},
         "seconds": round(sum(records[step]["seconds"] for step in run.steps()), 1),
         **({"report": f"[run report]({report.as_uri()})"} if report.is_file() else {}),
     }

@@ -23,12 +23,15 @@ RELEASES = [
 def optional(kind: str | list[str], title: str, description: str, **schema: Any) -> Param:
     """A parameter that may be left empty; `schema` is JSON Schema."""
     kinds = [kind] if isinstance(kind, str) else kind
+    if "enum" in schema:
+        # Descriptions say what empty means; the form would call it null.
+        schema |= {"enum": [None, *schema["enum"]], "values_display": {"null": "(empty)"}}
     return Param(None, type=["null", *kinds], title=title, description=description, **schema)
 
 
 def dataset(description: str) -> Param:
     """One of the releases of MovieLens."""
-    return optional("string", "Release of MovieLens", description, enum=[None, *RELEASES])
+    return optional("string", "Release of MovieLens", description, enum=RELEASES)
 
 
 def run_date(description: str) -> Param:
@@ -42,7 +45,7 @@ def top_k() -> Param:
         # The form takes the first type: a text field takes both 10 and all.
         ["string", "integer"],
         "Recommendations per user",
-        "A number, or `all` for every scored pair. Empty: as in conf.",
+        "A number, or 'all' for every scored pair. Empty: as in conf.",
         pattern="^([1-9][0-9]*|all)$",
         minimum=1,
     )

@@ -26,16 +26,15 @@ KILLED_PUBLISH = """
 import os, signal
 from jobs import delta, publish
 
-begun = []
-CommitProperties = delta.CommitProperties
+place_files = delta.place_files
 
-def commit_properties(**values):
-    begun.append(values)
-    if list(publish.OUTPUTS)[len(begun) - 1] == "recommendations":
+def placed(table, *arguments):
+    actions = place_files(table, *arguments)
+    if table.name == "recommendations":
         os.killpg(0, signal.SIGKILL)
-    return CommitProperties(**values)
+    return actions
 
-delta.CommitProperties = commit_properties
+delta.place_files = placed
 publish.main(["--run-id", "second"])
 """
 

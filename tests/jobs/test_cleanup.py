@@ -130,17 +130,15 @@ def test_a_killed_cleanup_leaves_no_half_of_a_run(clean, warehouse, monkeypatch)
 
 
 def test_scratch_goes_when_it_is_a_day_old(clean, warehouse):
-    kept = ["staging/working/blocks", "raw/ml-1m/digest", "raw/.incoming-new", "downloads/a.zip"]
+    kept = ["staging/working/blocks", "raw/ml-1m/digest", "downloads/a.zip"]
     kept += ["mlartifacts/1/artifacts"]
-    for folder in (*kept, "staging/killed/blocks", "raw/.incoming-killed"):
+    for folder in (*kept, "staging/killed/blocks"):
         (warehouse / folder).mkdir(parents=True)
     age(warehouse, 2)
-    for folder in ("staging/working/blocks", "raw/.incoming-new"):
-        (warehouse / folder / "part").touch()
-    assert clean()[0]["staging"] == 2
+    (warehouse / "staging/working/blocks/part").touch()
+    assert clean()[0]["staging"] == 1
     assert all((warehouse / folder).is_dir() for folder in kept)
     assert names(warehouse / "staging") == {"working"}
-    assert names(warehouse / "raw") == {"ml-1m", ".incoming-new"}
 
 
 def test_live_files_stay_and_unused_ones_go(clean, warehouse):

@@ -210,7 +210,7 @@ def test_summary_of_a_run(ask, tables):
             **{"test_rmse": 0.86, "test_mae": 0.68, "promoted": False, "reason": "worse"},
             **{"candidate_version": "8", "model_version": "7"},
         },
-        "publish": {"rows_published": 4},
+        "publish": {"rows_published": 4, "model_version": "7", "test_rmse": 0.859},
     }
     for step in STEPS:
         write_json(run.folder / "steps" / f"{step}.json", {"seconds": 1.5, **figures.get(step, {})})
@@ -223,12 +223,12 @@ def test_summary_of_a_run(ask, tables):
     assert "Recommendations for user 2" in printed  # the smallest id that has any
     assert "[Rec] (2007)" in ask(summary.main, "--run-id", "2026-11-23", "--user", "3")
     told = json.loads(ask(summary.main, "--json"))
-    assert (told["rows_published"], told["test_rmse"], told["model_version"]) == (4, 0.86, "7")
+    assert (told["rows_published"], told["test_rmse"], told["model_version"]) == (4, 0.859, "7")
     (run.folder / "report.html").touch()
     told = json.loads(ask(summary.main, "--json"))
     assert told["report"] == f"[run report]({(run.folder / 'report.html').as_uri()})"
     step = json.loads(ask(summary.main, "--json", "--run-id", "2026-11-23", "--step", "publish"))
-    assert step == {"seconds": 1.5, "rows_published": 4}
+    assert step == {"seconds": 1.5, **figures["publish"]}
     # The rest of the summary holds for a user without recommendations too.
     printed = ask(summary.main, "--user", "9")
     assert "There are no recommendations for user 9 of 2026-11-23." in printed

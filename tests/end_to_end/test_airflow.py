@@ -1,0 +1,162 @@
+"""The real scheduler: a run through REST, refusals, and a run that survives what is killed."""
+
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.end_to_end.airflow import Airflow, processes, wait_for
+from tests.end_to_end.conftest import ROOT, Warehouse
+
+# What a person would trigger with, but for the source: learned within a second.
+SMALL_RUN = {"dataset": "ml-1m", "factors": 8, "learning_rate": 0.02, "epochs": 20}
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory) -> Warehouse:
+    return Warehouse(tmp_path_factory.mktemp("airflow-warehouse"))
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory, warehouse):
+    folder = tmp_path_factory.mktemp("airflow")
+    spark_conf = shutil.copytree(ROOT / "conf/spark", folder / "spark")
+    with (spark_conf / "spark-defaults.conf").open("a") as settings:
+        settings.write("spark.sql.shuffle.partitions 2\n")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    started = Airflow(
+        folder,
+        port,
+        NIGHTREEL_WAREHOUSE=str(warehouse.folder),
+        NIGHTREEL_RETRY_SECONDS="1",
+        SPARK_CONF_DIR=str(spark_conf),
+        # Only what the tests trigger runs.
+        AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE="False",
+        # Tasks of a killed scheduler are found within seconds, not minutes.
+        AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL="5",
+        AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD="10",
+    )
+    status, answer = started.call("PATCH", "/api/v2/dags/nightly", {"is_paused": False})
+    assert status == 200, answer
+    yield started
+    started.stop()
+
+
+def assert_published(warehouse: Warehouse, run: str, users: int, top_k: int) -> None:
+    """Every user has so many recommendations of the run, none of a rated movie."""
+    [(ds, run_id)] = warehouse.sql(
+        f"select ds::varchar, run_id from runs where starts_with(run_id, '{run[:30]}')"
+    )
+    published = f"from recommendations where ds = '{ds}' and run_id = '{run_id}'"
+    assert warehouse.sql(f"select count(*), count(distinct user_id) {published}") == [
+        (users * top_k, users)
+    ]
+    assert warehouse.sql(
+        f"select count(*) from (select * {published}) join ratings using (user_id, movie_id)"
+    ) == [(0,)]
+
+
+def test_a_run_through_rest_with_another_top_k(airflow, warehouse):
+    status, run = airflow.trigger("nightly", top_k=5)
+    assert status == 200, run
+    run_id = run["dag_run_id"]
+    assert airflow.wait_for_end("nightly", run_id) == "success"
+    assert_published(warehouse, run_id.replace(":", "-"), users=3000, top_k=5)
+
+    states = {task: found["state"] for task, found in airflow.tasks("nightly", run_id).items()}
+    assert states.pop("keep_champion") == "skipped"
+    assert set(states.values()) == {"success"}
+    summary = airflow.result("nightly", run_id, "summary")
+    assert (summary["rows_published"], summary["promoted"]) == (15000, True)
+    assert 0.8 < summary["test_rmse"] < 0.86
+    # Another team's DAG can follow the table by its events.
+    events = airflow.call("GET", "/api/v2/assets/events")[1]["asset_events"]
+    told = {event["name"]: event["extra"] for event in events}
+    assert set(told) == {"model", "ratings", "recommendations"}
+    table = told["recommendations"]
+    assert (table["rows_published"], table["table_version"]) == (15000, 0)
+    assert (table["model_version"], table["test_rmse"]) == ("1", summary["test_rmse"])
+    assert not any((warehouse.folder / "staging").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("top_k", 0, "Invalid input for param top_k: 0 is less than the minimum of 1"),
+        ("dataset", "ml-2m", "Invalid input for param dataset: 'ml-2m' is not one of"),
+    ],
+)
+def test_a_wrong_parameter_is_refused(airflow, name: str, value: Any, sentence: str):
+    status, answer = airflow.trigger("nightly", **{name: value})
+    assert status == 400
+    assert sentence in answer["detail"]
+
+
+def test_a_parameter_that_does_not_exist_fails_the_run_at_once(airflow, warehouse):
+    runs = sorted(warehouse.folder.glob("runs/*"))
+    status, run = airflow.trigger("nightly", topk=5)
+    assert status == 200
+    assert airflow.wait_for_end("nightly", run["dag_run_id"]) == "failed"
+    assert airflow.tasks("nightly", run["dag_run_id"])["prepare.ingest"]["try_number"] == 1
+    assert sorted(warehouse.folder.glob("runs/*")) == runs
+
+
+def connected(ranks: list[psutil.Process]) -> bool:
+    """Whether every rank talks to others: training has begun."""
+    try:
+        return len(ranks) == 2 and all(
+            any(link.status == psutil.CONN_ESTABLISHED for link in rank.net_connections())
+            for rank in ranks
+        )
+    except psutil.Error:
+        return False
+
+
+def test_a_run_survives_a_killed_driver_a_killed_rank_and_a_killed_scheduler(
+    airflow, warehouse, delivery: Path
+):
+    parameters = {**SMALL_RUN, "source": str(delivery), "ranks": 2, "ds": "2026-01-02"}
+    status, run = airflow.trigger("nightly", **parameters)
+    assert status == 200, run
+    run_id = run["dag_run_id"]
+
+    def driver(job: str) -> list[psutil.Process]:
+        found = processes("org.apache.spark.deploy.SparkSubmit", f"jobs/{job}.py", run_id)
+        # The shell and Spark's launcher, which come first, name the class too.
+        launchers = ("bash", "org.apache.spark.launcher.Main")
+        return [one for one in found if not set(launchers) & set(one.cmdline())]
+
+    output = warehouse.folder / "runs" / run_id.replace(":", "-").replace("+", "-") / "movies"
+    wait_for("the first output of etl", output.exists)
+    driver("etl")[0].kill()
+    ranks = ("model.training", str(warehouse.folder))
+
+    def training() -> list[psutil.Process]:
+        running = [rank for rank in processes(*ranks) if rank.cmdline()[1:2] == ["-m"]]
+        return running if connected(running) else []
+
+    wait_for("two ranks that train", training)[1].kill()
+    wait_for("the driver of score", lambda: driver("score"))
+    airflow.scheduler().kill()
+    with (airflow.said.parent / "second-scheduler.log").open("wb") as output_file:
+        second = airflow.start(
+            "source conf/airflow/environment.sh && "
+            'AIRFLOW__API_AUTH__JWT_SECRET="$(cat "$AIRFLOW_HOME/jwt_secret")" '
+            "exec airflow scheduler",
+            output_file,
+        )
+    try:
+        assert airflow.wait_for_end("nightly", run_id) == "success"
+    finally:
+        second.terminate()
+        second.wait(60)
+    tasks = airflow.tasks("nightly", run_id)
+    assert tasks["prepare.etl"]["try_number"] == 2
+    assert tasks["train.train"]["try_number"] == 2
+    assert_published(warehouse, run_id.replace(":", "-"), users=120, top_k=20)
+    assert not any((warehouse.folder / "staging").iterdir())
