@@ -7,13 +7,13 @@ younger than `keep_days`.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Param
 
 from nightreel_common.parameters import given, quoted, refuse_unknown
-from nightreel_common.tasks import DEFAULT_ARGS, MACROS, report
+from nightreel_common.tasks import COMMON, report
 
 PARAMETERS: dict[str, Param] = {
     "keep_runs": Param(
@@ -54,15 +54,11 @@ with DAG(
     description="Remove old runs, scratch and replaced files",
     doc_md=__doc__,
     schedule="0 5 * * 0",
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    catchup=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(hours=12),
     params=PARAMETERS,
     user_defined_macros={"cleanup_options": cleanup_options},
-    user_defined_filters=MACROS,
     tags=["nightreel", "upkeep"],
-    default_args=DEFAULT_ARGS,
+    **COMMON,
 ) as dag:
     report(
         "cleanup",

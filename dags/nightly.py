@@ -22,7 +22,7 @@ A parameter left empty is as in `conf/`. The Spark master is the connection `spa
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Param, TaskGroup, TriggerRule, chain, task
@@ -39,8 +39,7 @@ from nightreel_common.parameters import (
     top_k,
 )
 from nightreel_common.tasks import (
-    DEFAULT_ARGS,
-    MACROS,
+    COMMON,
     TRAINING_POOL,
     process,
     score_and_publish,
@@ -147,15 +146,11 @@ with DAG(
     description="MovieLens release to published recommendations",
     doc_md=__doc__,
     schedule="0 2 * * *",
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    catchup=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(days=2),
     params=PARAMETERS,
     user_defined_macros={"ingest_options": ingest_options},
-    user_defined_filters=MACROS,
     tags=["nightreel", "recommendations"],
-    default_args=DEFAULT_ARGS,
+    **COMMON,
 ) as dag:
     with TaskGroup("prepare", tooltip="From the release to clean, split ratings"):
         ingest = process(

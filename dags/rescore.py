@@ -17,7 +17,7 @@ recommendations per user, or for some users only; others then keep what is publi
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Param, chain, task
@@ -32,7 +32,7 @@ from nightreel_common.parameters import (
     run_date,
     top_k,
 )
-from nightreel_common.tasks import DEFAULT_ARGS, MACROS, process, score_and_publish
+from nightreel_common.tasks import COMMON, process, score_and_publish
 
 OPTIONS = {
     "dataset": "--dataset",
@@ -81,15 +81,11 @@ with DAG(
     description="Score and publish again, with another model or other settings",
     doc_md=__doc__,
     schedule=[MODEL],
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    catchup=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(days=1),
     params=PARAMETERS,
     user_defined_macros={"rescore_options": rescore_options},
-    user_defined_filters=MACROS,
     tags=["nightreel", "recommendations"],
-    default_args=DEFAULT_ARGS,
+    **COMMON,
 ) as dag:
 
     @task.short_circuit(

@@ -6,7 +6,7 @@ Versions whose files `cleanup` has removed cannot be restored.
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, AssetAlias, Metadata, Param, chain, task
@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from nightreel_common.assets import RATINGS, RECOMMENDATIONS
 from nightreel_common.parameters import given, optional, quoted, refuse_unknown
-from nightreel_common.tasks import DEFAULT_ARGS, MACROS, report
+from nightreel_common.tasks import COMMON, report
 
 TABLES = ["recommendations", "movies", "users", "ratings", "quarantine", "runs"]
 # Which asset has changed is known when the table is.
@@ -71,14 +71,11 @@ with DAG(
     description="Put an earlier version of a published table back",
     doc_md=__doc__,
     schedule=None,
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),
     params=PARAMETERS,
     user_defined_macros={"restore_options": restore_options},
-    user_defined_filters=MACROS,
     tags=["nightreel", "upkeep"],
-    default_args=DEFAULT_ARGS,
+    **COMMON,
 ) as dag:
     preview = report(
         "restore",

@@ -9,7 +9,7 @@ import os
 import shlex
 import subprocess
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,14 @@ DEFAULT_ARGS = {
     "execution_timeout": timedelta(hours=1),
     "on_failure_callback": alert,
 }
-MACROS: dict[str, Any] = {"quote": shlex.quote}
+# What all our DAGs have in common.
+COMMON: dict[str, Any] = {
+    "start_date": datetime(2026, 1, 1, tzinfo=UTC),
+    "catchup": False,
+    "max_active_runs": 1,
+    "user_defined_filters": {"quote": shlex.quote},
+    "default_args": DEFAULT_ARGS,
+}
 
 
 def job(command: str, *options: str) -> list[str]:
@@ -55,7 +62,7 @@ class Step:
         super().execute(context)  # type: ignore[misc]
         step = self.task_id.rpartition(".")[2]
         command = job("summary", f"--run-id={context['run_id']}", "--json", f"--step={step}")
-        printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        printed = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
         figures = json.loads(printed.stdout)
         for asset in self.outlets:
             context["outlet_events"][asset].extra.update(figures)
