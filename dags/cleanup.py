@@ -28,10 +28,10 @@ PARAMETERS: dict[str, Param] = {
         7,
         type="integer",
         minimum=0,
-        maximum=3650,
+        maximum=30,
         title="Days to keep replaced files",
-        description="Tables can be restored as far back as this. Below 7, a reader that began "
-        "before a table was replaced may fail.",
+        description="Tables can be restored as far back as this, up to 30 days. Below 7, a reader "
+        "that began before a table was replaced may fail.",
     ),
     "dry_run": Param(
         False,

@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | prepare.ingest | brings the release into the raw zone; fixes date, settings, champion | process |
 | prepare.etl | cleans, sets bad rows aside, splits, writes Parquet | Spark |
+| prepare.check | checks the clean data, and stops a bad delivery | process |
 | prepare.plan | decides whether to train: by `mode`, else `retrain.policy` in `conf/` | process |
 | train.train | learns the model, one Horovod process per rank | process |
 | train.evaluate | measures the model on the test rows, beside the champion | process |
@@ -12,11 +13,11 @@
 | score.score | scores every movie that a user has not rated | Spark |
 | score.publish | audits the result and shows it to readers in one commit | Spark |
 | summary | the run's figures, as its result | process |
-| tidy | removes scratch, whatever became of the run | process |
+| tidy | removes scratch, also when a task has failed | process |
 
 Only ingest takes settings. It writes them down for the run, so later steps are told nothing but
-the run id, and a retry works with what the first attempt worked with. Every step replaces its own
-output and nothing else, so retrying or clearing a task is safe.
+the run id, and a retry works with what the first attempt worked with. Every step does its own
+output over, so retrying a task, or clearing it with those after it, is safe.
 
 A parameter left empty is as in `conf/`. The Spark master is the connection `spark`.
 """
@@ -164,6 +165,10 @@ with DAG(
             execution_timeout=timedelta(hours=4),
             doc_md="Raw files to clean, split and indexed Parquet; bad rows to quarantine.",
         )
+        check = process(
+            "check",
+            doc_md="Applies the rules of `quality` to the clean data; stops a bad delivery.",
+        )
         plan = process("plan", doc_md="Whether this run trains, and why.")
 
         @task.branch(doc_md="Follows the plan: train, or keep the champion.")
@@ -171,7 +176,7 @@ with DAG(
             return "train.train" if plan["train"] else "keep_champion"
 
         planned = train_or_keep(plan.output)
-        chain(ingest, etl, plan)
+        chain(ingest, etl, check, plan)
 
     with TaskGroup("train", tooltip="Learn a model, measure it, promote it if it is good enough"):
         train = process(

@@ -13,7 +13,7 @@ recommendations per user, or for some users only; others then keep what is publi
 | score.score | scores every movie that a user has not rated | Spark |
 | score.publish | audits the result and shows it to readers in one commit | Spark |
 | summary | the run's figures, as its result | process |
-| tidy | removes scratch, whatever became of the run | process |
+| tidy | removes scratch, also when a task has failed | process |
 """
 
 from collections.abc import Mapping
@@ -56,21 +56,21 @@ PARAMETERS: dict[str, Param] = {
         "Ids with commas between them, as in '17, 2000'. Empty: all users.",
         pattern=r"^\s*[1-9][0-9]*(\s*,\s*[1-9][0-9]*)*\s*$",
     ),
-    "dataset": dataset("Whose newest data is scored. Empty: that of the newest published run."),
+    "dataset": dataset("The run fails unless the tables hold this one. Empty: whatever they hold."),
     "ds": run_date("Date whose recommendations are replaced. Empty: that of the data."),
 }
 
 
-def announced(events: Mapping[Any, Any]) -> list[Any]:
-    """The events that started the run, less those of `nightly`, oldest first."""
-    models = events[MODEL] if MODEL in events else []
-    return [event for event in models if event.source_dag_id != "nightly"]
+def newest_event(events: Mapping[Any, Any]) -> Any:
+    """The newest event that started the run; None if a person or a REST call did."""
+    return max(events[MODEL], key=lambda event: event.timestamp) if MODEL in events else None
 
 
 def rescore_options(params: Mapping[str, Any], events: Mapping[Any, Any]) -> str:
     """The options of rescore for this run, quoted for the shell."""
     refuse_unknown(params, PARAMETERS)
-    model = announced(events)[-1].extra if announced(events) else {}
+    event = newest_event(events)
+    model = event.extra if event else {}
     said = {"model_version": model.get("model_version"), "dataset": model.get("release")}
     known = {name: said.get(name) if value is None else value for name, value in params.items()}
     return quoted(given(known, OPTIONS))
@@ -92,7 +92,8 @@ with DAG(
         doc_md="Ends the run if `nightly` announced the model: it scores with it itself.",
     )
     def wanted(triggering_asset_events: Any) -> bool:
-        if not triggering_asset_events or announced(triggering_asset_events):
+        event = newest_event(triggering_asset_events)
+        if event is None or event.source_dag_id != "nightly":
             return True
         print("The DAG nightly scores with its own models: there is nothing to do.")
         return False

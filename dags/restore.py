@@ -16,7 +16,7 @@ from nightreel_common.assets import RATINGS, RECOMMENDATIONS
 from nightreel_common.parameters import given, optional, quoted, refuse_unknown
 from nightreel_common.tasks import COMMON, report
 
-TABLES = ["recommendations", "movies", "users", "ratings", "quarantine", "runs"]
+TABLES = ["recommendations", "movies", "users", "ratings", "quarantine", "runs", "quality"]
 # Which asset has changed is known when the table is.
 RESTORED = AssetAlias("restored", group="nightreel")
 ASSETS = {"recommendations": RECOMMENDATIONS, "ratings": RATINGS}
@@ -90,9 +90,10 @@ with DAG(
 
     restore = report(
         "restore",
-        # The version that the preview showed, whatever has been published since.
-        "--apply --table={{ params.table }} "
-        "--version={{ ti.xcom_pull('preview')['restored_version'] }}",
+        # What the preview showed; refused if something was published since.
+        "--apply --table={{ params.table | quote }} "
+        "--version={{ ti.xcom_pull('preview')['restored_version'] }} "
+        "--from-version={{ ti.xcom_pull('preview')['from_version'] }}",
         task_id="restore",
         outlets=[RESTORED],
         post_execute=tell_asset,

@@ -23,10 +23,11 @@ from contextlib import nullcontext
 from jobs.arguments import command_arguments, warehouse_of
 from jobs.command import run_command
 from jobs.display import show_table
-from jobs.locks import exclusive
+from jobs.locks import exclusive, is_held
 from jobs.waste import KINDS, SAFE_DAYS, Waste, find
 
 MIB = 2**20
+LOG_DAYS = 30
 
 
 def remove(waste: Waste) -> None:
@@ -36,6 +37,8 @@ def remove(waste: Waste) -> None:
             path.unlink()
             continue
         if waste.kind == "runs":
+            if is_held(path / ".lock"):
+                continue
             path = path.rename(path.with_name(f".removed-{path.name}"))
         shutil.rmtree(path)
 
@@ -47,26 +50,33 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def days(text: str) -> int:
+    """The type of --keep-days: Delta's log itself forgets versions after 30 days."""
+    if (number := whole(text)) > LOG_DAYS:
+        raise argparse.ArgumentTypeError(f"expected at most {LOG_DAYS}, found {text!r}")
+    return number
+
+
 def main(argv: list[str] | None = None) -> None:
     """`nightreel cleanup`."""
     parser = command_arguments(__doc__)
     parser.add_argument("--keep-runs", type=whole, default=30, help="runs to keep (default: 30)")
     parser.add_argument(
-        "--keep-days", type=whole, default=SAFE_DAYS, help="of table versions (default: 7)"
+        "--keep-days", type=days, default=SAFE_DAYS, help="of table versions, up to 30 (default: 7)"
     )
     parser.add_argument("--dry-run", action="store_true", help="only show what would be removed")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args(argv)
-    warehouse, days, dry_run = warehouse_of(arguments), arguments.keep_days, arguments.dry_run
-    if days < SAFE_DAYS:
+    warehouse, keep_days, dry_run = warehouse_of(arguments), arguments.keep_days, arguments.dry_run
+    if keep_days < SAFE_DAYS:
         print(
-            f"Warning: whoever still reads a version that was replaced more than {days} days ago "
-            "fails, and tables can be restored only as far back as that."
+            "Warning: whoever still reads a version that was replaced more than "
+            f"{keep_days} days ago fails, and tables can be restored only as far back as that."
         )
     # The lock of publish: no file goes that a run is about to commit.
     lock = exclusive(warehouse / "tables" / ".lock", "a run to have published")
     with lock if (warehouse / "tables").is_dir() and not dry_run else nullcontext():
-        found = find(warehouse, arguments.keep_runs, days)
+        found = find(warehouse, arguments.keep_runs, keep_days)
         if found:
             rows = ((waste.name, f"{waste.bytes / MIB:.1f}") for waste in found)
             show_table("To be removed", ["", "MiB"], rows, numbers={"MiB"})

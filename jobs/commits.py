@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pyspark.sql.types import StructType
-
 from jobs import schemas
-from jobs.delta import is_published, publish_files
-from jobs.published import connect
+from jobs.delta import is_published, open_table, publish_files
 from jobs.run import Run
 
 
@@ -25,27 +22,34 @@ def outputs(run: Run) -> dict[str, Path]:
 
 
 def is_outdated(run: Run) -> bool:
-    """Whether a run of a later date has been published already."""
-    if not is_published(run.warehouse, "runs"):
+    """Whether the clean tables hold a later date's rows already."""
+    if not is_published(run.warehouse, "ratings"):
         return False
-    with connect(run.warehouse, ("runs",)) as connection:
-        [(later,)] = connection.execute("select max(ds) > ? from runs", [run.ds]).fetchall()
-    return bool(later)
+    [newest] = open_table(run.warehouse, "ratings").history(1)
+    # A restored table, or one that was published before commits told their date, gives way.
+    return newest.get("ds", "") > run.ds.isoformat()
 
 
 def commit(run: Run) -> dict[str, int]:
     """Show a run's tables to readers; returns their new versions."""
     versions = {}
-    for table, folder in outputs(run).items():
+    tables = outputs(run)
+    if not run.data_run and "ratings" not in tables:
+        print("publish: movies, users and ratings stay those of a later date", flush=True)
+    for table, folder in tables.items():
         schema, partition_by = schemas.PUBLISHED[table]
         own = {"ds": run.ds.isoformat(), "run_id": run.run_id}
         versions[table] = publish_files(
             run.warehouse / "tables" / table,
             folder,
-            StructType.fromDDL(schema).json(),
+            schemas.in_json(schema),
             partition_by,
             replace={column: own[column] for column in partition_by},
-            metadata={"run_id": run.run_id, "model_version": run.model_version},
+            metadata={
+                "run_id": run.run_id,
+                "model_version": run.model_version,
+                "ds": run.ds.isoformat(),
+            },
         )
         print(f"publish: {table} is at version {versions[table]}", flush=True)
     return versions

@@ -106,6 +106,21 @@ class TrainSettings(Section):
         return self
 
 
+class QualitySettings(Section):
+    max_quarantined_share: Annotated[float, Field(ge=0, le=1)]
+    """Most lines of ratings that could not be used, as a share of all."""
+    max_duplicate_share: Annotated[float, Field(ge=0, le=1)]
+    """Most ratings that a newer one of the same user and movie replaced."""
+    max_unknown_movie_share: Annotated[float, Field(ge=0, le=1)]
+    """Most ratings of movies that the release does not name."""
+    max_unknown_user_share: Annotated[float, Field(ge=0, le=1)]
+    """Most ratings by users that the release does not describe, where it describes users."""
+    max_undated_share: Annotated[float, Field(ge=0, le=1)]
+    """Most ratings without a time."""
+    min_share_of_previous: Annotated[float, Field(ge=0)]
+    """Fewest ratings, as a share of those of the release's newest published run."""
+
+
 class RetrainSettings(Section):
     policy: Literal["always", "weekly", "new-ratings", "never"]
     """When a nightly run trains; in the others, and until a better model, the champion scores."""
@@ -137,6 +152,7 @@ class Configuration(Section):
     """Folder of everything that Nightreel writes; relative to the working folder."""
     ingest: IngestSettings
     etl: EtlSettings
+    quality: QualitySettings
     retrain: RetrainSettings
     train: TrainSettings
     evaluate: EvaluateSettings

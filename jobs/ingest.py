@@ -16,12 +16,13 @@ import argparse
 import json
 import time
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from jobs.arguments import command_arguments, day
 from jobs.command import run_command
 from jobs.configuration import RELEASES, Configuration, load_configuration
+from jobs.errors import JobError
 from jobs.registry import champion_version
 from jobs.releases import check_files, describe, digest_of, incoming_folder, obtain
 from jobs.run import Run, safe_run_id, warehouse_folder, write_json
@@ -50,6 +51,13 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def refuse_future(ds: date) -> None:
+    """Raises JobError: clean tables are those of the newest date, so nights would wait for it."""
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    if ds > tomorrow:
+        raise JobError(f"--ds {ds}: expected a date up to {tomorrow}, for this one is to come.")
+
+
 def configuration_of(arguments: argparse.Namespace) -> Configuration:
     """The settings of the run; a source in the file system is made absolute."""
     overrides = list(arguments.set)
@@ -70,6 +78,8 @@ def champion_of(run: Run) -> str | None:
     file = run.folder / "run.json"
     if file.is_file():
         earlier = json.loads(file.read_text(encoding="utf-8"))
+        if earlier.get("data_run"):
+            raise JobError(f"Run {run.run_id} scores another run's data. Choose another --run-id.")
         if (earlier["release"], earlier["digest"]) == (run.release, run.digest):
             return earlier["champion"]
     return champion_version(run.conf, run.warehouse, run.release)
@@ -106,6 +116,7 @@ def main(argv: list[str] | None = None) -> None:
     """Start a run, as `nightreel ingest` does."""
     started = time.perf_counter()
     arguments = parse_arguments(argv)
+    refuse_future(arguments.ds)
     conf = configuration_of(arguments)
     run_id = safe_run_id(arguments.run_id)
     run, files, size = deliver(conf, warehouse_folder(conf), run_id, arguments.ds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,4 +22,18 @@ def exclusive(file: Path, waiting_for: str) -> Iterator[None]:
         except BlockingIOError:
             print(f"waiting for {waiting_for}", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
+        # Passed on to what a job starts with close_fds=False: that holds the lock too.
+        os.set_inheritable(lock.fileno(), True)
         yield
+
+
+def is_held(file: Path) -> bool:
+    """Whether a process holds the lock on a file."""
+    if not file.is_file():
+        return False
+    with file.open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -15,6 +15,7 @@ from jobs.errors import JobError
 STEPS = {
     "ingest": ("jobs.ingest:main", "start a run: bring a release into the warehouse"),
     "etl": ("jobs.etl:main", "clean the ratings, set bad lines aside, split"),
+    "check": ("jobs.check:main", "check the clean ratings before anything is made of them"),
     "plan": ("jobs.plan:main", "decide whether to train, or to score with the champion"),
     "train": ("jobs.train:main", "learn the model"),
     "evaluate": ("jobs.evaluate:main", "measure the model on the test ratings"),

@@ -7,7 +7,8 @@ The settings of `retrain` decide, by what etl counted and what the champion had 
     weekly       trains when the champion is 7 days old or older, by the dates of the runs
     new-ratings  trains when there are retrain.new_ratings_share more ratings than the champion had
     never        scores only
-Without a champion a run trains, whatever the policy; only `never` then stops it.
+Without a champion a run trains, whatever the policy; only `never` then stops it. A model that was
+not good enough changes nothing: the next run that is due trains again.
 """
 
 from __future__ import annotations

@@ -19,15 +19,17 @@ def main(argv: list[str] | None = None) -> None:
     with run.step("promote") as figures:
         evaluation = run.record("evaluate")
         version = evaluation["candidate_version"]
-        if registry.promote(run, version):
+        promoted = registry.promote(run, version)
+        if promoted:
             print(f"version {version} is the champion of {run.release}", flush=True)
         else:
             print("a later run has already set a newer champion: it stays", flush=True)
+        champion = registry.champion_version(run.conf, run.warehouse, run.release)
         figures.update(
-            model_version=version,
+            promoted=promoted,
+            model_version=champion,
             release=run.release,
-            test_rmse=evaluation["test_rmse"],
-            test_mae=evaluation["test_mae"],
+            test_rmse=evaluation["test_rmse"] if promoted else registry.test_rmse(run, champion),
         )
 
 

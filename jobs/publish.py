@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -28,6 +29,7 @@ from jobs.delta import file_paths, open_table
 from jobs.errors import JobError
 from jobs.layouts import detect_layout
 from jobs.locks import exclusive
+from jobs.published import connect
 from jobs.run import Run, open_run
 from jobs.spark import spark_session
 
@@ -62,13 +64,14 @@ def summary(spark: SparkSession, run: Run, started: float) -> DataFrame:
         "release": run.release,
         **{name: etl[name] for name in ("ratings", "users", "movies", "quarantined")},
         "model_version": run.model_version,
-        "promoted": evaluation.get("promoted", False),
+        "promoted": run.promoted,
         "test_rmse": evaluation.get("test_rmse"),
         "test_mae": evaluation.get("test_mae"),
         "rows_published": run.record("score")["rows"],
         "seconds": sum(record["seconds"] for record in before) + time.perf_counter() - started,
         "finished_at": datetime.now(UTC),
         "candidate_version": evaluation.get("candidate_version"),
+        "users_scored": None if run.users is None else len(run.users),
     }
     return spark.createDataFrame([row], schemas.RUNS)
 
@@ -76,25 +79,40 @@ def summary(spark: SparkSession, run: Run, started: float) -> DataFrame:
 def keep_others(spark: SparkSession, run: Run, scored: DataFrame) -> None:
     """Write `merged`: the scored users' rows, and what is published for the others of that date.
 
-    Raises JobError if nothing is published for the date.
+    Raises JobError if nothing is published for the date, or another release's.
     """
     files = file_paths(open_table(run.warehouse, "recommendations"))
     root = str(run.warehouse / "tables" / "recommendations")
     published = spark.read.schema(schemas.RECOMMENDATIONS).option("basePath", root).parquet(*files)
     published = published.filter(F.col("ds") == F.lit(run.ds))
-    if published.isEmpty():
+    run_ids = [row.run_id for row in published.select("run_id").distinct().collect()]
+    if not run_ids:
         raise JobError(f"Nothing is published for {run.ds} yet: score all users, without --users.")
+    with connect(run.warehouse, ("runs",)) as tables:
+        query = "select distinct release from runs where run_id in (select unnest(?))"
+        releases = {row[0] for row in tables.execute(query, [run_ids]).fetchall()}
+    if releases != {run.release}:
+        raise JobError(
+            f"What is published for {run.ds} is of release {', '.join(sorted(releases))}, and not "
+            f"of {run.release}: score all users, without --users."
+        )
     others = published.filter(~F.col("user_id").isin(run.users or []))
     rows = others.unionByName(scored).repartitionByRange("user_id")
     rows = rows.sortWithinPartitions("user_id", "rank")
     rows.write.mode("overwrite").partitionBy("ds").parquet(str(run.output("merged")))
 
 
-def publish(spark: SparkSession, run: Run, started: float) -> dict[str, int | float | str | None]:
+def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
     """Audit, then one commit per table; returns the figures of the step."""
     published = to_audit(spark, run)
     checks = audit(published)
     print(f"publish: {len(checks)} checks passed", flush=True)
+    # All that can fail comes before the first commit.
+    figures: dict[str, Any] = {
+        "rows_published": published.recommendations.count(),
+        "model_version": run.model_version,
+        "test_rmse": rmse_of_scored(run),
+    }
     # Between reading what others have published and committing, nobody else may publish.
     with exclusive(run.warehouse / "tables" / ".lock", "another run to have published"):
         if run.users is not None:
@@ -102,14 +120,16 @@ def publish(spark: SparkSession, run: Run, started: float) -> dict[str, int | fl
         row = summary(spark, run, started).coalesce(1)
         row.write.mode("overwrite").partitionBy("run_id").parquet(str(run.output("summary")))
         versions = commit(run)
-    return {
-        "rows_published": published.recommendations.count(),
-        "table_version": versions["recommendations"],
-        "model_version": run.model_version,
-        "test_rmse": rmse_of_scored(run),
-        # None: the table holds a newer date's.
-        "ratings_version": versions.get("ratings"),
-    }
+    figures["table_version"] = versions["recommendations"]
+    if not run.data_run:
+        # What the event of the asset `ratings` says; unchanged where a later date's rows stay.
+        rows, version = run.record("etl")["ratings"], versions.get("ratings")
+        figures["ratings"] = {
+            "rows": rows,
+            "changed": version is not None,
+            "table_version": version,
+        }
+    return figures
 
 
 def rmse_of_scored(run: Run) -> float | None:

@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 
 from jobs.delta import file_paths, is_published, open_table
 from jobs.errors import JobError
-from jobs.schemas import PUBLISHED
+from jobs.schemas import PUBLISHED, columns_of
 
 
 class LatestRun(NamedTuple):
@@ -47,18 +47,28 @@ def connect(warehouse: Path, needed: Iterable[str] = ()) -> duckdb.DuckDBPyConne
     # Times are kept in UTC and shown so, whatever the zone of the machine.
     connection.execute("set TimeZone = 'UTC'")
     for name in list(needed) or existing or ["recommendations"]:
-        connection.execute(f"create view {name} as {view_of(open_table(warehouse, name))}")
+        view = view_of(open_table(warehouse, name), columns_of(PUBLISHED[name][0]))
+        connection.execute(f"create view {name} as {view}")
     return connection
 
 
-def view_of(table: DeltaTable) -> str:
-    """SQL that selects all rows of a version, in the columns and types of its schema."""
+def view_of(table: DeltaTable, known: dict[str, str] | None = None) -> str:
+    """SQL that selects all rows of a version, in the columns and types of its schema.
+
+    Columns of `known`, by name and type, that the version does not have yet are null.
+    """
     fields = [(field.name, sql_type(field.type)) for field in table.schema().fields]
+    known = known or {}
+    later = {name: kind for name, kind in known.items() if name not in dict(fields)}
     paths = file_paths(table)
     if not paths:
-        nothing = ", ".join(f'cast(null as {kind}) as "{name}"' for name, kind in fields)
+        every = [*fields, *later.items()]
+        nothing = ", ".join(f'cast(null as {kind}) as "{name}"' for name, kind in every)
         return f"select {nothing} where false"
-    columns = ", ".join(f'cast("{name}" as {kind}) as "{name}"' for name, kind in fields)
+    columns = ", ".join(
+        [f'cast("{name}" as {kind}) as "{name}"' for name, kind in fields]
+        + [f'cast(null as {kind}) as "{name}"' for name, kind in later.items()]
+    )
     files = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
     # Without types DuckDB would take a run named 2026 for a number. Files that were published
     # before a column was added lack it: union_by_name gives nulls.
@@ -76,19 +86,18 @@ def sql_type(kind: Any) -> str:
     return f"{sql_type(kind.element_type)}[]" if kind.type == "array" else kind.type
 
 
-def latest_run(connection: duckdb.DuckDBPyConnection, release: str | None = None) -> LatestRun:
+def latest_run(connection: duckdb.DuckDBPyConnection) -> LatestRun:
     """The newest row of `runs`, by date; of one date, the one that finished last.
 
-    Raises JobError if no run, or none of the release, has published everything yet.
+    Raises JobError if no run has published everything yet.
     """
     row = connection.execute(
-        "select run_id, ds, release, model_version from runs where release = coalesce(?, release) "
-        "order by ds desc, finished_at desc limit 1",
-        [release],
+        # Of a run that scored some users again, the tables hold next to nothing.
+        "select run_id, ds, release, model_version from runs where users_scored is null "
+        "order by ds desc, finished_at desc limit 1"
     ).fetchone()
     if row is None:
-        of = f" of release {release}" if release else ""
-        raise JobError(f"No run{of} has been published to the end yet. Make one with: make nightly")
+        raise JobError("No run has been published to the end yet. Make one with: make nightly")
     return LatestRun(*row)
 
 

@@ -96,9 +96,14 @@ def factors_folder(conf: Configuration, warehouse: Path, release: str, version: 
 
 def test_rmse(run: Run, version: str | None) -> float | None:
     """What a version was measured at when it was registered; None if nobody noted it."""
-    tracking = client(run.conf, run.warehouse)
-    found = tracking.get_model_version(model_name(run.release), version)
-    return tracking.get_run(found.run_id).data.metrics.get("test_rmse")
+    from mlflow.exceptions import MlflowException
+
+    tracking, name = client(run.conf, run.warehouse), model_name(run.release)
+    try:
+        found = tracking.get_model_version(name, version)
+        return tracking.get_run(found.run_id).data.metrics.get("test_rmse")
+    except MlflowException as error:
+        raise JobError(f"MLflow does not know version {version} of {name}: {error}") from error
 
 
 def register(run: Run, factors: Path, params: dict[str, Any], metrics: dict[str, float]) -> str:

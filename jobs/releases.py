@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from jobs.configuration import IngestSettings
@@ -23,15 +24,17 @@ LAYOUTS = (("ratings.dat", "movies.dat"), ("ratings.csv", "movies.csv"))
 def incoming_folder(staging: Path) -> Iterator[Path]:
     """A folder in a run's scratch for what is still to be checked, gone afterwards.
 
-    What a killed attempt left behind goes when the run is tried again.
+    Each attempt has one of its own: an earlier one may still be at work.
     """
-    folder = staging / "delivery"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    staging.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="delivery-", dir=staging))
     try:
         yield folder
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            # Empty, unless another attempt is at work.
+            staging.rmdir()
 
 
 def obtain(settings: IngestSettings, downloads: Path, folder: Path) -> tuple[Path, str]:

@@ -5,8 +5,8 @@
     nightreel rescore --run-id wednesday --set score.top_k=50
     nightreel rescore --run-id wednesday --users 17,2000      these only; others keep their rows
 
-The data is that of the newest published run, or of the newest of --dataset, and so is the date,
-unless --ds says otherwise. Then follow: nightreel score, nightreel publish.
+The data is that of the newest published run, and so is the date, unless --ds says otherwise. Then
+follow: nightreel score, nightreel publish.
 """
 
 from __future__ import annotations
@@ -33,9 +33,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """The arguments of `nightreel rescore`."""
     parser = command_arguments(__doc__)
     parser.add_argument("--run-id", required=True, help="name of the new run")
-    parser.add_argument(
-        "--dataset", choices=RELEASES, help="the release (default: the newest run's)"
-    )
+    parser.add_argument("--dataset", choices=RELEASES, help="stop unless this is the release")
     parser.add_argument("--ds", type=day, help="the date to publish for (default: the data's)")
     parser.add_argument(
         "--model-version", metavar="N", help="the version that scores (default: the champion)"
@@ -59,10 +57,12 @@ def earlier_attempt(warehouse: Path, run_id: str) -> Run | None:
     return run
 
 
-def data_run(warehouse: Path, release: str | None) -> Run:
-    """The run whose data the newest published run scored."""
+def data_run(warehouse: Path, earlier: Run | None) -> Run:
+    """The run whose data the newest published run, or the earlier attempt, scored."""
+    if earlier and earlier.data_run:
+        return open_run(warehouse, earlier.data_run)
     with connect(warehouse, ("runs",)) as connection:
-        newest = open_run(warehouse, latest_run(connection, release).run_id)
+        newest = open_run(warehouse, latest_run(connection).run_id)
     return open_run(warehouse, newest.data_run) if newest.data_run else newest
 
 
@@ -71,10 +71,12 @@ def plan_run(arguments: argparse.Namespace) -> Run:
     conf = load_configuration(arguments.set, warehouse=arguments.warehouse)
     warehouse, run_id = warehouse_folder(conf), safe_run_id(arguments.run_id)
     earlier = earlier_attempt(warehouse, run_id)
-    if earlier and earlier.data_run:
-        base = open_run(warehouse, earlier.data_run)
-    else:
-        base = data_run(warehouse, arguments.dataset)
+    base = data_run(warehouse, earlier)
+    if arguments.dataset not in (None, base.release):
+        raise JobError(
+            f"The tables hold release {base.release}, of run {base.run_id}; scoring "
+            f"{arguments.dataset} again would mix the two. Make a whole run of it instead."
+        )
     version = arguments.model_version or (
         earlier.champion if earlier else registry.champion_version(conf, warehouse, base.release)
     )

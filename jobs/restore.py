@@ -64,6 +64,22 @@ def wanted(arguments: argparse.Namespace, commits: list[Commit]) -> int:
     return version
 
 
+def is_done(from_version: int | None, version: int, commits: list[Commit]) -> bool:
+    """Whether an earlier attempt has restored the version already.
+
+    Raises JobError if the table has moved on from the version that was to be replaced.
+    """
+    newest = commits[0]
+    if from_version is None or newest.version == from_version:
+        return False
+    if newest.version == from_version + 1 and newest.operation == f"RESTORE {version}":
+        return True
+    raise JobError(
+        f"The table was to be restored from version {from_version}, and is at {newest.version} now "
+        f"(by run {newest.run_id}). Look at it again, then restore."
+    )
+
+
 def check(name: str, current: DeltaTable, target: DeltaTable) -> None:
     """Raise JobError if there is nothing to restore, or no longer all of it."""
     files = file_paths(target)
@@ -104,6 +120,9 @@ def main(argv: list[str] | None = None) -> None:
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--version", type=int, help="the version (default: the one before)")
     chosen.add_argument("--at", type=moment, help="the version that was current at that time")
+    parser.add_argument(
+        "--from-version", type=int, metavar="N", help="only if the table is still at version N"
+    )
     parser.add_argument("--apply", action="store_true", help="restore it, not only show it")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args(argv)
@@ -115,8 +134,7 @@ def main(argv: list[str] | None = None) -> None:
         current, target = open_table(warehouse, name), open_table(warehouse, name)
         before, commits = current.version(), history(current)
         target.load_as_version(version)
-        # Tried again after its commit was made: the work is done.
-        done_before = arguments.apply and commits[0].operation == f"RESTORE {version}"
+        done_before = is_done(arguments.from_version, version, commits)
         if not done_before:
             check(name, current, target)
         show(commits, files_of(current), files_of(target))

@@ -31,7 +31,7 @@ from jobs.errors import JobError, NotNeeded
 from jobs.locks import exclusive
 
 # A nightly run makes all of these, less those that `plan` and `evaluate` make needless.
-STEPS = ("ingest", "etl", "plan", "train", "evaluate", "promote", "score", "publish")
+STEPS = ("ingest", "etl", "check", "plan", "train", "evaluate", "promote", "score", "publish")
 TRAINING = ("train", "evaluate", "promote")
 # A run that scores the data of an earlier run again.
 RESCORING = ("rescore", "score", "publish")
@@ -109,6 +109,11 @@ class Run:
     def model_version(self) -> str | None:
         """The version that scores: the run's own if it is good enough, else the champion."""
         return self.record("evaluate")["model_version"] if self.trains else self.champion
+
+    @property
+    def promoted(self) -> bool:
+        """Whether the run's own model became the champion."""
+        return bool((self.finished("promote") or {}).get("promoted"))
 
     def steps(self) -> tuple[str, ...]:
         """The steps that this run makes, as far as it has been decided."""

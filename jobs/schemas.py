@@ -3,6 +3,9 @@
 `user_id`, `movie_id` are the source's ids; `user_idx`, `movie_idx` are row numbers in `Factors`.
 """
 
+import json
+from typing import Any
+
 # Clean tables of a run; the first four are also published.
 RATINGS = "user_id int, movie_id int, rating float, rated_at timestamp, split string"
 MOVIES = "movie_id int, title string, year int, genres array<string>"
@@ -19,12 +22,18 @@ RECOMMENDATIONS = (
     "source string, model_version string, run_id string"
 )
 # model_version scored; test_rmse and test_mae are those of candidate_version, the run's own model:
-# the same version where it was promoted.
+# the same version where it was promoted. users_scored: null for all of them.
 RUNS = (
     "run_id string, ds date, release string, ratings bigint, users int, movies int, "
     "quarantined bigint, model_version string, promoted boolean, test_rmse double, "
     "test_mae double, rows_published bigint, seconds double, finished_at timestamp, "
-    "candidate_version string"
+    "candidate_version string, users_scored int"
+)
+
+# What the rules about a run's clean data found.
+QUALITY = (
+    "run_id string, ds date, rule string, figure double, threshold double, passed boolean, "
+    "example string"
 )
 
 # Tables that people query, each with the columns that it is partitioned by.
@@ -35,9 +44,26 @@ PUBLISHED: dict[str, tuple[str, list[str]]] = {
     "quarantine": (QUARANTINE, ["run_id"]),
     "recommendations": (RECOMMENDATIONS, ["ds"]),
     "runs": (RUNS, ["run_id"]),
+    "quality": (QUALITY, ["run_id"]),
+}
+
+# Delta's names of types that it calls otherwise.
+DELTA_TYPES: dict[str, Any] = {
+    "int": "integer",
+    "bigint": "long",
+    "array<string>": {"type": "array", "elementType": "string", "containsNull": True},
 }
 
 
 def columns_of(ddl: str) -> dict[str, str]:
     """Names and types of a DDL schema's columns, in their order."""
     return dict(column.split(" ", 1) for column in ddl.split(", "))
+
+
+def in_json(ddl: str) -> str:
+    """Delta's schema of a DDL, which is what Spark's StructType.fromDDL(ddl).json() returns."""
+    fields = [
+        {"name": name, "type": DELTA_TYPES.get(kind, kind), "nullable": True, "metadata": {}}
+        for name, kind in columns_of(ddl).items()
+    ]
+    return json.dumps({"type": "struct", "fields": fields})

@@ -78,14 +78,14 @@ def show_times(records: Records) -> None:
 
 def figures(run: Run, records: Records) -> dict[str, Any]:
     """What a run did, in one flat object; `report` is a Markdown link, where there is a report."""
-    etl, evaluation, publish = records["etl"], records.get("evaluate", {}), records["publish"]
+    etl, publish = records["etl"], records["publish"]
     report = run.output("report.html")
     return {
         "run_id": run.run_id,
         "ds": run.ds.isoformat(),
         "release": run.release,
         **{name: etl[name] for name in ("ratings", "users", "movies", "quarantined")},
-        "promoted": evaluation.get("promoted", False),
+        "promoted": run.promoted,
         # Of the version that scored.
         **{name: publish[name] for name in ("model_version", "test_rmse", "rows_published")},
         "seconds": round(sum(records[step]["seconds"] for step in run.steps()), 1),
@@ -104,8 +104,8 @@ def records_of(run: Run) -> Records:
 def show_example(connection: duckdb.DuckDBPyConnection, run: Run, user: int | None) -> None:
     """The recommendations of a user; of the one with the smallest id if none is named."""
     if user is None:
-        query = "select min(user_id) from recommendations where ds = ?"
-        [(user,)] = connection.execute(query, [run.ds]).fetchall()
+        query = "select min(user_id) from recommendations where ds = ? and run_id = ?"
+        [(user,)] = connection.execute(query, [run.ds, run.run_id]).fetchall()
     rows = recommended(connection, user, run.ds, 20) if user else []
     if rows and rows[0].run_id == run.run_id:
         show_recommendations(f"Recommendations for user {user}", rows)
@@ -125,14 +125,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--step", choices=(*STEPS, "rescore"), help="with --json: of this step")
     arguments = parser.parse_args(argv)
     warehouse = warehouse_of(arguments)
-    if arguments.json and arguments.run_id and arguments.step:
+    if arguments.step and not (arguments.json and arguments.run_id):
+        parser.error("--step goes with --json and --run-id")
+    if arguments.step:
         print(json.dumps(open_run(warehouse, arguments.run_id).record(arguments.step)))
         return
     connection = connect(warehouse, ("recommendations", "movies", "users", "runs"))
     run = open_run(warehouse, arguments.run_id or latest_run(connection).run_id)
     records = records_of(run)
     if arguments.json:
-        print(json.dumps(records[arguments.step] if arguments.step else figures(run, records)))
+        print(json.dumps(figures(run, records)))
         return
     print(f"Run {run.run_id}: release {run.release}, date {run.ds}\n")
     show_data(records)

@@ -1,9 +1,10 @@
-"""Remove the scratch of a run, whatever became of the run; its results stay.
+"""Remove the scratch of a run, whether it went well or not; its results stay.
 
     nightreel tidy --run-id <run>
 
-The last task of every DAG run, after failures too: a job that was killed leaves spilled data and
-half-unpacked deliveries in <warehouse>/staging/<run_id>.
+The last task of a DAG run, after failures too: a job that was killed leaves spilled data and
+half-unpacked deliveries in <warehouse>/staging/<run_id>. What a run leaves that ran out of time,
+`nightreel cleanup` removes after a day.
 """
 
 from __future__ import annotations

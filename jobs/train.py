@@ -62,7 +62,8 @@ def launch(spec: TrainingSpec, ranks: int, spec_file: Path) -> None:
     horovodrun = Path(sys.executable).with_name("horovodrun")
     command = [str(horovodrun), "-np", str(ranks), "--gloo", sys.executable]
     command += ["-m", "model.training", str(spec_file)]
-    with subprocess.Popen(command) as ranks_running:
+    # Ranks that outlive this process still hold the run's lock.
+    with subprocess.Popen(command, close_fds=False) as ranks_running:
         try:
             status = ranks_running.wait()
         except BaseException:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jobs.delta import commit_at, history, is_published, open_table
+from jobs.locks import is_held
+from jobs.published import connect
 from jobs.schemas import PUBLISHED
 
 DAY = 24 * 3600
@@ -61,7 +63,8 @@ def old_runs(runs: list[Path], keep_runs: int, now: float) -> list[Path]:
             about[run.name]["started"] = file.stat().st_mtime
             about[run.name]["published"] = publish.stat().st_mtime if publish.is_file() else None
     kept = set(sorted(about, key=lambda name: -about[name]["started"])[:keep_runs])
-    kept |= {run.name for run in runs if now - measure(run)[1] < DAY}
+    kept |= {run.name for run in runs if now - measure(run)[1] < DAY or is_held(run / ".lock")}
+    kept |= readers_runs(runs[0].parent.parent) if runs else set()
     published = (name for name in about if about[name]["published"])
     by_date = sorted(published, key=lambda name: (about[name]["ds"], about[name]["published"]))
     # Of each release, the dict keeps the last.
@@ -69,6 +72,15 @@ def old_runs(runs: list[Path], keep_runs: int, now: float) -> list[Path]:
     while named := {str(about[name].get("data_run")) for name in kept & about.keys()} - kept:
         kept |= named
     return [run for run in runs if run.name not in kept]
+
+
+def readers_runs(warehouse: Path) -> set[str]:
+    """Of each release, the run that readers are told of as the newest."""
+    if not is_published(warehouse, "runs"):
+        return set()
+    query = "select arg_max(run_id, (ds, finished_at)) from runs group by release"
+    with connect(warehouse, ("runs",)) as tables:
+        return {row[0] for row in tables.sql(query).fetchall()}
 
 
 def unused_files(warehouse: Path, name: str, keep_days: int) -> list[Path]:

@@ -12,7 +12,20 @@ if [ "$stamp" -nt "$here/pools.json" ] && [ "$stamp" -nt "$here/../requirements-
 fi
 mkdir -p "$AIRFLOW_HOME"
 log="$AIRFLOW_HOME/database.log"
-if ! { airflow db migrate && airflow pools import "$here/pools.json"; } > "$log" 2>&1; then
+
+# Only pools that are not there yet: sizes that somebody has set stay.
+import_pools() {
+    local missing
+    missing="$(mktemp -d)/pools.json"
+    airflow pools list --output json | python -c '
+import json, sys
+known = {pool["pool"] for pool in json.load(sys.stdin)}
+wanted = json.load(open(sys.argv[1]))
+json.dump({name: wanted[name] for name in wanted if name not in known}, open(sys.argv[2], "w"))
+' "$here/pools.json" "$missing" && airflow pools import "$missing" && rm -r "$(dirname "$missing")"
+}
+
+if ! { airflow db migrate && import_pools; } > "$log" 2>&1; then
     tail -n 20 "$log" >&2
     echo "Airflow's database could not be made: see above, or all of it in $log." >&2
     exit 1

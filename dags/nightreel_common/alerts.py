@@ -13,25 +13,37 @@ from airflow.sdk import Variable
 
 def alert(context: Any) -> None:
     """The callback of every task: tell whoever is named that it failed, and where to look."""
-    webhook = Variable.get("nightreel_alert_webhook", default=None)
-    addresses = Variable.get("nightreel_alert_email", default=None)
-    if not webhook and not addresses:
-        return
     task = context["ti"]
     subject = f"Nightreel: {task.dag_id}.{task.task_id} failed"
     reason = str(context.get("exception") or "no reason is known")
-    text = f"{subject} in run {task.run_id}: {reason}\n{task.log_url}"
-    # Both take a while to import, and are needed here only.
-    if webhook:
-        import httpx
+    send(subject, f"{subject} in run {task.run_id}: {reason}\n{task.log_url}")
 
-        httpx.post(webhook, json={"text": text}, timeout=30).raise_for_status()
-    if addresses:
-        from html import escape
 
-        from airflow.providers.smtp.hooks.smtp import SmtpHook
+def alert_of_timeout(context: Any) -> None:
+    """The callback of every DAG: its time limit ends a run without any task having failed."""
+    if context.get("reason") == "timed_out":
+        run = context["dag_run"]
+        subject = f"Nightreel: {run.dag_id} took too long"
+        send(subject, f"{subject}: run {run.run_id} was ended.")
 
-        with SmtpHook(smtp_conn_id="smtp_default") as mail:
-            to = [address.strip() for address in addresses.split(",")]
-            html = f"<pre>{escape(text)}</pre>"
-            mail.send_email_smtp(to=to, subject=subject, html_content=html)
+
+def send(subject: str, text: str) -> None:
+    """Tell whoever is named; what one way refuses still goes the other."""
+    webhook = Variable.get("nightreel_alert_webhook", default=None)
+    addresses = Variable.get("nightreel_alert_email", default=None)
+    # Both ways take a while to import, and are needed here only.
+    try:
+        if webhook:
+            import httpx
+
+            httpx.post(webhook, json={"text": text}, timeout=30).raise_for_status()
+    finally:
+        if addresses:
+            from html import escape
+
+            from airflow.providers.smtp.hooks.smtp import SmtpHook
+
+            with SmtpHook(smtp_conn_id="smtp_default") as mail:
+                to = [address.strip() for address in addresses.split(",")]
+                html = f"<pre>{escape(text)}</pre>"
+                mail.send_email_smtp(to=to, subject=subject, html_content=html)

@@ -17,7 +17,7 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Asset, TaskGroup, chain
 
-from nightreel_common.alerts import alert
+from nightreel_common.alerts import alert, alert_of_timeout
 
 ROOT = Path(__file__).resolve().parents[2]
 JOBS = ROOT / "jobs"
@@ -44,6 +44,7 @@ COMMON: dict[str, Any] = {
     "max_active_runs": 1,
     "user_defined_filters": {"quote": shlex.quote},
     "default_args": DEFAULT_ARGS,
+    "on_failure_callback": alert_of_timeout,
 }
 
 
@@ -65,7 +66,8 @@ class Step:
         printed = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
         figures = json.loads(printed.stdout)
         for asset in self.outlets:
-            context["outlet_events"][asset].extra.update(figures)
+            # A step that changes several tables says of each what changed.
+            context["outlet_events"][asset].extra.update(figures.get(asset.name, figures))
         return figures
 
 
@@ -106,7 +108,7 @@ def report(command: str, options: str = "", **arguments: Any) -> BashOperator:
 def score_and_publish(outlets: list[Asset], **arguments: Any) -> SparkStep:
     """The tasks that end a run: score, publish, summary and tidy. Returns the first.
 
-    tidy is a teardown: the run's scratch goes even when the run has failed.
+    tidy is a teardown: the run's scratch goes even when a task has failed.
     """
     with TaskGroup("score", tooltip="Score, audit, publish"):
         score = spark_job(
@@ -131,7 +133,7 @@ def score_and_publish(outlets: list[Asset], **arguments: Any) -> SparkStep:
     tidy = BashOperator(
         task_id="tidy",
         do_xcom_push=False,
-        doc_md="Removes the scratch of killed jobs, whatever became of the run.",
+        doc_md="Removes the scratch of killed jobs, also when a task has failed.",
         **bash("tidy", run_id),
     )
     chain(score, publish, summary, tidy.as_teardown())

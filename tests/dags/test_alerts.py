@@ -8,9 +8,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 
-from nightreel_common.alerts import alert
+from nightreel_common.alerts import alert, alert_of_timeout
 
 CONTEXT = {
     "ti": SimpleNamespace(
@@ -86,6 +87,17 @@ def test_a_webhook_is_told_what_failed_why_and_where(
     ]
 
 
+def test_a_run_that_took_too_long_is_told_of_and_other_ends_are_not(
+    webhook: tuple[str, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, received = webhook
+    monkeypatch.setenv("AIRFLOW_VAR_NIGHTREEL_ALERT_WEBHOOK", url)
+    run = SimpleNamespace(dag_id="nightly", run_id="manual__1")
+    for reason in ("task_failure", "timed_out"):
+        alert_of_timeout({"reason": reason, "dag_run": run})
+    assert received == [{"text": "Nightreel: nightly took too long: run manual__1 was ended."}]
+
+
 def test_an_email_goes_to_every_address(
     mail_server: tuple[int, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,7 +110,10 @@ def test_an_email_goes_to_every_address(
     }
     monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(connection))
     monkeypatch.setenv("AIRFLOW_VAR_NIGHTREEL_ALERT_EMAIL", "a@example.org, b@example.org")
-    alert(CONTEXT)
+    # A webhook that does not answer takes nothing away from it.
+    monkeypatch.setenv("AIRFLOW_VAR_NIGHTREEL_ALERT_WEBHOOK", "http://127.0.0.1:1/hook")
+    with pytest.raises(httpx.ConnectError):
+        alert(CONTEXT)
     assert "rcpt TO:<a@example.org>" in lines
     assert "rcpt TO:<b@example.org>" in lines
     assert "Subject: Nightreel: nightly.train.train failed" in lines

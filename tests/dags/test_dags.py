@@ -117,7 +117,7 @@ class TaskInstance:
     """What the templates of the restore DAG ask of theirs."""
 
     def xcom_pull(self, task_id: str) -> dict[str, int]:
-        return {"preview": {"restored_version": 4}}[task_id]
+        return {"preview": {"restored_version": 4, "from_version": 6}}[task_id]
 
 
 def command(task: Any, run_id: str, params: dict[str, Any]) -> str:

@@ -8,8 +8,14 @@ import pytest
 
 from nightreel_common.assets import MODEL
 
-FROM_NIGHTLY = SimpleNamespace(source_dag_id="nightly", extra={"model_version": "4"})
-BY_HAND = SimpleNamespace(source_dag_id=None, extra={"model_version": "3", "release": "ml-1m"})
+
+def event(time: int, source: str | None, **extra: str) -> SimpleNamespace:
+    return SimpleNamespace(timestamp=time, source_dag_id=source, extra=extra)
+
+
+FROM_NIGHTLY = event(2, "nightly", model_version="4")
+BY_HAND = event(3, None, model_version="3", release="ml-1m")
+OUTDATED = event(1, None, model_version="1")
 
 
 @pytest.fixture
@@ -26,8 +32,9 @@ def events(*found: Any) -> dict[Any, Any]:
     [
         ([], True),  # a person or a REST call started the run
         ([BY_HAND], True),
-        ([BY_HAND, FROM_NIGHTLY], True),
+        ([BY_HAND, FROM_NIGHTLY], True),  # in no order: the newest counts
         ([FROM_NIGHTLY], False),  # nightly scores with its own models
+        ([FROM_NIGHTLY, OUTDATED], False),
     ],
 )
 def test_only_models_from_elsewhere_are_scored(

@@ -14,7 +14,9 @@ def test_an_earlier_date_and_then_two_users_again(published, delivery):
     ratings = DeltaTable(published.folder / "tables/ratings").version()
     options = ["--dataset", "ml-1m", "--source", str(delivery), "--ds", DS, *SMALL]
     published.steps("earlier", *options, "--set=retrain.policy=never")
-    [champion] = published.sql("select model_version from runs where run_id = 'first'")
+    [champion] = published.sql(
+        "select model_version from runs where promoted order by finished_at desc limit 1"
+    )
     row = "select promoted, test_rmse, candidate_version, model_version from runs where run_id = "
     assert published.sql(row + "'earlier'") == [(False, None, None, *champion)]
     assert not (published.folder / "runs/earlier/factors").exists()
@@ -43,7 +45,7 @@ def test_an_earlier_date_and_then_two_users_again(published, delivery):
 def test_rescoring_asks_for_what_there_is(published):
     for arguments, sentence in (
         (["--model-version", "99"], "There is no version 99 of nightreel-ml-1m"),
-        (["--dataset", "ml-25m"], "No run of release ml-25m has been published"),
+        (["--dataset", "ml-25m"], "The tables hold release ml-1m, of run"),
         (["--users", "seven"], "expected a whole number from 1, found 'seven'"),
     ):
         refused = published.run("rescore", "--run-id", "refused", *arguments)

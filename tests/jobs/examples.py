@@ -1,6 +1,5 @@
 """Small runs, tables and models that several tests start from."""
 
-import json
 from datetime import date
 from pathlib import Path
 
@@ -36,11 +35,6 @@ ARROW = {
     "timestamp": pa.timestamp("us", "UTC"),
     "array<string>": pa.list_(pa.string()),
 }
-DELTA = {
-    "int": "integer",
-    "bigint": "long",
-    "array<string>": {"type": "array", "elementType": "string", "containsNull": True},
-}
 
 
 def small_run(
@@ -53,15 +47,6 @@ def small_run(
     """A run of 2026-01-02 that nothing has been written for yet."""
     conf = load_configuration(overrides, warehouse=str(warehouse))
     return Run(warehouse, run_id, date(2026, 1, 2), release, "digest", champion, conf)
-
-
-def schema_json(ddl: str) -> str:
-    """What StructType.fromDDL(ddl).json() returns, without a Spark session."""
-    fields = [
-        {"name": name, "type": DELTA.get(kind, kind), "nullable": True, "metadata": {}}
-        for name, kind in columns_of(ddl).items()
-    ]
-    return json.dumps({"type": "struct", "fields": fields})
 
 
 def write(

@@ -13,8 +13,8 @@ from deltalake import DeltaTable
 from jobs import cleanup, delta, restore
 from jobs.errors import JobError
 from jobs.run import write_json
-from jobs.schemas import QUARANTINE
-from tests.jobs.examples import schema_json, write
+from jobs.schemas import QUARANTINE, in_json
+from tests.jobs.examples import write
 
 DAY = 24 * 3600
 # A run id of Airflow, and names that Delta writes otherwise into its log.
@@ -65,7 +65,7 @@ def publish(warehouse, run_id, lines):
     rows = [("ratings.dat", line, "reason", "content") for line in lines]
     source = write(warehouse / "source" / str(time.time_ns()), QUARANTINE, {"run_id": run_id}, rows)
     table, replace = warehouse / "tables" / "quarantine", {"run_id": run_id}
-    delta.publish_files(table, source, schema_json(QUARANTINE), ["run_id"], replace, {})
+    delta.publish_files(table, source, in_json(QUARANTINE), ["run_id"], replace, {})
 
 
 def age_table(warehouse, days):

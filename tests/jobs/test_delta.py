@@ -13,14 +13,14 @@ from jobs import delta
 from jobs.errors import JobError
 from jobs.footers import read_footer, statistics
 from jobs.published import view_of
-from jobs.schemas import MOVIES, PUBLISHED, QUARANTINE, RATINGS
-from tests.jobs.examples import schema_json, write
+from jobs.schemas import MOVIES, PUBLISHED, QUARANTINE, RATINGS, in_json
+from tests.jobs.examples import write
 
 
 def publish(table, source, partition, ddl=QUARANTINE, run_id="r"):
     metadata = {"run_id": run_id, "model_version": "1"}
     names = list(partition)
-    return delta.publish_files(table, source, schema_json(ddl), names, partition, metadata)
+    return delta.publish_files(table, source, in_json(ddl), names, partition, metadata)
 
 
 def rows_of(table: DeltaTable):
@@ -175,7 +175,7 @@ def test_schemas_are_those_that_spark_would_name(spark):
     from pyspark.sql.types import StructType
 
     for ddl, _ in PUBLISHED.values():
-        assert json.loads(StructType.fromDDL(ddl).json()) == json.loads(schema_json(ddl))
+        assert json.loads(StructType.fromDDL(ddl).json()) == json.loads(in_json(ddl))
 
 
 def test_a_missing_table_says_how_to_get_one(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from jobs.errors import JobError
 from jobs.ingest import main
+from jobs.releases import incoming_folder
 from jobs.run import open_run
 
 FILES = {
@@ -139,10 +140,14 @@ def test_a_run_made_again_keeps_its_champion(tmp_path: Path):
     assert open_run(warehouse, "a").champion is None
 
 
-def test_what_a_killed_attempt_left_goes(tmp_path: Path):
-    write_folder(tmp_path / "w/staging/a/delivery", {"ratings.dat": "1::2"})
-    ingest(tmp_path / "w", write_folder(tmp_path / "ml-1m", FILES))
-    assert not any((tmp_path / "w/staging").iterdir())
+def test_two_attempts_at_once_do_not_touch_one_another(tmp_path: Path):
+    """As when a scheduler dies, and its successor starts the task again."""
+    staging = tmp_path / "w/staging/a"
+    with incoming_folder(staging) as first:
+        (first / "ratings.dat").write_text("1::2")
+        ingest(tmp_path / "w", write_folder(tmp_path / "ml-1m", FILES))
+        assert (first / "ratings.dat").read_text() == "1::2"
+    assert not staging.exists()
 
 
 def test_a_source_is_remembered_as_an_absolute_path(

@@ -13,8 +13,8 @@ from jobs.configuration import load_configuration
 from jobs.delta import publish_files
 from jobs.errors import JobError
 from jobs.run import STEPS, Run, write_json
-from jobs.schemas import PUBLISHED
-from tests.jobs.examples import MODEL, schema_json, write
+from jobs.schemas import PUBLISHED, in_json
+from tests.jobs.examples import MODEL, write
 
 MOVIES = [
     (10, "Alien (1979)", 1979, ["Horror", "Sci-Fi"]),
@@ -39,7 +39,7 @@ def publish(warehouse, table, rows, partition=None):
     source = warehouse.joinpath("runs", "source", table, *replace.values())
     write(source, ddl, replace, rows)
     folder = warehouse / "tables" / table
-    publish_files(folder, source, schema_json(ddl), partition_by, replace, {})
+    publish_files(folder, source, in_json(ddl), partition_by, replace, {})
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,10 @@ def tables(tmp_path_factory):
         publish(warehouse, "recommendations", rows, {"ds": ds})
         run = (date.fromisoformat(ds), *RUN_ROW[:5], version, *RUN_ROW[6:-1])
         finished = datetime.fromisoformat(ds).replace(tzinfo=UTC)
-        publish(warehouse, "runs", [(*run, finished, version)], {"run_id": ds})
+        publish(warehouse, "runs", [(*run, finished, version, None)], {"run_id": ds})
+    # A run that scored one user again, with an older model: not what the tables hold.
+    run = (date(2026, 11, 24), *RUN_ROW[:5], "5", *RUN_ROW[6:-1])
+    publish(warehouse, "runs", [(*run, finished, "5", 1)], {"run_id": "one-user"})
     publish(warehouse, "quarantine", [("ratings.dat", 3, "no rating", "1::2")], {"run_id": "007"})
     return warehouse
 
@@ -218,7 +221,7 @@ def test_summary_of_a_run(ask, tables):
     lines = [cells(line) for line in printed.splitlines()]
     assert "Run 2026-11-23: release ml-1m, date 2026-11-23" in printed
     assert ["this model", "0.8600", "0.6800"] in lines
-    assert ["total", "10.5"] in lines  # of seven steps: none to promote
+    assert ["total", "12.0"] in lines  # of eight steps: none to promote
     assert "version 8 was not promoted: worse. Version 7 scores." in printed
     assert "Recommendations for user 2" in printed  # the smallest id that has any
     assert "[Rec] (2007)" in ask(summary.main, "--run-id", "2026-11-23", "--user", "3")

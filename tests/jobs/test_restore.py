@@ -14,8 +14,8 @@ from deltalake import DeltaTable
 from jobs import delta, restore
 from jobs.errors import JobError
 from jobs.published import view_of
-from jobs.schemas import PUBLISHED
-from tests.jobs.examples import schema_json, write
+from jobs.schemas import PUBLISHED, in_json
+from tests.jobs.examples import write
 
 
 def publish(warehouse, table, rows, partition=None, run_id="r"):
@@ -23,7 +23,7 @@ def publish(warehouse, table, rows, partition=None, run_id="r"):
     source = write(warehouse / "runs" / f"{run_id}-{len(rows)}", ddl, partition or {}, rows)
     metadata = {"run_id": run_id, "model_version": "7"}
     folder = warehouse / "tables" / table
-    delta.publish_files(folder, source, schema_json(ddl), partition_by, partition or {}, metadata)
+    delta.publish_files(folder, source, in_json(ddl), partition_by, partition or {}, metadata)
 
 
 def recommended(count):
@@ -171,9 +171,17 @@ def test_nothing_comes_before_the_first_version(call, warehouse):
 
 
 def test_a_restore_tried_again_after_its_commit_does_nothing(call, warehouse):
-    call("--version", "0", "--apply")
-    call("--version", "0", "--apply")
+    for _ in range(2):
+        call("--version", "0", "--from-version", "2", "--apply")
     assert table_of(warehouse).version() == 3
+    with pytest.raises(JobError, match=r"Version 0 .* is what readers see already, as version 3"):
+        call("--version", "0", "--apply")
+
+
+def test_what_was_published_since_the_preview_is_not_undone(call, warehouse):
+    with pytest.raises(JobError, match=r"from version 1, and is at 2 now \(by run .*\)"):
+        call("--version", "0", "--from-version", "1", "--apply")
+    assert table_of(warehouse).version() == 2
 
 
 @pytest.mark.parametrize("ds", ["2026-11-22", "2026-11-23"])  # the first is still read, too

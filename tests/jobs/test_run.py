@@ -24,6 +24,7 @@ def run(tmp_path) -> Run:
     run = small_run(tmp_path, run_id="r", champion="3")
     finish(run, "ingest")
     finish(run, "etl")
+    finish(run, "check")
     return run
 
 
@@ -37,7 +38,7 @@ def test_a_run_that_trains_makes_every_step(run):
 
 def test_a_run_that_scores_only_needs_no_model_of_its_own(run):
     finish(run, "plan", train=False, reason="champion 3 is young")
-    assert run.steps() == ("ingest", "etl", "plan", "score", "publish")
+    assert run.steps() == ("ingest", "etl", "check", "plan", "score", "publish")
     assert run.model_version == "3"
     for step in ("train", "evaluate", "promote"):
         with pytest.raises(NotNeeded, match=f"{step}: not needed in run r. champion 3 is young"):

@@ -1,0 +1,89 @@
+"""Check a run's clean data before anything is made of it.
+
+    nightreel check --run-id <run>
+
+The rules look at columns, scale, repeated and replaced ratings, quarantine, unknown movies and
+users, missing times, empty splits, and the number of ratings against the newest published run of
+the release. Their thresholds are the section `quality` of conf. What they found goes to the table
+`quality`, whether the data passes or not; if one fails, the run stops here with examples.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import astuple
+
+import duckdb
+
+from jobs import schemas
+from jobs.arguments import run_of, step_arguments
+from jobs.command import run_command
+from jobs.delta import is_published, publish_files
+from jobs.errors import JobError
+from jobs.layouts import detect_layout
+from jobs.locks import exclusive
+from jobs.published import connect
+from jobs.quality import DELIVERED, Delivered, Finding, columns_in_sql, findings, open_tables
+from jobs.run import Run
+
+
+def previous_ratings(run: Run) -> int | None:
+    """Ratings of the newest published run of the release before this one; None if there is none."""
+    if not is_published(run.warehouse, "runs"):
+        return None
+    query = (
+        "select ratings from runs where release = ? and run_id <> ? and ds <= ? "
+        "order by ds desc, finished_at desc limit 1"
+    )
+    with connect(run.warehouse, ("runs",)) as tables:
+        row = tables.execute(query, [run.release, run.run_id, run.ds]).fetchone()
+    return row[0] if row else None
+
+
+def check(run: Run) -> list[Finding]:
+    """Apply every rule to a run's data."""
+    with open_tables({name: run.data(name) for name in DELIVERED}) as tables:
+        layout = detect_layout(run.raw, run.release)
+        data = Delivered(tables, layout, run.record("etl"), previous_ratings(run))
+        return list(findings(data, run.conf.quality))
+
+
+def show(run: Run, found: list[Finding]) -> None:
+    """Write the findings to the table `quality`, in place of those of an earlier attempt."""
+    folder = run.output("quality")
+    shutil.rmtree(folder, ignore_errors=True)
+    with duckdb.connect() as connection:
+        connection.execute(f"create table quality ({columns_in_sql(schemas.QUALITY)})")
+        rows = [(run.run_id, run.ds, *astuple(finding)) for finding in found]
+        connection.executemany("insert into quality values (?, ?, ?, ?, ?, ?, ?)", rows)
+        target = str(folder).replace("'", "''")
+        connection.execute(f"copy quality to '{target}' (format parquet, partition_by (run_id))")
+    with exclusive(run.warehouse / "tables" / ".lock", "another run to have published"):
+        publish_files(
+            run.warehouse / "tables" / "quality",
+            folder,
+            schemas.in_json(schemas.QUALITY),
+            ["run_id"],
+            replace={"run_id": run.run_id},
+            metadata={"run_id": run.run_id},
+        )
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the step from the command line."""
+    run = run_of(step_arguments(__doc__).parse_args(argv))
+    with run.step("check") as figures:
+        found = check(run)
+        show(run, found)
+        failed = [finding for finding in found if not finding.passed]
+        if failed:
+            raise JobError(
+                f"The data of run {run.run_id} failed {len(failed)} of {len(found)} rules, and "
+                "nothing is made of it. All findings: table quality.\n"
+                + "\n".join(f"  {finding}." for finding in failed)
+            )
+        figures.update(rules=len(found))
+
+
+if __name__ == "__main__":
+    run_command(main)
