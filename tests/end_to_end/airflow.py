@@ -90,6 +90,12 @@ class Airflow:
         body = {"logical_date": None, "conf": conf}
         return self.call("POST", f"/api/v2/dags/{dag}/dagRuns", body)
 
+    def runs(self, dag: str) -> list[str]:
+        return [
+            run["dag_run_id"]
+            for run in self.call("GET", f"/api/v2/dags/{dag}/dagRuns")[1]["dag_runs"]
+        ]
+
     def state(self, dag: str, run: str) -> str:
         return self.call("GET", f"/api/v2/dags/{dag}/dagRuns/{run}")[1]["state"]
 

@@ -41,8 +41,9 @@ def airflow(tmp_path_factory, warehouse):
         AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL="5",
         AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD="10",
     )
-    status, answer = started.call("PATCH", "/api/v2/dags/nightly", {"is_paused": False})
-    assert status == 200, answer
+    for dag in ("nightly", "rescore", "restore"):
+        status, answer = started.call("PATCH", f"/api/v2/dags/{dag}", {"is_paused": False})
+        assert status == 200, answer
     yield started
     started.stop()
 
@@ -84,6 +85,38 @@ def test_a_run_through_rest_with_another_top_k(airflow, warehouse):
     assert not any((warehouse.folder / "staging").iterdir())
 
 
+def test_a_model_from_elsewhere_is_scored_and_can_be_undone(airflow, warehouse):
+    """An event by REST starts rescore; restore puts the version before it back."""
+    # The run before announced its model, and scored with it: rescore had nothing to do.
+    [skipped] = wait_for("rescore after nightly", lambda: airflow.runs("rescore"))
+    assert airflow.wait_for_end("rescore", skipped) == "success"
+    assert airflow.tasks("rescore", skipped)["rescore"]["state"] == "skipped"
+
+    assets = airflow.call("GET", "/api/v2/assets")[1]["assets"]
+    [model] = [asset["id"] for asset in assets if asset["name"] == "model"]
+    announced = {"asset_id": model, "extra": {"model_version": "1", "release": "sample"}}
+    assert airflow.call("POST", "/api/v2/assets/events", announced)[0] == 200
+    wait_for("rescore after the event", lambda: len(airflow.runs("rescore")) == 2)
+    [run] = set(airflow.runs("rescore")) - {skipped}
+    assert airflow.wait_for_end("rescore", run) == "success"
+    query = "select run_id, count(*) from recommendations group by all"
+    [(run_id, rows)] = warehouse.sql(query)
+    assert (run_id, rows) == (run.replace(":", "-").replace("+", "-"), 3000 * 20)
+
+    restore = airflow.trigger("restore", dry_run=False)[1]["dag_run_id"]
+    assert airflow.wait_for_end("restore", restore) == "success"
+    restored = airflow.result("restore", restore, "restore")
+    assert (restored["from_version"], restored["restored_version"], restored["version"]) == (
+        1,
+        0,
+        2,
+    )
+    [(run_id, rows)] = warehouse.sql(query)
+    assert (run_id.startswith("manual__"), rows) == (True, 15000)
+    events = airflow.call("GET", "/api/v2/assets/events")[1]["asset_events"]
+    assert [e["extra"]["rows"] for e in events if e["source_dag_id"] == "restore"] == [15000]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
@@ -98,11 +131,20 @@ def test_a_wrong_parameter_is_refused(airflow, name: str, value: Any, sentence: 
 
 
 def test_a_parameter_that_does_not_exist_fails_the_run_at_once(airflow, warehouse):
+    """And what it left behind in its scratch goes all the same."""
     runs = sorted(warehouse.folder.glob("runs/*"))
-    status, run = airflow.trigger("nightly", topk=5)
-    assert status == 200
-    assert airflow.wait_for_end("nightly", run["dag_run_id"]) == "failed"
-    assert airflow.tasks("nightly", run["dag_run_id"])["prepare.ingest"]["try_number"] == 1
+    scratch = warehouse.folder / "staging/misspelt/delivery-1"
+    scratch.mkdir(parents=True)
+    body = {"dag_run_id": "misspelt", "logical_date": None, "conf": {"topk": 5}}
+    assert airflow.call("POST", "/api/v2/dags/nightly/dagRuns", body)[0] == 200
+    assert airflow.wait_for_end("nightly", "misspelt") == "failed"
+    tasks = airflow.tasks("nightly", "misspelt")
+    assert (tasks["prepare.ingest"]["state"], tasks["prepare.ingest"]["try_number"]) == (
+        "failed",
+        1,
+    )
+    assert tasks["tidy"]["state"] == "success"
+    assert not scratch.parent.exists()
     assert sorted(warehouse.folder.glob("runs/*")) == runs
 
 
