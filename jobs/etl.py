@@ -14,6 +14,7 @@ Reads the raw files of the run's release. Writes into the run's folder:
 from __future__ import annotations
 
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession, Window
@@ -23,10 +24,10 @@ from jobs import cleaning, schemas
 from jobs.arguments import run_of, step_arguments
 from jobs.command import run_command
 from jobs.errors import JobError
-from jobs.layouts import detect_layout
+from jobs.layouts import Layout, detect_layout
 from jobs.run import Run
 from jobs.spark import spark_session
-from jobs.splits import shuffled, split_of
+from jobs.splits import shuffled, with_split
 
 SPLITS = ("train", "validation", "test")
 
@@ -58,6 +59,17 @@ def rated_movies(ratings: DataFrame, users: DataFrame) -> DataFrame:
     return rows.repartitionByRange("user_id").sortWithinPartitions("user_id")
 
 
+def own_test(spark: SparkSession, raw: Path, layout: Layout, name: str | None) -> DataFrame:
+    """The test ratings that a release itself gives, as in u1.test. Raises JobError without them."""
+    file = raw / f"{name}.test"
+    if not file.is_file():
+        raise JobError(
+            f"etl.split is given and etl.given is {name}, but {raw} holds no {file.name}. Only "
+            "ml-100k has splits of its own; take another one, as in --set etl.split=random."
+        )
+    return cleaning.parse_ratings(cleaning.read_lines(spark, file, layout), layout)
+
+
 def conform(rows: DataFrame, schema: str) -> DataFrame:
     """Exactly the columns and types of a DDL schema."""
     columns = schemas.columns_of(schema).items()
@@ -68,6 +80,8 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
     """Do all of it; returns the figures of the step."""
     raw, layout, conf = run.raw, detect_layout(run.raw), run.conf.etl
     print(f"etl: {layout}", flush=True)
+
+    given_test = own_test(spark, raw, layout, conf.given) if conf.split == "given" else None
 
     def write(rows: DataFrame, name: str, *partition_by: str) -> DataFrame:
         target = str(run.output(name))
@@ -104,7 +118,7 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
         raise JobError(f"{raw / layout.ratings.file}: no usable rating. First bad line: {example}.")
 
     ratings = cleaning.newest(cleaning.with_time(usable, run.ds))
-    ratings = ratings.withColumn("split", split_of(conf))
+    ratings = with_split(ratings, conf, given_test)
     ratings = conform(ratings, schemas.RATINGS)
     ratings = ratings.repartitionByRange("user_id").sortWithinPartitions("user_id", "movie_id")
     ratings = write(ratings, "ratings")

@@ -10,7 +10,6 @@ from jobs.errors import JobError
 from jobs.etl import SPLITS, etl
 from jobs.layouts import detect_layout
 from jobs.run import Run
-from jobs.splits import split_of
 from tests.jobs.examples import small_run
 
 MOVIES = """1::Toy Story (1995)::Animation|Children's|Comedy
@@ -234,26 +233,8 @@ def test_training_rows_are_dealt_and_indexed(spark, tmp_path):
     assert min(sizes) > 0.8 * max(sizes)
 
 
-def test_the_hash_that_deals_splits_never_changes(spark):
-    """Pinned: a Spark version that hashed otherwise would mix test rows into training."""
-    found = spark.sql("select xxhash64(1, 10, 20), xxhash64(6040, 3952, 20), xxhash64(1, 1, 0)")
-    assert tuple(found.first()) == (
-        -7965477536964909470,
-        -5671420804179361075,
-        -6811683978196823386,
-    )
-
-
-def test_added_ratings_move_no_other(spark, tmp_path):
-    """The deal rests on a rating alone: not on how many others there are, nor on partitions."""
-    settings = small_run(tmp_path).conf.etl
-    every = spark.sql(
-        "select id, cast(id % 37 + 1 as int) user_id, cast(id div 37 + 1 as int) movie_id "
-        "from range(1000)"
-    )
-    pairs = every.filter("id >= 500").withColumn("alone", split_of(settings))
-    among_others = every.repartition(7).withColumn("among_others", split_of(settings))
-    dealt = pairs.join(among_others, ["user_id", "movie_id"]).collect()
-    assert len(dealt) == 500
-    assert [row.alone for row in dealt] == [row.among_others for row in dealt]
-    assert {row.alone for row in dealt} == set(SPLITS)
+def test_only_ml_100k_has_splits_of_its_own(spark, tmp_path):
+    files = {"ratings.dat": b"1::1::3::0\n", "movies.dat": b"1::One (1990)::Drama\n"}
+    run = delivery(tmp_path, "ml-1m", files, split="given", given="ua")
+    with pytest.raises(JobError, match=r"holds no ua\.test\. Only ml-100k has splits of its own"):
+        run_etl(spark, run)
