@@ -36,7 +36,7 @@ def read_lines(spark: SparkSession, file: Path, layout: Layout) -> DataFrame:
     first = (F.col("block") == 0) & (F.col("position") == 0)
     lines = lines.filter(~first) if layout.header else lines
     blank = blank_end(file)
-    last = lines.agg(F.max_by(F.struct("block", "position"), "position")).first() if blank else None
+    last = lines.agg(F.max(F.struct("block", "position"))).first() if blank else None
     if last and last[0]:
         block, position = last[0]
         lines = lines.filter((F.col("block") < block) | (F.col("position") <= position - blank))
