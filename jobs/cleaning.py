@@ -6,14 +6,15 @@ parsed is still there to be quarantined.
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from pathlib import Path
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from jobs.layouts import MOVIE_FIELDS, OCCUPATIONS, RATING_FIELDS, USER_FIELDS, Layout
-
-NO_GENRES = "(no genres listed)"
+from jobs.layouts import OCCUPATIONS, Layout, Table
+from jobs.titles import clean_title, flagged_genres, named_genres, year_of
 
 
 def read_lines(spark: SparkSession, file: Path, layout: Layout) -> DataFrame:
@@ -33,22 +34,40 @@ def read_lines(spark: SparkSession, file: Path, layout: Layout) -> DataFrame:
     # The first line of the first block, which the first partition begins with; layouts.py has
     # checked what it says.
     first = (F.col("block") == 0) & (F.col("position") == 0)
-    return lines.filter(~first) if layout.header else lines
+    lines = lines.filter(~first) if layout.header else lines
+    blank = blank_end(file)
+    last = lines.agg(F.max(F.struct("block", "position"))).first() if blank else None
+    if last and last[0]:
+        block, position = last[0]
+        lines = lines.filter((F.col("block") < block) | (F.col("position") <= position - blank))
+    return lines
 
 
-def split_fields(layout: Layout, names: list[str]) -> Column:
+def blank_end(file: Path) -> int:
+    """How many empty lines the file ends with: they are an editor's, and no lines of the release.
+
+    Empty lines elsewhere are quarantined.
+    """
+    with file.open("rb") as content:
+        content.seek(max(0, file.stat().st_size - 1024))
+        end = content.read()
+    return max(0, end[len(end.rstrip(b"\r\n")) :].count(b"\n") - 1)
+
+
+def split_fields(table: Table) -> Column:
     """The fields of a line as an array of strings; null where a CSV line cannot be parsed."""
-    if layout.separator == "::":
-        return F.split("content", "::", -1)
-    schema = ", ".join(f"{name} string" for name in [*names, "malformed"])
+    if table.separator != ",":
+        return F.split("content", re.escape(table.separator), -1)
+    schema = ", ".join(f"{name} string" for name in [*table.fields, "malformed"])
     options = {"columnNameOfCorruptRecord": "malformed", "escape": '"'}
     parsed = F.from_csv("content", schema, options)
-    return F.when(parsed.malformed.isNull(), F.array(*(parsed[name] for name in names)))
+    return F.when(parsed.malformed.isNull(), F.array(*(parsed[name] for name in table.fields)))
 
 
-def with_fields(lines: DataFrame, layout: Layout, names: list[str]) -> DataFrame:
+def with_fields(lines: DataFrame, table: Table) -> DataFrame:
     """One string column per field, and `reason`: why the line cannot be used, null where it can."""
-    fields = lines.withColumn("fields", split_fields(layout, names))
+    names = table.fields
+    fields = lines.withColumn("fields", split_fields(table))
     found = F.coalesce(F.size("fields").cast("string"), F.lit("a line that is not CSV"))
     wrong = F.coalesce(F.size("fields") != len(names), F.lit(True))
     reason = F.when(wrong, F.concat(F.lit(f"expected {len(names)} fields, found "), found))
@@ -87,7 +106,7 @@ def parse_ratings(lines: DataFrame, layout: Layout) -> DataFrame:
     # Ten digits end in the year 2286; what is longer is no time in seconds.
     good_time = F.coalesce(F.col("timestamp").rlike("^[0-9]{1,10}$"), F.lit(False))
     bad_time = F.when(~good_time, unusable("timestamp", "seconds since 1970"))
-    return with_fields(lines, layout, RATING_FIELDS).select(
+    return with_fields(lines, layout.ratings).select(
         "content",
         "block",
         "position",
@@ -102,31 +121,38 @@ def parse_ratings(lines: DataFrame, layout: Layout) -> DataFrame:
 def parse_movies(lines: DataFrame, layout: Layout) -> DataFrame:
     """movie_id, title, year, genres, and `reason`. Of a repeated id, the first line counts."""
     movie_id, bad_id = positive_id("movie_id")
-    title = F.trim("title")
+    title = clean_title("title")
     no_title = F.when(
         F.coalesce(title == "", F.lit(True)), F.lit("title: expected a title, found ''")
     )
-    year = F.regexp_extract(title, r"\((\d{4})\)\s*$", 1).try_cast("int")
-    genres = F.array_remove(F.split(F.coalesce(F.col("genres"), F.lit("")), r"\|"), "")
-    movies = with_fields(lines, layout, MOVIE_FIELDS).select(
+    if layout.genres:
+        genres, bad_genres = flagged_genres(layout.genres)
+        # As in 01-Jan-1995.
+        released = F.regexp_extract("release_date", r"-(\d{4})$", 1).try_cast("int")
+        year = F.coalesce(year_of(title), released)
+    else:
+        genres, bad_genres, year = named_genres("genres"), F.lit(None), year_of(title)
+    movies = with_fields(lines, layout.movies).select(
         "content",
         "block",
         "position",
-        first_reason(bad_id, no_title).alias("reason"),
+        first_reason(bad_id, no_title, bad_genres).alias("reason"),
         movie_id.alias("movie_id"),
         title.alias("title"),
         year.alias("year"),
-        F.array_remove(genres, NO_GENRES).alias("genres"),
+        genres.alias("genres"),
     )
     return refuse_repeated(movies, "movie_id")
 
 
-def parse_users(lines: DataFrame, layout: Layout) -> DataFrame:
+def parse_users(lines: DataFrame, table: Table) -> DataFrame:
     """user_id, gender, age, occupation, zip_code, and `reason`. The first line of an id counts."""
     user_id, bad_id = positive_id("user_id")
     names = F.array(*(F.lit(name) for name in OCCUPATIONS))
+    # A number in ml-1m, a name in ml-100k.
     code = F.col("occupation").try_cast("int")
-    users = with_fields(lines, layout, USER_FIELDS).select(
+    name = F.when(code.isNull() & (F.col("occupation") != ""), F.col("occupation"))
+    users = with_fields(lines, table).select(
         "content",
         "block",
         "position",
@@ -134,7 +160,7 @@ def parse_users(lines: DataFrame, layout: Layout) -> DataFrame:
         user_id.alias("user_id"),
         "gender",
         F.col("age").try_cast("int").alias("age"),
-        F.get(names, code).alias("occupation"),
+        F.coalesce(F.get(names, code), name).alias("occupation"),
         "zip_code",
     )
     return refuse_repeated(users, "user_id")
@@ -156,15 +182,25 @@ def refuse_unknown_movies(ratings: DataFrame, movies: DataFrame, layout: Layout)
     joined = ratings.join(F.broadcast(known), "movie_id", "left")
     unknown = F.when(
         F.col("known").isNull(),
-        F.concat(F.lit("movie_id "), F.col("movie_id"), F.lit(f" is not in {layout.movies}")),
+        F.concat(F.lit("movie_id "), F.col("movie_id"), F.lit(f" is not in {layout.movies.file}")),
     )
     return joined.withColumn("reason", F.coalesce("reason", unknown)).drop("known")
 
 
+def with_time(ratings: DataFrame, ds: date) -> DataFrame:
+    """Add rated_at: null where the timestamp is 0, or later than the day after the run's date.
+
+    The run's date, and not the clock, so that the same run gives the same times.
+    """
+    end = (ds.toordinal() - date(1970, 1, 1).toordinal() + 2) * 86_400
+    known = (F.col("timestamp") > 0) & (F.col("timestamp") < end)
+    return ratings.withColumn("rated_at", F.when(known, F.timestamp_seconds("timestamp")))
+
+
 def newest(ratings: DataFrame) -> DataFrame:
-    """One rating per user and movie: the newest; of equally old ones the last line."""
+    """One rating per user and movie: the newest by rated_at; of equally old ones the last line."""
     order = Window.partitionBy("user_id", "movie_id").orderBy(
-        F.desc("timestamp"), F.desc("block"), F.desc("position")
+        F.desc_nulls_last("rated_at"), F.desc("block"), F.desc("position")
     )
     ranked = ratings.withColumn("newest", F.row_number().over(order) == 1)
     return ranked.filter("newest").drop("newest")

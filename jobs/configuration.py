@@ -52,14 +52,25 @@ class IngestSettings(Section):
 
 
 class EtlSettings(Section):
+    split: Literal["random", "stratified", "leave-last-out", "time", "folds", "given"]
+    """How ratings are dealt to train, validation and test: by hash; by hash within each rating
+    value; each user's last two out; by global cuts in time; one of `folds` folds; as ml-100k gives
+    them. leave-last-out and folds do not use the shares."""
     train_share: Share
     """Share of ratings to learn from."""
     validation_share: Share
     """Share of ratings on which settings and the best epoch are chosen."""
     test_share: Share
-    """Share of ratings on which the result is reported, once."""
+    """Share of ratings on which the result is reported, once; `given` has its own."""
     split_seed: WholeNumber
     """Seed of the hash that deals each (user, movie) pair to a split."""
+    folds: Annotated[int, Field(ge=3, strict=True)]
+    """With split folds: how many there are, dealt by hash."""
+    fold: PositiveInt
+    """With split folds: which one, from 1, is test; the one after it is validation."""
+    given: Literal["u1", "u2", "u3", "u4", "u5", "ua", "ub"] | None
+    """With split given: u1 takes the rows of u1.test for test; validation is dealt from the others
+    in the proportion of validation_share to train_share."""
     row_group_rows: PositiveInt
     """Rows of training data per Parquet row group, the unit that ranks share out."""
     min_row_groups: PositiveInt
@@ -70,6 +81,14 @@ class EtlSettings(Section):
         total = self.train_share + self.validation_share + self.test_share
         if abs(total - 1) > 1e-9:
             raise ValueError(f"train, validation and test shares add up to {total:g}, not to 1")
+        return self
+
+    @model_validator(mode="after")
+    def the_part_exists(self) -> EtlSettings:
+        if self.fold > self.folds:
+            raise ValueError(f"fold {self.fold} does not exist: there are {self.folds} folds")
+        if self.split == "given" and self.given is None:
+            raise ValueError("split given needs etl.given, as in etl.given=u1")
         return self
 
 

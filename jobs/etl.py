@@ -14,6 +14,8 @@ Reads the raw files of the run's release. Writes into the run's folder:
 from __future__ import annotations
 
 from functools import reduce
+from pathlib import Path
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
@@ -22,10 +24,10 @@ from jobs import cleaning, schemas
 from jobs.arguments import run_of, step_arguments
 from jobs.command import run_command
 from jobs.errors import JobError
-from jobs.layouts import detect_layout
+from jobs.layouts import Layout, detect_layout
 from jobs.run import Run
 from jobs.spark import spark_session
-from jobs.splits import shuffled, split_of
+from jobs.splits import shuffled, with_split
 
 SPLITS = ("train", "validation", "test")
 
@@ -57,15 +59,29 @@ def rated_movies(ratings: DataFrame, users: DataFrame) -> DataFrame:
     return rows.repartitionByRange("user_id").sortWithinPartitions("user_id")
 
 
+def own_test(spark: SparkSession, raw: Path, layout: Layout, name: str | None) -> DataFrame:
+    """The test ratings that a release itself gives, as in u1.test. Raises JobError without them."""
+    file = raw / f"{name}.test"
+    if not file.is_file():
+        raise JobError(
+            f"etl.split is given and etl.given is {name}, but {raw} holds no {file.name}. Only "
+            "ml-100k has splits of its own; take another one, as in --set etl.split=random."
+        )
+    return cleaning.parse_ratings(cleaning.read_lines(spark, file, layout), layout)
+
+
 def conform(rows: DataFrame, schema: str) -> DataFrame:
     """Exactly the columns and types of a DDL schema."""
     columns = schemas.columns_of(schema).items()
     return rows.select(*(F.col(name).cast(kind).alias(name) for name, kind in columns))
 
 
-def etl(spark: SparkSession, run: Run) -> dict[str, int]:
+def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
     """Do all of it; returns the figures of the step."""
-    raw, layout = run.raw, detect_layout(run.raw, run.release)
+    raw, layout, conf = run.raw, detect_layout(run.raw), run.conf.etl
+    print(f"etl: {layout}", flush=True)
+
+    given_test = own_test(spark, raw, layout, conf.given) if conf.split == "given" else None
 
     def write(rows: DataFrame, name: str, *partition_by: str) -> DataFrame:
         target = str(run.output(name))
@@ -75,7 +91,7 @@ def etl(spark: SparkSession, run: Run) -> dict[str, int]:
     def lines_of(file: str) -> DataFrame:
         return cleaning.read_lines(spark, raw / file, layout)
 
-    rating_lines, movie_lines = lines_of(layout.ratings), lines_of(layout.movies)
+    rating_lines, movie_lines = lines_of(layout.ratings.file), lines_of(layout.movies.file)
     parsed_movies = cleaning.parse_movies(movie_lines, layout).cache()
     usable_movies = conform(parsed_movies.filter("reason is null"), schemas.MOVIES)
     movies = write(usable_movies.coalesce(1).sortWithinPartitions("movie_id"), "movies")
@@ -83,24 +99,26 @@ def etl(spark: SparkSession, run: Run) -> dict[str, int]:
     parsed = cleaning.refuse_unknown_movies(parsed, movies, layout).cache()
     usable = parsed.filter("reason is null")
 
+    def set_aside(rows: DataFrame, lines: DataFrame, file: str) -> DataFrame:
+        return cleaning.quarantine(rows, lines, file, run.run_id, layout.header)
+
     bad = [
-        cleaning.quarantine(parsed, rating_lines, layout.ratings, run.run_id, layout.header),
-        cleaning.quarantine(parsed_movies, movie_lines, layout.movies, run.run_id, layout.header),
+        set_aside(parsed, rating_lines, layout.ratings.file),
+        set_aside(parsed_movies, movie_lines, layout.movies.file),
     ]
     profiles = None
     if layout.users:
-        user_lines = lines_of(layout.users)
-        parsed_users = cleaning.parse_users(user_lines, layout).cache()
+        user_lines = lines_of(layout.users.file)
+        parsed_users = cleaning.parse_users(user_lines, layout.users).cache()
         profiles = conform(parsed_users.filter("reason is null"), schemas.USERS)
-        bad.append(cleaning.quarantine(parsed_users, user_lines, layout.users, run.run_id, False))
+        bad.append(set_aside(parsed_users, user_lines, layout.users.file))
     quarantine = write(reduce(DataFrame.unionByName, bad).coalesce(1), "quarantine", "run_id")
     if usable.isEmpty():
         example = quarantine.first()
-        raise JobError(f"{raw / layout.ratings}: no usable rating. First bad line: {example}.")
+        raise JobError(f"{raw / layout.ratings.file}: no usable rating. First bad line: {example}.")
 
-    conf = run.conf.etl
-    rated_at = F.when(F.col("timestamp") > 0, F.timestamp_seconds("timestamp"))
-    ratings = cleaning.newest(usable).withColumns({"rated_at": rated_at, "split": split_of(conf)})
+    ratings = cleaning.newest(cleaning.with_time(usable, run.ds))
+    ratings = with_split(ratings, conf, given_test)
     ratings = conform(ratings, schemas.RATINGS)
     ratings = ratings.repartitionByRange("user_id").sortWithinPartitions("user_id", "movie_id")
     ratings = write(ratings, "ratings")
@@ -109,7 +127,11 @@ def etl(spark: SparkSession, run: Run) -> dict[str, int]:
     movie_index = write(index(movies, "movie"), "movie_index")
     user_index = write(index(users, "user"), "user_index")
     write(conform(rated_movies(ratings, users), schemas.RATED), "rated")
-    counts = {row["split"]: row["count"] for row in ratings.groupBy("split").count().collect()}
+    by_split = ratings.groupBy("split").agg(
+        F.count("*").alias("rows"), F.count_if(F.col("rated_at").isNull()).alias("undated")
+    )
+    found = by_split.collect()
+    counts = {row.split: row.rows for row in found}
     indexed = ratings.join(F.broadcast(user_index), "user_id")
     indexed = indexed.join(F.broadcast(movie_index), "movie_id")
     row_groups = max(conf.min_row_groups, counts.get("train", 0) // conf.row_group_rows)
@@ -122,9 +144,13 @@ def etl(spark: SparkSession, run: Run) -> dict[str, int]:
         "ratings": sum(counts.values()),
         "quarantined": quarantine.count(),
         "duplicates": lines[1] - sum(counts.values()),
+        "undated": sum(row.undated for row in found),
         "users": user_index.count(),
         "movies": movie_index.count(),
         **{split: counts.get(split, 0) for split in SPLITS},
+        "layout": layout.ratings.file,
+        "encoding": layout.encoding,
+        "rating_step": f"{layout.rating_step:g}",
     }
 
 

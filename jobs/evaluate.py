@@ -10,6 +10,7 @@ step's record names the version that scoring uses: this one if good enough, else
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -75,15 +76,22 @@ def measure(factors: Factors, train: Ratings, test: Ratings) -> dict[str, float]
     return {name: round(value, 5) for name, value in metrics.items()}
 
 
+def same_split(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
+    """Whether two models were trained on the same deal of ratings, by their manifests' settings."""
+    # Champions older than the setting were dealt at random, and say nothing of its parts.
+    theirs = {"split": "random"} | theirs
+    keys = {"split", "split_seed", "train_share", "validation_share", "test_share"}
+    keys |= {"folds": {"folds", "fold"}, "given": {"given"}}.get(ours["split"], set())
+    return all(ours[key] == theirs.get(key) for key in keys)
+
+
 def champion_rmse(run: Run, candidate: Factors, test: Ratings) -> float | None:
     """The champion's RMSE on the same test ratings; None if there is no champion yet."""
     if run.champion is None:
         return None
     folder = registry.factors_folder(run.conf, run.warehouse, run.release, run.champion)
     champion = load_factors(folder)
-    split = {"split_seed", "train_share", "validation_share", "test_share"}
-    ours, theirs = candidate.manifest["data"], champion.manifest["data"]
-    if any(ours[key] != theirs[key] for key in split):
+    if not same_split(candidate.manifest["data"], champion.manifest["data"]):
         print(
             f"champion {run.champion} was trained on another split, so it has learned from some of "
             "these test ratings and looks better than it is. To have it replaced all the same, "

@@ -23,8 +23,9 @@ from jobs.arguments import command_arguments, day
 from jobs.command import run_command
 from jobs.configuration import RELEASES, Configuration, load_configuration
 from jobs.errors import JobError
+from jobs.layouts import find_layout
 from jobs.registry import champion_version
-from jobs.releases import check_files, describe, digest_of, incoming_folder, obtain
+from jobs.releases import describe, digest_of, incoming_folder, obtain
 from jobs.run import Run, safe_run_id, warehouse_folder, write_json
 
 
@@ -93,7 +94,7 @@ def deliver(conf: Configuration, warehouse: Path, run_id: str, ds: date) -> tupl
     release = conf.ingest.dataset
     with incoming_folder(warehouse / "staging" / run_id) as incoming:
         delivery, source = obtain(conf.ingest, warehouse / "downloads", incoming)
-        check_files(delivery, source)
+        find_layout(delivery, source)
         files = describe(delivery)
         size = sum(int(file["bytes"]) for file in files.values())
         run = Run(warehouse, run_id, ds, release, digest_of(files), None, conf)

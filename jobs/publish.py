@@ -49,7 +49,7 @@ def to_audit(spark: SparkSession, run: Run) -> Published:
         ds=run.ds,
         top_k=None if top_k == "all" else top_k,
         movies_scored=run.record("score")["movies_scored"],
-        rating_range=detect_layout(run.raw, run.release).rating_range,
+        rating_range=detect_layout(run.raw).rating_range,
     )
 
 

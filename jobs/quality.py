@@ -151,7 +151,9 @@ def replaced(data: Delivered, settings: QualitySettings) -> Finding:
 
 def quarantined(data: Delivered, settings: QualitySettings) -> Finding:
     """Few lines could not be used."""
-    query = f"select line, reason, content from quarantine where file = '{data.layout.ratings}'"
+    query = (
+        f"select line, reason, content from quarantine where file = '{data.layout.ratings.file}'"
+    )
     rows = count(data, query)
     share = settings.max_quarantined_share
     return at_most(data, "share of ratings in quarantine", rows, data.etl["lines"], share, query)
@@ -161,7 +163,7 @@ def unknown_movies(data: Delivered, settings: QualitySettings) -> Finding:
     """Few ratings are of movies that the release does not name."""
     query = (
         "select line, reason, content from quarantine "
-        f"where file = '{data.layout.ratings}' and reason like 'movie_id % is not in %'"
+        f"where file = '{data.layout.ratings.file}' and reason like 'movie_id % is not in %'"
     )
     rows, share = count(data, query), settings.max_unknown_movie_share
     rule = "share of ratings of unknown movies"

@@ -1,4 +1,4 @@
-"""Releases of MovieLens: where to get one, which files it must hold, what tells two apart."""
+"""Releases of MovieLens: where to get one, and what tells two apart."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from jobs.sample import write_sample
 from jobs.unpacking import copy_folder, unpack_zip
 
 GROUPLENS = "https://files.grouplens.org/datasets/movielens"
-# Each layout that etl reads, by the files that it cannot do without.
-LAYOUTS = (("ratings.dat", "movies.dat"), ("ratings.csv", "movies.csv"))
 
 
 @contextmanager
@@ -44,11 +42,6 @@ def obtain(settings: IngestSettings, downloads: Path, folder: Path) -> tuple[Pat
     from. Raises JobError, saying what else can be done, if they cannot be had.
     """
     source = settings.source
-    if settings.dataset == "ml-100k":
-        raise JobError(
-            "The layout of ml-100k (u.data, u.item) is not read yet. "
-            "Take another release, as in --dataset ml-latest-small."
-        )
     if settings.dataset == "sample":
         if source:
             raise JobError(
@@ -91,22 +84,6 @@ def fetch(release: str, url: str, downloads: Path) -> Path:
             f"or a folder: make nightly DATASET={release} SOURCE=path/to/{release}.zip\n"
             "With the built-in sample: make nightly"
         ) from None
-
-
-def check_files(folder: Path, source: str) -> None:
-    """Raise JobError, naming what is missing and what was found, if no layout is complete."""
-    found = sorted(path.name for path in folder.iterdir())
-    if any(set(layout) <= set(found) for layout in LAYOUTS):
-        return
-    missing = [
-        f"{name} is missing" for layout in LAYOUTS if set(layout) & set(found)
-        for name in layout if name not in found
-    ]  # fmt: skip
-    expected = ", or ".join(" and ".join(layout) for layout in LAYOUTS)
-    raise JobError(
-        f"{source}: {' and '.join(missing) or 'this is no release that is read here'}. "
-        f"Expected {expected}; found {', '.join(found) or 'nothing'}."
-    )
 
 
 def describe(folder: Path) -> dict[str, dict[str, str | int]]:

@@ -25,7 +25,7 @@ from model.training import TrainingSpec, train
 
 def training_spec(run: Run) -> TrainingSpec:
     """What model/training.py needs to know of a run."""
-    low, high = detect_layout(run.raw, run.release).rating_range
+    low, high = detect_layout(run.raw).rating_range
     return TrainingSpec(
         train=str(run.split("train")),
         validation=str(run.split("validation")),

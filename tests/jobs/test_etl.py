@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,6 @@ from jobs.errors import JobError
 from jobs.etl import SPLITS, etl
 from jobs.layouts import detect_layout
 from jobs.run import Run
-from jobs.splits import split_of
 from tests.jobs.examples import small_run
 
 MOVIES = """1::Toy Story (1995)::Animation|Children's|Comedy
@@ -31,6 +31,8 @@ RATINGS = """1::1::5::978300760
 2::x::3::978301968
 2::2::3
 3::7::1::978301968
+3::1::2::1767484799
+3::2::2::1767484800
 2::99::3::978301968
 2::2::3.5::978301968
 2::2::3::soon
@@ -48,7 +50,7 @@ def delivery(folder: Path, release: str, files: dict[str, bytes], **settings) ->
     return run
 
 
-def run_etl(spark, run: Run) -> dict[str, int]:
+def run_etl(spark, run: Run) -> dict[str, Any]:
     return etl(spark, run)
 
 
@@ -73,12 +75,16 @@ def dat(tmp_path):
 def test_the_1m_layout(spark, dat):
     figures = run_etl(spark, dat)
     assert figures == figures | {
-        "lines": 13,
-        "ratings": 4,
+        "lines": 15,
+        "ratings": 6,
         "duplicates": 1,
         "quarantined": 11,
         "users": 4,
         "movies": 3,
+        "undated": 2,
+        "layout": "ratings.dat",
+        "encoding": "ISO-8859-1",
+        "rating_step": "1",
     }
     clean = [
         (user, movie, rating, at)
@@ -88,6 +94,8 @@ def test_the_1m_layout(spark, dat):
         (1, 1, 4.0, datetime(2000, 12, 31, 22, 16, 39)),  # given twice: the newer counts
         (1, 2, 3.0, datetime(2000, 12, 31, 22, 35, 9)),
         (2, 1, 4.0, None),  # a timestamp of 0 is no time
+        (3, 1, 2.0, datetime(2026, 1, 3, 23, 59, 59)),  # the run is of 2026-01-02
+        (3, 2, 2.0, None),  # the day after tomorrow
         (3, 7, 1.0, datetime(2000, 12, 31, 22, 32, 48)),
     ]
     assert rows(spark, dat, "movies", "movie_id") == [
@@ -101,7 +109,7 @@ def test_the_1m_layout(spark, dat):
         (3, None, None, None, None),  # has rated, but users.dat does not know the id
         (9, "M", 25, "writer", "55117"),  # has not rated
     ]
-    assert rows(spark, dat, "rated", "user_id") == [(1, [1, 2]), (2, [1]), (3, [7]), (9, [])]
+    assert rows(spark, dat, "rated", "user_id") == [(1, [1, 2]), (2, [1]), (3, [1, 2, 7]), (9, [])]
     assert rows(spark, dat, "movie_index", "movie_id") == [(1, 0), (2, 1), (7, 2)]
 
 
@@ -119,17 +127,17 @@ def test_every_bad_line_is_quarantined_with_its_reason(spark, dat):
             "2::x::3::978301968",
         ),
         ("ratings.dat", 7): ("expected 4 fields, found 3", "2::2::3"),
-        ("ratings.dat", 9): ("movie_id 99 is not in movies.dat", "2::99::3::978301968"),
-        ("ratings.dat", 10): (
+        ("ratings.dat", 11): ("movie_id 99 is not in movies.dat", "2::99::3::978301968"),
+        ("ratings.dat", 12): (
             "rating: expected 1 to 5 in steps of 1, found '3.5'",
             "2::2::3.5::978301968",
         ),
-        ("ratings.dat", 11): (
+        ("ratings.dat", 13): (
             "timestamp: expected seconds since 1970, found 'soon'",
             "2::2::3::soon",
         ),
-        ("ratings.dat", 12): ("expected 4 fields, found 1", ""),
-        ("ratings.dat", 13): (
+        ("ratings.dat", 14): ("expected 4 fields, found 1", ""),
+        ("ratings.dat", 15): (
             "user_id: expected a whole number from 1 to 2147483647, found '0'",
             "0::1::3::978301968",
         ),
@@ -200,7 +208,7 @@ def test_a_delivery_without_a_usable_rating_stops(spark, tmp_path):
 def test_a_wrong_csv_header_stops(tmp_path):
     run = delivery(tmp_path, "ml-32m", {"ratings.csv": b"user,item,score\n", "movies.csv": b""})
     with pytest.raises(JobError, match="line 1: expected the header userId,movieId,rating"):
-        detect_layout(run.raw, run.release)
+        detect_layout(run.raw)
 
 
 def test_training_rows_are_dealt_and_indexed(spark, tmp_path):
@@ -225,26 +233,8 @@ def test_training_rows_are_dealt_and_indexed(spark, tmp_path):
     assert min(sizes) > 0.8 * max(sizes)
 
 
-def test_the_hash_that_deals_splits_never_changes(spark):
-    """Pinned: a Spark version that hashed otherwise would mix test rows into training."""
-    found = spark.sql("select xxhash64(1, 10, 20), xxhash64(6040, 3952, 20), xxhash64(1, 1, 0)")
-    assert tuple(found.first()) == (
-        -7965477536964909470,
-        -5671420804179361075,
-        -6811683978196823386,
-    )
-
-
-def test_added_ratings_move_no_other(spark, tmp_path):
-    """The deal rests on a rating alone: not on how many others there are, nor on partitions."""
-    settings = small_run(tmp_path).conf.etl
-    every = spark.sql(
-        "select id, cast(id % 37 + 1 as int) user_id, cast(id div 37 + 1 as int) movie_id "
-        "from range(1000)"
-    )
-    pairs = every.filter("id >= 500").withColumn("alone", split_of(settings))
-    among_others = every.repartition(7).withColumn("among_others", split_of(settings))
-    dealt = pairs.join(among_others, ["user_id", "movie_id"]).collect()
-    assert len(dealt) == 500
-    assert [row.alone for row in dealt] == [row.among_others for row in dealt]
-    assert {row.alone for row in dealt} == set(SPLITS)
+def test_only_ml_100k_has_splits_of_its_own(spark, tmp_path):
+    files = {"ratings.dat": b"1::1::3::0\n", "movies.dat": b"1::One (1990)::Drama\n"}
+    run = delivery(tmp_path, "ml-1m", files, split="given", given="ua")
+    with pytest.raises(JobError, match=r"holds no ua\.test\. Only ml-100k has splits of its own"):
+        run_etl(spark, run)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.evaluate import decide
+from jobs.evaluate import decide, same_split
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,17 @@ def test_decide(test, bias, champion, promoted):
     decision = decide(test, bias, champion, tolerance=0.0025)
     assert decision.promoted == promoted
     assert f"{test:.4f}" in decision.reason
+
+
+def test_models_are_compared_on_one_deal():
+    shares = {"train_share": 0.8, "validation_share": 0.1, "test_share": 0.1, "split_seed": 20}
+    older = shares | {"row_group_rows": 50_000}
+    new = shares | {"split": "random", "folds": 5, "fold": 1, "given": None}
+    assert same_split(new, older)
+    assert same_split(new, new | {"fold": 2})  # there are no folds in it
+    assert not same_split(new, older | {"split_seed": 21})
+    assert not same_split(new | {"split": "folds"}, older)
+    assert not same_split(new | {"split": "folds"}, new | {"split": "folds", "fold": 2})
+    assert not same_split(
+        new | {"split": "given", "given": "u1"}, new | {"split": "given", "given": "u2"}
+    )

@@ -88,7 +88,7 @@ def without(*names: str) -> dict[str, str]:
         (without("movies.dat"), r"movies\.dat is missing.*found README, ratings\.dat, users\.dat"),
         (without("ratings.dat"), r"ratings\.dat is missing"),
         (without("ratings.dat", "movies.dat"), r"no release that is read here.*found README"),
-        ({"u.data": "", "u.item": ""}, "this is no release that is read here"),
+        ({"u.data": "", "u.item": ""}, "u.genre is missing"),
     ],
 )
 def test_incomplete_delivery_is_refused(tmp_path: Path, files: dict[str, str], sentence: str):

@@ -9,13 +9,13 @@ import pytest
 from jobs import check
 from jobs.configuration import QualitySettings
 from jobs.errors import JobError
-from jobs.layouts import Layout
+from jobs.layouts import LAYOUTS
 from jobs.published import connect
 from jobs.quality import CLEAN, Delivered, columns_in_sql, findings
 from jobs.schemas import MOVIES, QUARANTINE, RATINGS, RUNS, USERS, in_json
 from tests.jobs.examples import small_run, write
 
-LAYOUT = Layout("ratings.dat", "movies.dat", "users.dat", "::", False, "UTF-8", 1.0)
+[LAYOUT] = [layout for layout in LAYOUTS if layout.ratings.file == "ratings.dat"]
 SETTINGS = QualitySettings(
     max_quarantined_share=0.1,
     max_duplicate_share=0.1,
@@ -132,7 +132,7 @@ def run(tmp_path: Path):
     run = small_run(tmp_path)
     run.save()
     run.raw.mkdir(parents=True)
-    for name in ("ratings.dat", "movies.dat", "users.dat"):
+    for name in LAYOUT.required:
         (run.raw / name).touch()
     ratings = [(1, 10, 5, None, "train"), (1, 11, 1, None, "validation"), (2, 10, 3, None, "test")]
     write(run.data("ratings"), RATINGS, {}, ratings)

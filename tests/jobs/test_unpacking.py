@@ -72,6 +72,24 @@ def test_link_in_a_folder_is_refused(tmp_path: Path, target: Path):
         copy_folder(source, target, MIB)
 
 
+def test_pipe_in_a_folder_is_refused(tmp_path: Path, target: Path):
+    """Reading it would wait for ever."""
+    source = tmp_path / "source"
+    source.mkdir()
+    os.mkfifo(source / "ratings.dat")
+    with pytest.raises(JobError, match=r"source/ratings\.dat is a link or no plain file"):
+        copy_folder(source, target, MIB)
+
+
+def test_member_with_a_password_is_refused(tmp_path: Path, target: Path):
+    file = write_zip(tmp_path / "r.zip", ("r/ratings.dat", "1"))
+    content = bytearray(file.read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    file.write_bytes(content)
+    with pytest.raises(JobError, match=r"'r/ratings\.dat' is protected by a password"):
+        unpack_zip(file, target, MIB)
+
+
 def test_two_members_of_one_name_are_refused(tmp_path: Path, target: Path):
     file = write_zip(tmp_path / "r.zip", ("r/a", "1"), ("r/a/b", "2"))
     with pytest.raises(JobError, match="holds r/a twice"):
@@ -85,6 +103,15 @@ def test_bomb_is_stopped_while_unpacking(tmp_path: Path, target: Path):
     with pytest.raises(JobError, match=r"bomb\.zip holds more than 0.00292969 GiB"):
         unpack_zip(file, target, 3 * MIB)
     assert sum(path.stat().st_size for path in target.iterdir()) <= 3 << 20
+
+
+def test_too_large_a_folder_is_stopped_while_copying(tmp_path: Path, target: Path):
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("a", "b"):
+        (source / name).write_bytes(b"\0" * (1 << 20))
+    with pytest.raises(JobError, match=r"source holds more than 0.000976562 GiB"):
+        copy_folder(source, target, MIB)
 
 
 def test_header_that_understates_the_size_is_found_out(tmp_path: Path, target: Path):

@@ -1,0 +1,48 @@
+"""What a movie's line says in words: title, year and genres, however the release writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from jobs.layouts import NO_GENRE
+
+NO_GENRES = "(no genres listed)"
+# The year or years in the last parentheses that hold any, as in "Dark Places (1995) (V)",
+# "Doctor Who (2009\u2013 )" or "Mona (1983))"; what follows may only be in parentheses, too.
+YEAR = r"\(((?:18|19|20)\d\d)(?:\s?[-\u2013]\s?(?:\d{4})?\s?)?\)+(?:\s*\((?!\d)[^()]*\))*\s*$"
+
+
+def clean_title(name: str) -> Column:
+    """The title without spaces around it, in composed Unicode, with characters for "&#8230;"."""
+    # Static methods of libraries that Spark brings along: a Python worker would take a second.
+    escapes, normalizer = "org.apache.commons.text.StringEscapeUtils", "com.ibm.icu.text.Normalizer"
+    plain = F.try_reflect(F.lit(escapes), F.lit("unescapeXml"), F.col(name))
+    composed = F.try_reflect(F.lit(normalizer), F.lit("compose"), plain, F.lit(False))
+    return F.regexp_replace(composed, r"(?U)^\s+|\s+$", "")
+
+
+def year_of(title: Column) -> Column:
+    """The year in a title, of several the first one of the last parentheses; null without one."""
+    return F.regexp_extract(title, YEAR, 1).try_cast("int")
+
+
+def named_genres(name: str) -> Column:
+    """The genres of "Comedy|Drama", none of "" or "(no genres listed)"."""
+    names = F.split(F.coalesce(F.col(name), F.lit("")), r"\|")
+    return F.array_distinct(F.array_remove(F.array_remove(names, ""), NO_GENRES))
+
+
+def flagged_genres(genres: Sequence[str]) -> tuple[Column, Column]:
+    """The genres whose flags genre_0, genre_1, ... are 1, and the reason where one is no flag."""
+    flags = [F.col(f"genre_{number}") for number in range(len(genres))]
+    named = [
+        F.when(flag == "1", name)
+        for flag, name in zip(flags, genres, strict=True)
+        if name != NO_GENRE
+    ]
+    good = F.forall(F.array(*flags), lambda flag: flag.isin("0", "1"))
+    bad = F.when(~good, "genres: expected 0 or 1 for each genre")
+    return F.array_compact(F.array(*named)), bad
