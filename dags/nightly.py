@@ -22,6 +22,7 @@ output over, so retrying a task, or clearing it with those after it, is safe.
 A parameter left empty is as in `conf/`. The Spark master is the connection `spark`.
 """
 
+import os
 from collections.abc import Mapping
 from datetime import UTC, timedelta
 from typing import Any
@@ -146,7 +147,8 @@ with DAG(
     dag_id="nightly",
     description="MovieLens release to published recommendations",
     doc_md=__doc__,
-    schedule="0 2 * * *",
+    # As in cron, in UTC; empty: only what is triggered runs.
+    schedule=os.environ.get("NIGHTREEL_SCHEDULE", "0 2 * * *") or None,
     dagrun_timeout=timedelta(days=2),
     params=PARAMETERS,
     user_defined_macros={"ingest_options": ingest_options},

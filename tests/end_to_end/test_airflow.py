@@ -36,7 +36,7 @@ def airflow(tmp_path_factory, warehouse):
         NIGHTREEL_RETRY_SECONDS="1",
         SPARK_CONF_DIR=str(spark_conf),
         # Only what the tests trigger runs.
-        AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE="False",
+        NIGHTREEL_SCHEDULE="",
         # Tasks of a killed scheduler are found within seconds, not minutes.
         AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL="5",
         AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD="10",
