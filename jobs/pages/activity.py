@@ -25,8 +25,8 @@ def activity(connection: DuckDBPyConnection, sizes: Overall) -> Section:
             long_tail({"movies": movies, "users": users}, "place, most ratings first", "ratings"),
             f"Half of the users have rated {median['user']} movies or fewer, the most active one "
             f"{number(users.max())}. Half of the movies have {median['movie']} ratings or fewer, "
-            f"the most rated one {number(movies.max())}; {number(few)} movies ({share(few, len(movies))}) have "
-            f"fewer than {FEW}.",
+            f"the most rated one {number(movies.max())}; {number(few)} movies "
+            f"({share(few, len(movies))}) have fewer than {FEW}.",
             "Curves on logarithmic scales: ratings per movie and per user, the largest first.",
         ),
         Plot(
@@ -35,8 +35,8 @@ def activity(connection: DuckDBPyConnection, sizes: Overall) -> Section:
                 "movies or users, fewest ratings first",
                 "of all ratings",
             ),
-            f"The most rated 10 % of movies hold {share(held_by_top(movies), sizes.ratings)} of "
-            "all ratings, the most active 10 % of users "
+            f"The most rated 10% of movies hold {share(held_by_top(movies), sizes.ratings)} of "
+            "all ratings, the most active 10% of users "
             f"{share(held_by_top(users), sizes.ratings)}. "
             f"The Gini coefficient is {gini(movies):.2f} for movies and {gini(users):.2f} for "
             "users; an even spread, the dashed line, has 0.",

@@ -106,8 +106,8 @@ def share(part: float, whole: float) -> str:
         return "–"
     percent = 100 * part / whole
     if 0 < percent < 0.01:
-        return "less than 0.01 %"
-    return f"{percent:.{2 if 0 < percent < 1 else 1 if 0 < percent < 100 else 0}f} %"
+        return "less than 0.01%"
+    return f"{percent:.{2 if 0 < percent < 1 else 1 if 0 < percent < 100 else 0}f}%"
 
 
 def listed(names: Sequence[str]) -> str:

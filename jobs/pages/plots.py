@@ -82,13 +82,16 @@ def bars(labels: Sequence[str], values: Sequence[float], texts: Sequence[str]) -
     return draw(paint, height=0.35 + 0.235 * len(values))
 
 
-def columns(labels: Sequence[str], values: Sequence[float], texts: Sequence[str]) -> Markup:
+def columns(
+    labels: Sequence[str], values: Sequence[float], texts: Sequence[str], x_name: str = ""
+) -> Markup:
     """Upright bars from left to right, each with its text above it."""
 
     def paint(axes: Axes) -> None:
         places = np.arange(len(values))
         axes.bar(places, values, color=ACCENT, width=0.75)
         axes.set_xticks(places, labels)
+        axes.set_xlabel(x_name)
         for place, value, text in zip(places, values, texts, strict=True):
             axes.text(place, value, text, ha="center", va="bottom", color=INK)
         axes.set_ylim(0, max(values) * 1.1)
@@ -108,7 +111,7 @@ def timeline(
     def paint(axes: Axes) -> None:
         places = np.arange(len(values))
         axes.bar(places, values, width=0.94, color=ACCENT)
-        every = max(1, -(-len(labels) // (12 if wide else 6)))
+        every = max(1, -(-len(labels) // (10 if wide else 6)))
         axes.set_xticks(places[::every], labels[::every])
         axes.set_xlim(-0.6, len(values) - 0.4)
         axes.set(xlabel=x_name, ylabel=name)
@@ -235,4 +238,4 @@ def cloud(sizes: Mapping[str, int]) -> Markup:
 
 
 whole = FuncFormatter(lambda value, _: number(value))
-percent = FuncFormatter(lambda value, _: f"{100 * value:.0f} %")
+percent = FuncFormatter(lambda value, _: f"{100 * value:.0f}%")

@@ -33,7 +33,7 @@ def distribution(connection: DuckDBPyConnection, sizes: Overall) -> Plot:
     labels = [f"{rating:g}" for rating, _ in found]
     texts = [share(n, sizes.ratings) for _, n in found]
     return Plot(
-        columns(labels, [n for _, n in found], texts),
+        columns(labels, [n for _, n in found], texts, "rating"),
         f"{most:g} is the most frequent rating, given {number(times)} times. The mean is "
         f"{number(sizes.mean, 2)}, and {share(high, sizes.ratings)} of ratings are 4 or better.",
         "Bar chart: share of each rating value. "
@@ -91,10 +91,11 @@ def over_time(connection: DuckDBPyConnection, sizes: Overall) -> Part:
         if untimed
         else ""
     )
-    of_week = " beginning" if unit == "week" else ""
+    if unit == "week":
+        busiest = f"from {busiest} on"
     return Plot(
         timeline(labels, counts, f"ratings per {unit}"),
-        f"The ratings were given from {period}; the busiest {unit}{of_week}, {busiest}, has "
+        f"The ratings were given from {period}; the busiest {unit}, {busiest}, has "
         f"{number(most)} of them, {share(most, sizes.timed)}.{without}",
         f"Bar chart: ratings per {unit}, {period}.",
         wide=True,

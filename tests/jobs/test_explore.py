@@ -67,17 +67,17 @@ def test_sizes_and_density(page):
         ("users", "3"),
         ("movies", "4"),
         ("mean rating", "3.75"),
-        ("density", "66.7 %"),
+        ("density", "66.7%"),
     ]
 
 
 def test_missing_and_faulty_values(page):
     rows = rows_of(page)
-    assert ["ratings", "time missing", "1", "25.0 %"] in rows
-    assert ["ratings", "movie not in movies", "none", "0 %"] in rows
-    assert ["movies", "no genre", "1", "25.0 %"] in rows
-    assert ["movies", "no release year", "1", "25.0 %"] in rows
-    assert ["users", "occupation missing", "1", "33.3 %"] in rows
+    assert ["ratings", "time missing", "1", "25.0%"] in rows
+    assert ["ratings", "movie not in movies", "none", "0%"] in rows
+    assert ["movies", "no genre", "1", "25.0%"] in rows
+    assert ["movies", "no release year", "1", "25.0%"] in rows
+    assert ["users", "occupation missing", "1", "33.3%"] in rows
     assert "No missing or faulty" not in page
 
 
@@ -92,15 +92,15 @@ def test_quarantine_by_reason_with_its_first_line(page):
 @pytest.mark.parametrize(
     "sentence",
     [
-        "4 is the most frequent rating, given 2 times. The mean is 3.75, and 75.0 % of ratings",
-        "from 2001-01-31 to 2001-03-05; the busiest day, 2001-01-31, has 2 of them, 66.7 %",
-        "Left out: 1 rating (25.0 %) without a time.",
-        "3 combinations of 4 single genres; 2 movies (50.0 %) have one genre alone",
+        "4 is the most frequent rating, given 2 times. The mean is 3.75, and 75.0% of ratings",
+        "from 2001-01-31 to 2001-03-05; the busiest day, 2001-01-31, has 2 of them, 66.7%",
+        "Left out: 1 rating (25.0%) without a time.",
+        "3 combinations of 4 single genres; 2 movies (50.0%) have one genre alone",
         "Highest mean rating by gender: women, 4.50; lowest: men, 3.00",
         "Highest mean rating by age: 25–34, 4.50; lowest: 56+, 3.00",
         "Highest mean rating by genre: Drama, 4.00; lowest: Horror, 3.50",
         "The Gini coefficient is 0.38 for movies and 0.33 for users",
-        "4 rows: every rating finds its movie and its user. 1 movie (25.0 %) without a rating.",
+        "4 rows: every rating finds its movie and its user. 1 movie (25.0%) without a rating.",
     ],
 )
 def test_findings(page, sentence):
