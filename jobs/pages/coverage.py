@@ -59,8 +59,8 @@ def coverage(connection: DuckDBPyConnection, sizes: Recommended) -> Section:
         """).fetchnumpy()
     ratings, shown = np.asarray(found["ratings"]), np.asarray(found["recommended"])
     told = (
-        f"{count(sizes.rows, 'recommendation')} for {count(sizes.users, 'user')}, up to rank {TOP}. "
-        f"They name {number(sizes.movies)} of {number(len(shown))} movies, "
+        f"{count(sizes.rows, 'recommendation')} for {count(sizes.users, 'user')}, up to rank "
+        f"{TOP}. They name {number(sizes.movies)} of {number(len(shown))} movies, "
         f"{share(sizes.movies, len(shown))} of the catalogue."
     )
     if sizes.popular:
