@@ -78,15 +78,15 @@ def popularity(ratings: Counts, shown: Counts) -> list[Plot]:
     first = int(np.ceil(len(shown) / 10))
     of_ratings = share(int(ratings[:first].sum()), int(ratings.sum()))
     in_top = share(int(shown[:first].sum()), int(shown.sum()))
-    shares = [share(part, int(shown.sum())) for part in tenths]
+    texts = [number(100 * part / int(shown.sum()), 1) for part in tenths]
     ascending = {"recommendations": np.sort(shown), "ratings": np.sort(ratings)}
     return [
         Plot(
-            columns(TENTHS, tenths, [text.removesuffix("%") for text in shares], NAME),
+            columns(TENTHS, tenths, texts, NAME),
             f"{in_top} of the recommendations name movies among the 10% rated most, which have "
             f"{of_ratings} of the ratings. Above the bars: percent of the recommendations.",
             "Bar chart: share of recommendations by tenth of movies, the most rated first. "
-            + ", ".join(map(": ".join, zip(TENTHS, shares, strict=True))),
+            + ", ".join(map(": ".join, zip(TENTHS, texts, strict=True))),
         ),
         Plot(
             lorenz(ascending, "movies, the rarest first", "of recommendations or ratings"),

@@ -36,7 +36,7 @@ def errors(connection: DuckDBPyConnection, run: Run, factors: Factors) -> Sectio
         [
             by_knowledge(by_user, predicted, rating, "user"),
             by_knowledge(by_movie, predicted, rating, "movie"),
-            by_value(predicted, rating),
+            *by_value(predicted, rating),
         ],
     )
 
@@ -78,25 +78,27 @@ def group_name(index: int) -> str:
     return str(first) if first == last else f"{first}–{last}"
 
 
-def by_value(predicted: NDArray, rating: NDArray) -> Table:
+def by_value(predicted: NDArray, rating: NDArray) -> list[Plot | Table]:
     """Mean prediction and RMSE for each rating value."""
-    rows = []
-    for value in np.unique(rating):
-        given = rating == value
-        of_value = predicted[given]
-        rows.append(
-            (
-                f"{value:g}",
-                number(int(given.sum())),
-                number(float(of_value.astype(float).mean()), 2),
-                number(rmse(of_value, rating[given]), 3),
-            )
-        )
-    low, high = rows[0], rows[-1]
-    return Table(
-        f"Errors by rating, over {count(len(rating), 'test rating')}: a {low[0]} is predicted as "
-        f"{low[2]} on average, a {high[0]} as {high[2]}",
-        ["Rating", "Test ratings", "Mean predicted", "RMSE"],
-        rows,
-        frozenset({"Test ratings", "Mean predicted", "RMSE"}),
-    )
+    groups = {f"{value:g}": rating == value for value in np.unique(rating)}
+    found = [rmse(predicted[group], rating[group]) for group in groups.values()]
+    means = [number(float(predicted[group].mean(dtype=float)), 2) for group in groups.values()]
+    texts = [number(value, 3) for value in found]
+    sizes = [number(int(group.sum())) for group in groups.values()]
+    values = list(groups)
+    return [
+        Plot(
+            columns(values, found, texts, "rating given"),
+            "Predictions lie nearer to the mean than ratings do: "
+            f"a {values[0]} is predicted as {means[0]} on average, a {values[-1]} as {means[-1]}.",
+            "Bar chart: test RMSE by rating given. "
+            + ", ".join(map(": ".join, zip(values, texts, strict=True))),
+        ),
+        Table(
+            f"Errors by rating, over {count(len(rating), 'test rating')}",
+            ["Rating", "Ratings", "Mean predicted", "RMSE"],
+            list(zip(values, sizes, means, texts, strict=True)),
+            frozenset({"Ratings", "Mean predicted", "RMSE"}),
+            wide=False,
+        ),
+    ]

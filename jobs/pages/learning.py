@@ -76,7 +76,7 @@ def comparison(evaluation: dict[str, Any]) -> Plot:
         told += " There was no champion before."
     shown = [number(value, 4) for value in rmse.values()]
     return Plot(
-        bars(list(rmse), list(rmse.values()), shown),
+        bars(list(rmse), list(rmse.values()), digits=4),
         told,
         "Bar chart of test RMSE. " + ", ".join(map(": ".join, zip(rmse, shown, strict=True))),
     )

@@ -25,10 +25,10 @@ def merged(connection: DuckDBPyConnection, sizes: Overall) -> Section:
     told = [
         f"Ratings joined with movies and users give {count(joined, 'row')}: "
         + ("every rating finds its movie and its user." if not lost else f"{lost:,} do not join."),
-        f"{count(unrated, 'movie')} ({share(unrated, sizes.movies)}) without a rating."
+        f"Without a rating: {count(unrated, 'movie')} ({share(unrated, sizes.movies)})."
         if unrated
         else "Every movie has a rating.",
-        f"{count(silent, 'user')} ({share(silent, sizes.users)}) without a rating."
+        f"Without any: {count(silent, 'user')} ({share(silent, sizes.users)})."
         if silent
         else "Every user has rated.",
         f"The mean user has rated {number(sizes.ratings / max(sizes.raters, 1), 1)} movies.",

@@ -17,7 +17,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike
 from wordcloud import WordCloud
 
@@ -46,6 +46,11 @@ STYLE: Any = {
 }
 
 
+def short(text: str) -> str:
+    """A label that leaves room for the plot."""
+    return text if len(text) <= 28 else text[:27] + "…"
+
+
 def draw(paint: Callable[[Axes], None], width: float = HALF, height: float = 2.9) -> Markup:
     """The SVG of what `paint` draws on a pair of axes."""
     with matplotlib.rc_context(STYLE):
@@ -62,18 +67,18 @@ def draw(paint: Callable[[Axes], None], width: float = HALF, height: float = 2.9
     return Markup(re.sub(r'<g id="[^"]*">', "<g>", svg))
 
 
-def bars(labels: Sequence[str], values: Sequence[float], texts: Sequence[str]) -> Markup:
-    """Horizontal bars, the first on top, each with its text at its end."""
+def bars(labels: Sequence[str], values: Sequence[float], digits: int = 0) -> Markup:
+    """Horizontal bars, the first on top, each with its value at its end."""
 
     def paint(axes: Axes) -> None:
         rows = np.arange(len(values))
         axes.barh(rows, values, color=ACCENT, height=0.72)
-        axes.set_yticks(rows, labels)
+        axes.set_yticks(rows, [short(label) for label in labels])
         axes.invert_yaxis()
         room = max(values, default=1) or 1
         axes.set_xlim(0, room * 1.17)
-        for row, value, text in zip(rows, values, texts, strict=True):
-            axes.text(value + room * 0.012, row, text, va="center", color=INK)
+        for row, value in zip(rows, values, strict=True):
+            axes.text(value + room * 0.012, row, number(value, digits), va="center", color=INK)
         axes.xaxis.set_visible(False)
         axes.spines[["bottom", "left"]].set_visible(False)
         axes.tick_params(left=False)
@@ -116,6 +121,7 @@ def timeline(
         axes.set_xlim(-0.6, len(values) - 0.4)
         axes.set(xlabel=x_name, ylabel=name)
         axes.grid(visible=False, axis="x")
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.yaxis.set_major_formatter(whole)
 
     return draw(paint, WIDE if wide else HALF)
@@ -137,7 +143,7 @@ def dots(labels: Sequence[str], values: Sequence[float], middle: float) -> Marku
             place = value + span * (0.03 if above else -0.03)
             align = "left" if above else "right"
             axes.text(place, row, number(value, 2), va="center", ha=align, color=INK)
-        axes.set_yticks(rows, labels)
+        axes.set_yticks(rows, [short(label) for label in labels])
         axes.set_ylim(len(values) - 0.4, -0.6)
         axes.xaxis.set_visible(False)
         axes.spines[["bottom", "left"]].set_visible(False)
@@ -163,6 +169,8 @@ def lines(
         if mark is not None:
             axes.axvline(mark, color=SOFT, linewidth=1.2, linestyle="--")
         axes.set(xlabel=x_name, ylabel=y_name)
+        # Epochs and years.
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(curves) > 1:
             axes.legend(frameon=False)
 
@@ -181,7 +189,9 @@ def long_tail(curves: Mapping[str, ArrayLike], x_name: str, y_name: str) -> Mark
             axes.plot(place, ordered[place - 1], color=colour, linewidth=1.8, label=name)
         axes.set(xscale="log", yscale="log", xlabel=x_name, ylabel=y_name)
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(LogLocator(numticks=8))
+            first, last = axis.get_view_interval()
+            subs = (1, 2, 5) if last < 100 * first else (1,)
+            axis.set_major_locator(LogLocator(subs=subs, numticks=8))
             axis.set_major_formatter(whole)
             axis.set_minor_locator(NullLocator())
         if len(curves) > 1:
@@ -216,19 +226,20 @@ def lorenz(curves: Mapping[str, ArrayLike], x_name: str, y_name: str) -> Markup:
 def cloud(sizes: Mapping[str, int]) -> Markup:
     """A picture of words, each as large as its number."""
     ordered = sorted(sizes, key=lambda word: (-sizes[word], word))
+    places = {short(word): place for place, word in enumerate(ordered)}
     font = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"
     words = WordCloud(
         font_path=str(font),
         width=1800,
         height=620,
         background_color="white",
-        color_func=lambda word, **_: COLOURS[ordered.index(word) % len(COLOURS)],
+        color_func=lambda word, **_: COLOURS[places[word] % len(COLOURS)],
         prefer_horizontal=1,
         relative_scaling=0.6,
         min_font_size=20,
         margin=10,
         random_state=7,
-    ).generate_from_frequencies({word: sizes[word] for word in ordered})
+    ).generate_from_frequencies({short(word): sizes[word] for word in ordered})
     file = io.BytesIO()
     # Flat colours need no more than a palette.
     words.to_image().quantize(64).save(file, format="PNG", optimize=True)

@@ -34,6 +34,8 @@ def clean_tables(run: Run) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     connection.execute(f"set memory_limit = '{MEMORY}'")
     connection.execute(f"set temp_directory = {quoted(str(run.staging / 'duckdb'))}")
+    # It would draw over what the step prints.
+    connection.execute("set enable_progress_bar = false")
     # Times are kept in UTC and shown so, whatever the zone of the machine.
     connection.execute("set TimeZone = 'UTC'")
     for name, ddl in CLEAN.items():

@@ -100,7 +100,8 @@ def test_quarantine_by_reason_with_its_first_line(page):
         "Highest mean rating by age: 25–34, 4.50; lowest: 56+, 3.00",
         "Highest mean rating by genre: Drama, 4.00; lowest: Horror, 3.50",
         "The Gini coefficient is 0.38 for movies and 0.33 for users",
-        "4 rows: every rating finds its movie and its user. 1 movie (25.0%) without a rating.",
+        "4 rows: every rating finds its movie and its user. Without a rating: 1 movie (25.0%).",
+        "Without any: 1 user (33.3%).",
     ],
 )
 def test_findings(page, sentence):
