@@ -8,6 +8,7 @@ from duckdb import DuckDBPyConnection
 
 from jobs import schemas
 from jobs.delta import is_published
+from jobs.errors import JobError
 from jobs.pages.coverage import TOP, add_scored
 from jobs.pages.overview import Overall
 from jobs.pages.page import Part, Section, Table, Text, count, number, share
@@ -59,23 +60,32 @@ def drift(
         ("movies", before.movies, sizes.movies, 0),
     ]
     told = [f"Compared with run {before.run_id} of {before.ds}."]
-    folder = run.warehouse / "runs" / before.run_id
-    if (folder / "run.json").is_file() and (folder / "scored").is_dir():
-        earlier = open_run(run.warehouse, before.run_id)
+    earlier = folder_of(run, before)
+    if earlier:
         if earlier.data("ratings").is_dir():
             pairs.append(("mean rating", mean_of(connection, earlier), sizes.mean, 4))
         told.append(overlap(connection, earlier))
     else:
-        told.append("Its folder has been removed, so recommendations cannot be compared.")
+        told.append("What it recommended is no longer there to compare with.")
     pairs.append(("test RMSE of its own model", before.test_rmse, test_rmse, 4))
     rows = [
         (name, number(old, digits), number(new, digits), change(old, new, digits))
         for name, old, new, digits in pairs
     ]
-    headers = ["", "Previous run", "This run", "Change"]
+    headers = ["Figure", "Previous run", "This run", "Change"]
     table = Table("Data and error", headers, rows, frozenset(headers[1:]))
     parts: list[Part] = [Text(" ".join(told)), table]
     return Section(title, parts)
+
+
+def folder_of(run: Run, before: Previous) -> Run | None:
+    """The earlier run, if what it wrote is still there and readable here."""
+    try:
+        earlier = open_run(run.warehouse, before.run_id)
+    except JobError:
+        # Removed, or written by another version of Nightreel.
+        return None
+    return earlier if earlier.output("scored").is_dir() else None
 
 
 def change(old: float | None, new: float | None, digits: int) -> str:

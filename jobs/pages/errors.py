@@ -89,8 +89,8 @@ def by_value(predicted: NDArray, rating: NDArray) -> list[Plot | Table]:
     return [
         Plot(
             columns(values, found, texts, "rating given"),
-            "Predictions lie nearer to the mean than ratings do: "
-            f"a {values[0]} is predicted as {means[0]} on average, a {values[-1]} as {means[-1]}.",
+            f"On average a {values[0]} is predicted as {means[0]}, a {values[-1]} as {means[-1]}; "
+            f"the error is smallest for a {values[int(np.argmin(found))]}.",
             "Bar chart: test RMSE by rating given. "
             + ", ".join(map(": ".join, zip(values, texts, strict=True))),
         ),

@@ -102,7 +102,7 @@ def faulty_values(connection: DuckDBPyConnection, sizes: Overall, year: int) -> 
     found = faults(connection, year)
     rows = {"ratings": sizes.ratings, "movies": sizes.movies, "users": sizes.users}
     bad = {table for table, _, n in found if n}
-    clean = [table for table in rows if table not in bad]
+    clean = [table for table in dict.fromkeys(table for table, *_ in found) if table not in bad]
     parts: list[Part] = []
     if clean:
         parts.append(Text(f"No missing or faulty values were found in {listed(clean)}."))

@@ -142,7 +142,22 @@ def test_what_is_not_known_is_left_out(tmp_path):
     assert "Nothing is known of the users" in page
     assert "says nothing about its users but their ids" in page
     assert "gender missing" not in page
+    # All three tables have faults or were not looked at.
+    assert "No missing or faulty" not in page
     assert "the quarantine is empty" in page
+
+
+@pytest.mark.parametrize(
+    ("last", "busiest"),
+    [
+        (datetime(2001, 6, 5, tzinfo=UTC), "the busiest week, from 2001-01-29 on,"),
+        (datetime(2003, 3, 5, tzinfo=UTC), "the busiest month, 2001-01,"),
+        (datetime(2023, 3, 5, tzinfo=UTC), "the busiest year, 2001,"),
+    ],
+)
+def test_times_are_drawn_by_what_suits_their_span(tmp_path, last, busiest):
+    ratings = [(1, 10, 5.0, AT, "train"), (2, 10, 5.0, AT, "train"), (1, 11, 5.0, last, "test")]
+    assert busiest in page_of(run_with(tmp_path, ratings))
 
 
 def test_a_run_without_clean_tables(tmp_path):

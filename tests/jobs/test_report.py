@@ -182,7 +182,7 @@ def test_the_previous_run_may_have_been_removed(tmp_path):
     run = finished_run(tmp_path)
     publish_rows(tmp_path, ("before", date(2026, 1, 1), 4, None))
     page = page_of(run)
-    assert "Its folder has been removed" in page
+    assert "no longer there to compare with" in page
     assert ["test RMSE of its own model", "–", "0.8000", "–"] in rows_of(page)
 
 
