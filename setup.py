@@ -11,6 +11,7 @@ setup(
     description="Movie recommendations from MovieLens ratings, every night.",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=["jobs", "model"],
+    packages=["jobs", "jobs.pages", "model"],
+    package_data={"jobs.pages": ["page.html"]},
     entry_points={"console_scripts": ["nightreel = jobs.nightreel:main"]},
 )

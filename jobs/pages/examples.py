@@ -1,0 +1,67 @@
+"""Some users: the movies that they rated best, beside those recommended to them."""
+
+from __future__ import annotations
+
+from duckdb import DuckDBPyConnection
+
+from jobs.pages.page import Part, Section, Table, Text, count, listed, number
+
+# Where the users stand among all, by number of ratings: few, typical, many.
+PLACES = (0.1, 0.5, 0.9)
+ROWS = 8
+
+
+def examples(connection: DuckDBPyConnection) -> Section:
+    """A user with few ratings, a typical one, and one with many."""
+    users = connection.execute("""
+        select user_id, ratings from user_counts
+        semi join scored using (user_id) order by ratings, user_id
+        """).fetchall()
+    if not users:
+        return Section("Some users", [Text("No user has a recommendation.")])
+    chosen = dict.fromkeys(users[int(place * (len(users) - 1))] for place in PLACES)
+    text = Text(
+        "Users with few, some and many ratings: in the order of all users they stand at "
+        f"{listed([f'{100 * place:.0f}%' for place in PLACES])}."
+    )
+    parts: list[Part] = [text]
+    for user_id, ratings in chosen:
+        parts += [best_rated(connection, user_id, ratings), best_scored(connection, user_id)]
+    return Section("Some users", parts)
+
+
+def best_rated(connection: DuckDBPyConnection, user_id: int, ratings: int) -> Table:
+    """What a user rated best; of equally rated movies the well-known ones."""
+    rows = connection.execute(
+        f"""
+        select title, coalesce(array_to_string(genres, ', '), ''), printf('%g', r.rating::double)
+        from ratings r join movies using (movie_id) join movie_counts using (movie_id)
+        where user_id = ? order by r.rating desc, ratings desc, movie_id limit {ROWS}
+        """,
+        [user_id],
+    ).fetchall()
+    return Table(
+        f"User {user_id}: best rated of {count(ratings, 'movie')}",
+        ["Movie", "Genres", "Rating"],
+        rows,
+        frozenset({"Rating"}),
+        wide=False,
+    )
+
+
+def best_scored(connection: DuckDBPyConnection, user_id: int) -> Table:
+    """What is recommended to a user."""
+    rows = connection.execute(
+        f"""
+        select s.title, coalesce(array_to_string(genres, ', '), ''), predicted_rating
+        from scored s join movies using (movie_id) where user_id = ? order by rank limit {ROWS}
+        """,
+        [user_id],
+    ).fetchall()
+    return Table(
+        f"User {user_id}: recommended",
+        ["Movie", "Genres", "Predicted"],
+        [(title, genres, number(predicted, 2)) for title, genres, predicted in rows],
+        frozenset({"Predicted"}),
+        wide=False,
+    )

@@ -1,0 +1,82 @@
+"""How a run's model learned, and how its test errors compare."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from jobs.pages.page import Part, Plot, Section, Text, number, share
+from jobs.pages.plots import bars, lines
+
+# Keys of the evaluation, from the simplest guess to the run's own model.
+COMPARED = {
+    "mean": "mean rating",
+    "bias": "user and movie biases",
+    "champion": "champion before",
+    "test": "this model",
+}
+
+
+def learning(history: list[dict[str, Any]], best: int, evaluation: dict[str, Any]) -> Section:
+    """The learning curves, and the test errors beside those of baselines and champion.
+
+    `history` is that of the model's manifest, `best` the epoch whose weights were kept.
+    """
+    parts: list[Part] = [curves(history, best)] if history else []
+    parts.append(comparison(evaluation))
+    decided = "promoted" if evaluation["promoted"] else "not promoted"
+    version = evaluation["candidate_version"]
+    verdict = Text(f"Version {version} was {decided}: {evaluation['reason']}.")
+    return Section("Learning", [verdict, *parts])
+
+
+def curves(history: list[dict[str, Any]], best: int) -> Plot:
+    """Training and validation error by epoch."""
+    epochs = [entry["epoch"] for entry in history]
+    # The loss is a mean squared error; its root is in rating points, as the validation error is.
+    train = [math.sqrt(entry["train_loss"]) for entry in history]
+    validation = [entry["validation_rmse"] for entry in history]
+    kept, learned = validation[epochs.index(best)], train[epochs.index(best)]
+    return Plot(
+        lines(
+            epochs,
+            {"training": train, "validation": validation},
+            "epoch",
+            "RMSE",
+            mark=best,
+        ),
+        f"Of {len(epochs)} epochs, epoch {best} was kept (dashed line): validation RMSE "
+        f"{number(kept, 4)}, {against(kept, learned)} of the training ratings.",
+        f"Curves of training and validation RMSE by epoch, 1 to {epochs[-1]}.",
+    )
+
+
+def against(value: float, other: float) -> str:
+    """How a figure lies to another: 0.0012 above that, 0.0012 below that, the same as that."""
+    difference = round(value - other, 4)
+    if difference == 0:
+        return "the same as that"
+    return f"{number(abs(difference), 4)} {'above' if difference > 0 else 'below'} that"
+
+
+def comparison(evaluation: dict[str, Any]) -> Plot:
+    """RMSE of the model beside the baselines' and the champion's, on the same test ratings."""
+    rmse = {
+        name: evaluation[f"{key}_rmse"]
+        for key, name in COMPARED.items()
+        if f"{key}_rmse" in evaluation
+    }
+    model, bias = rmse["this model"], rmse["user and movie biases"]
+    told = f"RMSE {number(model, 4)}, MAE {number(evaluation['test_mae'], 4)} on the test ratings: "
+    better = "below" if model < bias else "above"
+    told += f"{share(abs(bias - model), bias)} {better} the biases alone."
+    if "champion before" in rmse:
+        told += f" The champion's is {against(rmse['champion before'], model)}."
+    else:
+        told += " There was no champion before."
+    shown = [number(value, 4) for value in rmse.values()]
+    return Plot(
+        bars(list(rmse), list(rmse.values()), digits=4),
+        told,
+        "Bar chart of test RMSE. " + ", ".join(map(": ".join, zip(rmse, shown, strict=True))),
+    )

@@ -1,0 +1,200 @@
+"""The report on a small run: learning, errors, recommendations, users, change."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pytest
+
+from jobs import schemas
+from jobs.delta import publish_files
+from jobs.pages.activity import gini, held_by_top
+from jobs.report import report
+from jobs.run import STEPS, write_json
+from tests.jobs.examples import MODEL, schema_json, small_run, write
+
+MOVIES = [
+    (10, "<b>Alien</b> (1979)", 1979, ["Horror"]),
+    (11, "Brazil (1985)", 1985, ["Drama"]),
+    (12, "Unknown (2000)", 2000, None),
+]
+USERS = [(user, None, None, None, None) for user in (1, 2, 3)]
+# By row number, as in MODEL: user 0 is user 1, movie 0 is movie 10.
+TRAIN = [(0, 0, 4.0), (0, 1, 2.0), (1, 0, 3.0)]
+TEST = [(1, 1, 1.5), (2, 0, 3.0)]  # predicted: 3.0 by the model, 4.0 as popular
+HISTORY = [
+    {"epoch": 1, "train_loss": 1.0, "validation_rmse": 1.1},
+    {"epoch": 2, "train_loss": 0.64, "validation_rmse": 0.9},
+    {"epoch": 3, "train_loss": 0.49, "validation_rmse": 0.95},
+]
+EVALUATION = {
+    **{"test_rmse": 0.8, "test_mae": 0.6, "bias_rmse": 1.0, "mean_rmse": 1.2},
+    **{"champion_rmse": 0.81, "promoted": True, "candidate_version": "2", "model_version": "2"},
+    "reason": "RMSE 0.8000 holds against the champion's 0.8100",
+}
+SCORED = [
+    (2, 1, 12, "Unknown (2000)", 4.5, "model", "2", "run"),
+    (3, 1, 10, "<b>Alien</b> (1979)", 4.0, "popular", "2", "run"),
+    (3, 2, 11, "Brazil (1985)", 2.0, "popular", "2", "run"),
+]
+
+
+def finished_run(warehouse, run_id="run", ds=date(2026, 1, 2), scored=SCORED, **changes):
+    """A run that all steps up to publish have finished; `changes` are fields of the run."""
+    run = replace(small_run(warehouse, run_id=run_id), ds=ds, **changes)
+    run.save()
+    write(run.output("scored"), schemas.RECOMMENDATIONS, {"ds": ds.isoformat()}, scored)
+    if run.data_run is None:
+        rows = [(u, m, r, "train") for u, m, r in TRAIN] + [(u, m, r, "test") for u, m, r in TEST]
+        ratings = [(u + 1, m + 10, r, None, split) for u, m, r, split in rows]
+        write(run.output("ratings"), schemas.RATINGS, {}, ratings)
+        write(run.output("movies"), schemas.MOVIES, {}, MOVIES)
+        write(run.output("users"), schemas.USERS, {}, USERS)
+        run.output("quarantine").mkdir()
+        for split, indexed in (("train", TRAIN), ("test", TEST)):
+            partition = {"split": split}
+            write(run.output("splits"), schemas.INDEXED_RATINGS, partition, indexed)
+        manifest = MODEL.manifest | {"history": HISTORY}
+        replace(MODEL, manifest=manifest).save(run.output("factors"))
+    publish = {"rows_published": 3, "model_version": "2", "test_rmse": 0.8}
+    figures: dict[str, dict] = {
+        "plan": {"train": True},
+        "train": {"best_epoch": 2},
+        "evaluate": EVALUATION,
+        "publish": publish,
+    }
+    (run.folder / "steps").mkdir()
+    for step in STEPS:
+        write_json(run.folder / "steps" / f"{step}.json", {"seconds": 1, **figures.get(step, {})})
+    return run
+
+
+def publish_rows(warehouse, *rows):
+    """Rows (run_id, ds, ratings, test_rmse) of the table `runs`, in the order of publishing."""
+    for minute, (run_id, ds, ratings, rmse) in enumerate(rows):
+        partition = {"run_id": run_id}
+        finished = datetime(2026, 1, 3, 0, minute, tzinfo=UTC)
+        row = (ds, "ml-1m", ratings, 3, 3, 0, "1", True, rmse, 0.6, 3, 9.0, finished, "1")
+        source = write(warehouse / "source" / run_id, schemas.RUNS, partition, [row])
+        schema = schema_json(schemas.RUNS)
+        publish_files(warehouse / "tables" / "runs", source, schema, ["run_id"], partition, {})
+
+
+def page_of(run):
+    report(run)
+    return run.output("report.html").read_text(encoding="utf-8")
+
+
+def rows_of(page):
+    rows = re.findall(r"<tr>(.*?)</tr>", page, re.DOTALL)
+    return [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in rows]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    return page_of(finished_run(tmp_path_factory.mktemp("warehouse")))
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Version 2 was promoted: RMSE 0.8000 holds against",
+        "Of 3 epochs, epoch 2 was kept (dashed line): validation RMSE 0.9000, 0.1000 above that",
+        "RMSE 0.8000, MAE 0.6000 on the test ratings: 20.0% below the biases alone.",
+        "champion&#39;s is 0.0100 above that",
+        # Known of user 3 nothing, of user 2 one rating: errors of 1.0 and 1.5.
+        "how many training ratings their user has: RMSE 1.000 with 0, 1.500 with 1–9",
+        "3 recommendations for 2 users, up to rank 20. They name 3 of 3 movies, 100%",
+        "66.7% of the recommendations rest on popularity",
+        "33.3% of the recommendations name movies among the 10% rated most, which have 60.0%",
+        "No earlier run of this release has been published.",
+    ],
+)
+def test_findings(page, sentence):
+    assert sentence in page
+
+
+def test_errors_by_rating(page):
+    rows = rows_of(page)
+    assert ["1.5", "1", "3.00", "1.500"] in rows
+    assert ["3", "1", "4.00", "1.000"] in rows
+
+
+def test_users_with_what_they_rated_and_what_they_are_recommended(page):
+    assert "User 3: best rated of 1 movie" in page
+    assert "User 3: recommended" in page
+    assert "User 1" not in page  # has no recommendation
+    assert ["&lt;b&gt;Alien&lt;/b&gt; (1979)", "Horror", "4.00"] in rows_of(page)
+
+
+def test_the_page_is_safe_and_stands_alone(page):
+    assert "<b>" not in page
+    links = re.findall(r"""(?:src|href)=["']([^"']*)""", page)
+    assert all(link.startswith(("#", "data:")) for link in links)
+    assert "<script" not in page
+
+
+def test_the_same_run_gives_the_same_page(tmp_path, page):
+    assert page_of(finished_run(tmp_path)) == page
+
+
+def test_a_run_that_trained_nothing(tmp_path):
+    run = finished_run(tmp_path)
+    write_json(
+        run.folder / "steps" / "plan.json", {"train": False, "reason": "too few new ratings"}
+    )
+    page = page_of(run)
+    assert "This run trained no model. Too few new ratings." in page
+    assert "Errors" not in page
+    assert "Recommended to most users" in page
+
+
+def test_a_run_that_scores_the_data_of_another_again(tmp_path):
+    finished_run(tmp_path, "first")
+    page = page_of(finished_run(tmp_path, "again", data_run="first", users=[3], scored=SCORED[1:]))
+    assert "It scores the data of run first again." in page
+    assert "2 recommendations for 1 user, up" in page
+
+
+def test_change_since_the_previous_run(tmp_path):
+    other = [(2, 1, 12, *SCORED[0][3:]), (3, 1, 12, *SCORED[0][3:])]
+    finished_run(tmp_path, "before", date(2026, 1, 1), other)
+    run = finished_run(tmp_path)
+    publish_rows(
+        tmp_path,
+        ("oldest", date(2025, 12, 31), 1, 0.9),
+        ("before", date(2026, 1, 1), 1004, 0.85),
+        ("run", run.ds, 5, 0.8),
+        ("later", date(2026, 1, 2), 1, 0.7),  # of the same date, and published after this one
+    )
+    page = page_of(run)
+    assert "Compared with run before of 2026-01-01." in page
+    assert "for the 2 users of both, 33.3% were given before" in page
+    rows = rows_of(page)
+    assert ["ratings", "1,004", "5", "-999"] in rows
+    assert ["users", "3", "3", "none"] in rows
+    assert ["mean rating", "2.7000", "2.7000", "none"] in rows
+    assert ["test RMSE of its own model", "0.8500", "0.8000", "-0.0500"] in rows
+
+
+def test_the_previous_run_may_have_been_removed(tmp_path):
+    run = finished_run(tmp_path)
+    publish_rows(tmp_path, ("before", date(2026, 1, 1), 4, None))
+    page = page_of(run)
+    assert "no longer there to compare with" in page
+    assert ["test RMSE of its own model", "–", "0.8000", "–"] in rows_of(page)
+
+
+def test_nothing_recommended(tmp_path):
+    page = page_of(finished_run(tmp_path, scored=[]))
+    assert "No user has a movie left to recommend." in page
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected", "top"),
+    [([2, 2, 2, 2], 0.0, 2), ([0, 0, 0, 4], 0.75, 4), ([0, 0], 0.0, 0)],
+)
+def test_concentration(counts, expected, top):
+    assert gini(np.array(counts)) == pytest.approx(expected)
+    assert held_by_top(np.array(counts)) == top
