@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | prepare.ingest | brings the release into the raw zone; fixes date, settings, champion | process |
 | prepare.etl | cleans, sets bad rows aside, splits, writes Parquet | Spark |
+| prepare.explore | a page about the clean data | process |
 | prepare.check | checks the clean data, and stops a bad delivery | process |
 | prepare.plan | decides whether to train: by `mode`, else `retrain.policy` in `conf/` | process |
 | train.train | learns the model, one Horovod process per rank | process |
@@ -12,6 +13,7 @@
 | keep_champion | says why the champion scores instead | |
 | score.score | scores every movie that a user has not rated | Spark |
 | score.publish | audits the result and shows it to readers in one commit | Spark |
+| score.report | a page about the run: learning, errors, coverage, drift | process |
 | summary | the run's figures, as its result | process |
 | tidy | removes scratch, also when a task has failed | process |
 
@@ -167,6 +169,9 @@ with DAG(
             execution_timeout=timedelta(hours=4),
             doc_md="Raw files to clean, split and indexed Parquet; bad rows to quarantine.",
         )
+        explore = process(
+            "explore", doc_md="A page about the clean data: what is missing, how ratings spread."
+        )
         check = process(
             "check",
             doc_md="Applies the rules of `quality` to the clean data; stops a bad delivery.",
@@ -178,7 +183,8 @@ with DAG(
             return "train.train" if plan["train"] else "keep_champion"
 
         planned = train_or_keep(plan.output)
-        chain(ingest, etl, check, plan)
+        chain(ingest, etl, [check, explore])
+        chain(check, plan)
 
     with TaskGroup("train", tooltip="Learn a model, measure it, promote it if it is good enough"):
         train = process(
@@ -217,9 +223,10 @@ with DAG(
         return {"model_version": champion, "reason": reason}
 
     champion = keep_champion()
-    score = score_and_publish(
+    score, tidy = score_and_publish(
         [RATINGS, RECOMMENDATIONS], trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
     )
     chain(planned, [train, champion])
     chain(evaluated, [promote, champion])
     chain([promote, champion], score)
+    chain(explore, tidy)

@@ -12,6 +12,7 @@ recommendations per user, or for some users only; others then keep what is publi
 | rescore | fixes data, date, model version and settings | process |
 | score.score | scores every movie that a user has not rated | Spark |
 | score.publish | audits the result and shows it to readers in one commit | Spark |
+| score.report | a page about the run: coverage, examples, drift | process |
 | summary | the run's figures, as its result | process |
 | tidy | removes scratch, also when a task has failed | process |
 """
@@ -103,4 +104,5 @@ with DAG(
         "{{ rescore_options(params, triggering_asset_events) }}",
         doc_md="Which data, date, model version and settings this run scores with.",
     )
-    chain(wanted(), rescore, score_and_publish([RECOMMENDATIONS]))
+    score, _ = score_and_publish([RECOMMENDATIONS])
+    chain(wanted(), rescore, score)

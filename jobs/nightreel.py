@@ -23,6 +23,10 @@ STEPS = {
     "score": ("jobs.score:main", "find the best unrated movies of every user"),
     "publish": ("jobs.publish:main", "audit the result and show it to readers"),
 }
+PAGES = {
+    "explore": ("jobs.explore:main", "what is to be seen in the clean data of a run"),
+    "report": ("jobs.report:main", "how a run learned, where it errs, what it recommends"),
+}
 UPKEEP = {
     "rescore": ("jobs.rescore:main", "start a run that only scores and publishes again"),
     "tidy": ("jobs.tidy:main", "remove the scratch of a run"),
@@ -35,7 +39,7 @@ QUESTIONS = {
     "predict": ("jobs.predict:main", "the rating that a user would give a movie"),
     "sql": ("jobs.query:sql", "any question to the published tables"),
 }
-COMMANDS = STEPS | UPKEEP | QUESTIONS
+COMMANDS = STEPS | PAGES | UPKEEP | QUESTIONS
 
 
 def usage() -> str:
@@ -48,6 +52,9 @@ def usage() -> str:
 
 The steps of a run, in their order (`make nightly` makes them all):
 {lines(STEPS)}
+
+Pages for a browser about a run:
+{lines(PAGES)}
 
 Upkeep:
 {lines(UPKEEP)}

@@ -33,6 +33,8 @@ from jobs.locks import exclusive
 # A nightly run makes all of these, less those that `plan` and `evaluate` make needless.
 STEPS = ("ingest", "etl", "check", "plan", "train", "evaluate", "promote", "score", "publish")
 TRAINING = ("train", "evaluate", "promote")
+# Pages about a run, which no other step needs, and the step that each comes after.
+PAGES = {"explore": "etl", "report": "publish"}
 # A run that scores the data of an earlier run again.
 RESCORING = ("rescore", "score", "publish")
 
@@ -136,15 +138,14 @@ class Run:
         Raises NotNeeded if the run makes no such step.
         """
         # A scheduler that is killed leaves its tasks behind, and its successor starts them again.
-        with exclusive(self.folder / ".lock", "another attempt at this run to end"):
-            steps = self.steps()
-            if name not in steps:
-                raise NotNeeded(f"{name}: not needed in run {self.run_id}. {self.why_not(name)}")
-            for before in steps[: steps.index(name)]:
-                self.record(before)
-            order = RESCORING if self.data_run else STEPS
-            for stale in order[order.index(name) :]:
-                (self.folder / "steps" / f"{stale}.json").unlink(missing_ok=True)
+        # Pages are written while other steps go on.
+        lock = self.folder / (f".lock-{name}" if name in PAGES else ".lock")
+        with exclusive(lock, "another attempt at this run to end"):
+            before, stale = self.around(name)
+            for step in before:
+                self.record(step)
+            for step in stale:
+                (self.folder / "steps" / f"{step}.json").unlink(missing_ok=True)
             start = time.perf_counter() if started is None else started
             figures: dict[str, Any] = {}
             print(f"{name}: run {self.run_id}, {self.release}, {self.ds}", flush=True)
@@ -152,7 +153,22 @@ class Run:
             figures["seconds"] = round(time.perf_counter() - start, 2)
             (self.folder / "steps").mkdir(parents=True, exist_ok=True)
             write_json(self.folder / "steps" / f"{name}.json", figures)
-            print(f"{name}: done. " + ", ".join(f"{k} {v}" for k, v in figures.items()), flush=True)
+            said = [f"{k} {v}" for k, v in figures.items() if not isinstance(v, dict)]
+            print(f"{name}: done. " + ", ".join(said), flush=True)
+
+    def around(self, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The steps that must have finished before a step, and those whose records it outdates.
+
+        Raises NotNeeded if the run makes no such step.
+        """
+        steps, order = self.steps(), RESCORING if self.data_run else STEPS
+        if name in PAGES:
+            return (PAGES[name],), (name,)
+        if name not in steps:
+            raise NotNeeded(f"{name}: not needed in run {self.run_id}. {self.why_not(name)}")
+        outdated = order[order.index(name) :]
+        pages = tuple(page for page, after in PAGES.items() if after in outdated)
+        return steps[: steps.index(name)], outdated + pages
 
     def why_not(self, step: str) -> str:
         """Why the run makes no such step, in a sentence."""

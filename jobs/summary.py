@@ -19,7 +19,7 @@ from jobs.arguments import command_arguments, positive, warehouse_of
 from jobs.command import run_command
 from jobs.display import show_recommendations, show_table
 from jobs.published import connect, latest_run, recommended
-from jobs.run import STEPS, Run, open_run
+from jobs.run import PAGES, STEPS, Run, open_run
 
 Records = dict[str, dict[str, Any]]
 
@@ -122,7 +122,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--run-id", help="the run (default: the newest published)")
     parser.add_argument("--user", type=positive, help="whose recommendations (default: anybody's)")
     parser.add_argument("--json", action="store_true", help="print figures as one line of JSON")
-    parser.add_argument("--step", choices=(*STEPS, "rescore"), help="with --json: of this step")
+    parser.add_argument(
+        "--step", choices=(*STEPS, "rescore", *PAGES), help="with --json: of this step"
+    )
     arguments = parser.parse_args(argv)
     warehouse = warehouse_of(arguments)
     if arguments.step and not (arguments.json and arguments.run_id):
@@ -141,6 +143,9 @@ def main(argv: list[str] | None = None) -> None:
     show_quality(records, run)
     show_times({step: records[step] for step in run.steps()})
     show_example(connection, run, arguments.user)
+    for name, what in (("exploration", "The data"), ("report", "The run")):
+        if (page := run.output(f"{name}.html")).is_file():
+            print(f"{what}, for a browser: {page}")
 
 
 if __name__ == "__main__":

@@ -105,8 +105,8 @@ def report(command: str, options: str = "", **arguments: Any) -> BashOperator:
     return BashOperator(output_processor=json.loads, **words, **arguments)
 
 
-def score_and_publish(outlets: list[Asset], **arguments: Any) -> SparkStep:
-    """The tasks that end a run: score, publish, summary and tidy. Returns the first.
+def score_and_publish(outlets: list[Asset], **arguments: Any) -> tuple[SparkStep, BashOperator]:
+    """The tasks that end a run: score, publish, report, summary and tidy. Returns first and last.
 
     tidy is a teardown: the run's scratch goes even when a task has failed.
     """
@@ -123,6 +123,9 @@ def score_and_publish(outlets: list[Asset], **arguments: Any) -> SparkStep:
             execution_timeout=timedelta(hours=4),
             doc_md="Audits the scores, then commits the tables. A failed audit publishes nothing.",
         )
+        written = process(
+            "report", doc_md="A page about the run: learning, errors, coverage, examples, drift."
+        )
     run_id = "--run-id={{ run_id | quote }}"
     summary = report(
         "summary",
@@ -136,8 +139,8 @@ def score_and_publish(outlets: list[Asset], **arguments: Any) -> SparkStep:
         doc_md="Removes the scratch of killed jobs, also when a task has failed.",
         **bash("tidy", run_id),
     )
-    chain(score, publish, summary, tidy.as_teardown())
-    return score
+    chain(score, publish, written, summary, tidy.as_teardown())
+    return score, tidy
 
 
 def bash(command: str, *options: str) -> dict[str, str]:

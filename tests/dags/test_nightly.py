@@ -32,7 +32,8 @@ def test_the_steps_follow_one_another(nightly: Any) -> None:
     following = {task.task_id: task.downstream_task_ids for task in nightly.tasks}
     assert following == {
         "prepare.ingest": {"prepare.etl"},
-        "prepare.etl": {"prepare.check"},
+        "prepare.etl": {"prepare.check", "prepare.explore"},
+        "prepare.explore": {"tidy"},
         "prepare.check": {"prepare.plan"},
         "prepare.plan": {"prepare.train_or_keep"},
         "prepare.train_or_keep": {"train.train", "keep_champion"},
@@ -42,7 +43,8 @@ def test_the_steps_follow_one_another(nightly: Any) -> None:
         "train.promote": {"score.score"},
         "keep_champion": {"score.score"},
         "score.score": {"score.publish"},
-        "score.publish": {"summary"},
+        "score.publish": {"score.report"},
+        "score.report": {"summary"},
         "summary": {"tidy"},
         "tidy": set(),
     }

@@ -12,7 +12,7 @@ from jobs.delta import publish_files
 from jobs.pages.activity import gini, held_by_top
 from jobs.report import report
 from jobs.run import STEPS, write_json
-from tests.jobs.examples import MODEL, schema_json, small_run, write
+from tests.jobs.examples import MODEL, small_run, write
 
 MOVIES = [
     (10, "<b>Alien</b> (1979)", 1979, ["Horror"]),
@@ -75,9 +75,9 @@ def publish_rows(warehouse, *rows):
     for minute, (run_id, ds, ratings, rmse) in enumerate(rows):
         partition = {"run_id": run_id}
         finished = datetime(2026, 1, 3, 0, minute, tzinfo=UTC)
-        row = (ds, "ml-1m", ratings, 3, 3, 0, "1", True, rmse, 0.6, 3, 9.0, finished, "1")
+        row = (ds, "ml-1m", ratings, 3, 3, 0, "1", True, rmse, 0.6, 3, 9.0, finished, "1", None)
         source = write(warehouse / "source" / run_id, schemas.RUNS, partition, [row])
-        schema = schema_json(schemas.RUNS)
+        schema = schemas.in_json(schemas.RUNS)
         publish_files(warehouse / "tables" / "runs", source, schema, ["run_id"], partition, {})
 
 

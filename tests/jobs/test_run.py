@@ -76,6 +76,16 @@ def test_a_run_that_scores_another_s_data_again(tmp_path, run):
         finish(again, "etl")
 
 
+def test_pages_stand_beside_the_steps(run):
+    finish(run, "explore", bytes=1)
+    finish(run, "check")  # does not wait for a page, nor outdate it
+    assert run.finished("explore")["bytes"] == 1
+    finish(run, "etl")
+    assert run.finished("explore") is None
+    with pytest.raises(JobError, match="Step publish of run r has not finished"):
+        finish(run, "report")
+
+
 HOLD = """
 import sys, time
 from pathlib import Path
