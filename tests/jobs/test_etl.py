@@ -173,6 +173,15 @@ def test_the_100k_layout_and_its_own_split(spark, tmp_path):
         (3, "Three (1990)", 1990, ["Drama"]),
     ]
     assert rows(spark, run, "users", "user_id")[0] == (1, "M", 24, "technician", "85711")
+    assert [row[:2] for row in rows(spark, run, "histories", "user_idx")] == [
+        (0, [0, 1, 2]),
+        (1, [0, 1, 2]),
+    ]
+    assert rows(spark, run, "movie_features", "movie_idx") == [
+        (0, [0.0], 1993),
+        (1, [1.0], 1998),
+        (2, [1.0], 1990),
+    ]
 
 
 def test_the_csv_layout(spark, tmp_path):
