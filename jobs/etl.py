@@ -9,6 +9,8 @@ Reads the raw files of the run's release. Writes into the run's folder:
     user_index, movie_index  id -> row number in Factors
     splits/split=...         ratings by row number, in shuffled, even row groups, per split
     rated                    every user's rated movies, whatever the split
+    histories                every user's ratings in time order, with their splits
+    movie_features           genres as multi-hot, and the year
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from jobs import cleaning, schemas
 from jobs.arguments import run_of, step_arguments
 from jobs.command import run_command
 from jobs.errors import JobError
+from jobs.features import genre_names, histories, movie_features
 from jobs.layouts import Layout, detect_layout
 from jobs.run import Run
 from jobs.spark import spark_session
@@ -137,6 +140,10 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
     row_groups = max(conf.min_row_groups, counts.get("train", 0) // conf.row_group_rows)
     order = shuffled(conform(indexed, schemas.INDEXED_RATINGS), row_groups, conf.split_seed)
     write(order, "splits", "split")
+    write(conform(histories(indexed), schemas.HISTORIES), "histories")
+    genres = genre_names(movies)
+    features = movie_features(movies, movie_index, genres)
+    write(conform(features, schemas.MOVIE_FEATURES), "movie_features")
 
     lines = parsed.agg(F.count("*"), F.count_if(F.col("reason").isNull())).collect()[0]
     return {

@@ -9,21 +9,17 @@ Three layouts hold every release of GroupLens that has ratings, and the built-in
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobs.errors import JobError
+from jobs.peeking import check_header, encoding_of, rating_step_of, read_genres
 
 RATING_FIELDS = ("user_id", "movie_id", "rating", "timestamp")
 MOVIE_FIELDS = ("movie_id", "title", "genres")
 # After these, u.item has a flag for each genre of u.genre.
 ITEM_FIELDS = ("movie_id", "title", "release_date", "video_release_date", "url")
 NO_GENRE = "unknown"
-
-# Of a large file, this many pieces are looked at.
-PIECES, PIECE = 16, 1 << 16
 
 # The README of ml-1m: a user's occupation is a number from 0 to 20.
 OCCUPATIONS = [
@@ -160,62 +156,3 @@ def detect_layout(raw: Path) -> Layout:
         movies = replace(layout.movies, fields=ITEM_FIELDS + flags)
         return replace(layout, movies=movies, genres=genres)
     return replace(layout, rating_step=rating_step_of(raw / layout.ratings.file))
-
-
-def check_header(file: Path, expected: str) -> None:
-    """Refuse a CSV file whose columns are not the ones that its rows are read as."""
-    with file.open(encoding="utf-8-sig", errors="replace") as lines:
-        found = lines.readline().strip().replace('"', "")
-    if found != expected:
-        raise JobError(f"{file}: line 1: expected the header {expected}, found {found[:80]!r}.")
-
-
-def encoding_of(file: Path) -> str:
-    """UTF-8 if most lines with letters beyond ASCII are that; else ISO-8859-1, as any bytes are.
-
-    Most, because one damaged line must not make the others unreadable.
-    """
-    beyond = [line for line in file.read_bytes().splitlines() if not line.isascii()]
-    broken = [line for line in beyond if "\ufffd" in line.decode("UTF-8", "replace")]
-    return "UTF-8" if len(broken) * 2 < len(beyond) else "ISO-8859-1"
-
-
-def rating_step_of(file: Path) -> float:
-    """0.5 if more than a tenth of the ratings of a '::' file are half stars; else 1.
-
-    In ml-10m a fifth of them are. One of a few bad lines in ml-1m must not change its scale.
-    """
-    found = [
-        rating for piece in pieces(file)
-        for rating in re.findall(rb"^\d+::\d+::([0-9.]+)::", piece, re.MULTILINE)
-    ]  # fmt: skip
-    halves = sum(rating.endswith(b".5") for rating in found)
-    return 0.5 if halves * 10 > len(found) else 1.0
-
-
-def pieces(file: Path) -> Iterator[bytes]:
-    """Pieces from all over a file; the whole of a small one."""
-    size = file.stat().st_size
-    with file.open("rb") as content:
-        if size <= PIECES * PIECE:
-            yield content.read()
-            return
-        for number in range(PIECES):
-            content.seek(number * size // PIECES)
-            yield content.read(PIECE)
-
-
-def read_genres(file: Path) -> tuple[str, ...]:
-    """The names of u.genre, in the order of the flags in u.item."""
-    names: list[str] = []
-    for number, line in enumerate(file.read_text("ISO-8859-1").splitlines(), 1):
-        name, _, place = line.strip().rpartition("|")
-        if not line.strip():
-            continue
-        if not name or place != str(len(names)):
-            raise JobError(
-                f"{file}: line {number}: expected a genre and its number, as in "
-                f"Drama|{len(names)}, found {line[:80]!r}."
-            )
-        names.append(name)
-    return tuple(names)

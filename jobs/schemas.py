@@ -14,6 +14,13 @@ QUARANTINE = "run_id string, file string, line bigint, reason string, content st
 
 # What training and scoring read.
 INDEXED_RATINGS = "user_idx int, movie_idx int, rating float, split string"
+# In time order, position by position; ratings without a time come last, by movie.
+HISTORIES = (
+    "user_idx int, movie_idxs array<int>, ratings array<float>, times array<timestamp>, "
+    "splits array<string>"
+)
+# A 1 for each genre of the movie, in the alphabetical order of all genres.
+MOVIE_FEATURES = "movie_idx int, genres array<float>, year int"
 RATED = "user_id int, movie_ids array<int>"
 SCORED = "user_id int, rank int, movie_id int, predicted_rating float, source string"
 

@@ -150,6 +150,40 @@ def test_every_bad_line_is_quarantined_with_its_reason(spark, dat):
     }
 
 
+def test_the_100k_layout_and_its_own_split(spark, tmp_path):
+    data = "".join(
+        f"{user}\t{movie}\t4\t89{user}{movie}\n" for user in (1, 2) for movie in (1, 2, 3)
+    )
+    files = {
+        "u.data": data.encode(),
+        "u.item": "1|Métisse (1993)|||http://a|1|0\n2|Two|01-Jan-1998||http://b|0|1\n"
+        "3|Three (1990)|||http://c|0|1\n".encode("latin-1"),
+        "u.genre": b"unknown|0\nDrama|1\n\n",
+        "u.user": b"1|24|M|technician|85711\n2|53|F|other|94043\n",
+        "u2.test": b"1\t3\t4\t8913\n2\t2\t4\t8922\n",
+    }
+    run = delivery(tmp_path, "ml-100k", files, split="given", given="u2")
+    figures = run_etl(spark, run)
+    assert (figures["lines"], figures["ratings"], figures["test"]) == (6, 6, 2)
+    dealt = {row[:2]: row[4] for row in rows(spark, run, "ratings", "user_id")}
+    assert {pair for pair, split in dealt.items() if split == "test"} == {(1, 3), (2, 2)}
+    assert rows(spark, run, "movies", "movie_id") == [
+        (1, "Métisse (1993)", 1993, []),
+        (2, "Two", 1998, ["Drama"]),
+        (3, "Three (1990)", 1990, ["Drama"]),
+    ]
+    assert rows(spark, run, "users", "user_id")[0] == (1, "M", 24, "technician", "85711")
+    assert [row[:2] for row in rows(spark, run, "histories", "user_idx")] == [
+        (0, [0, 1, 2]),
+        (1, [0, 1, 2]),
+    ]
+    assert rows(spark, run, "movie_features", "movie_idx") == [
+        (0, [0.0], 1993),
+        (1, [1.0], 1998),
+        (2, [1.0], 1990),
+    ]
+
+
 def test_the_csv_layout(spark, tmp_path):
     run = delivery(
         tmp_path,
