@@ -156,7 +156,7 @@ def test_a_missing_movies_file_stops_ingest(tmp_path):
     warehouse = Warehouse(tmp_path / "warehouse")
     refused = warehouse.run("ingest", "--dataset", "ml-1m", "--source", str(folder))
     assert refused.returncode == 1
-    assert "movies.dat is missing. Expected ratings.dat and movies.dat" in refused.stderr
+    assert "movies.dat is missing. Expected " in refused.stderr
     assert not any(warehouse.folder.rglob("run.json"))
 
 
