@@ -28,7 +28,7 @@ def means(connection: DuckDBPyConnection, sizes: Overall) -> Section:
     if has_details(connection):
         ages = {row[0] for row in connection.execute("select distinct age from users").fetchall()}
         codes = ages - {None} <= set(AGES)
-        by_age = groups(connection, "age" if codes else "age // 10 * 10", "1")
+        by_age = groups(connection, "age" if codes else "(age // 10 * 10)", "1")
         if codes:
             by_age = [(AGES[int(age)], mean, n) for age, mean, n in by_age]
         else:

@@ -163,3 +163,11 @@ def test_times_are_drawn_by_what_suits_their_span(tmp_path, last, busiest):
 def test_a_run_without_clean_tables(tmp_path):
     with pytest.raises(JobError, match="ratings is missing"):
         explore(small_run(tmp_path))
+
+
+def test_ages_in_years_are_grouped_by_tens(tmp_path):
+    """As in ml-100k; ml-1m gives the lower ends of ranges."""
+    users = [(1, "F", 24, "artist", "1"), (2, "M", 53, "farmer", "2"), (3, "M", 29, None, "3")]
+    page = page_of(run_with(tmp_path, users=users))
+    assert "20–29" in page
+    assert "50–59" in page
