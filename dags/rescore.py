@@ -64,7 +64,9 @@ PARAMETERS: dict[str, Param] = {
 
 def newest_event(events: Mapping[Any, Any]) -> Any:
     """The newest event that started the run; None if a person or a REST call did."""
-    return max(events[MODEL], key=lambda event: event.timestamp) if MODEL in events else None
+    # Airflow's mapping says of every asset that it is in there: of some, without any event.
+    found = events.get(MODEL) or []
+    return max(found, key=lambda event: event.timestamp, default=None)
 
 
 def rescore_options(params: Mapping[str, Any], events: Mapping[Any, Any]) -> str:

@@ -5,12 +5,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.execution_time.context import TriggeringAssetEventsAccessor
 
 from nightreel_common.assets import MODEL
 
 
 def event(time: int, source: str | None, **extra: str) -> SimpleNamespace:
-    return SimpleNamespace(timestamp=time, source_dag_id=source, extra=extra)
+    asset = SimpleNamespace(name=MODEL.name, uri=MODEL.uri)
+    return SimpleNamespace(
+        timestamp=time, source_dag_id=source, extra=extra, asset=asset, source_aliases=[]
+    )
 
 
 FROM_NIGHTLY = event(2, "nightly", model_version="4")
@@ -23,8 +27,9 @@ def rescore(bag: Any) -> Any:
     return bag.dags["rescore"]
 
 
-def events(*found: Any) -> dict[Any, Any]:
-    return {MODEL: list(found)} if found else {}
+def events(*found: Any) -> TriggeringAssetEventsAccessor:
+    """As Airflow hands them to a task."""
+    return TriggeringAssetEventsAccessor.build(found)
 
 
 @pytest.mark.parametrize(
