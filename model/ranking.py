@@ -117,7 +117,9 @@ class Ranker:
             parts = [rank(start) for start in starts]
         else:
             # Torch's own threads would split each small product: a block per thread is faster.
-            with ThreadPoolExecutor(self.threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            with ThreadPoolExecutor(
+                self.threads, initializer=torch.set_num_threads, initargs=(1,)
+            ) as pool:
                 parts = list(pool.map(rank, starts))
         return joined(parts, starts)
 
@@ -131,7 +133,9 @@ class Ranker:
             model = self.by_model(user_idx_B[place[0]], rated.take(place[0]), k)
             popular = self.by_popularity(rated.take(place[1]), k)
             owner_N = np.concatenate([place[0][model[0]], place[1][popular[0]]])
-            column_N, score_N = (np.concatenate(both) for both in zip(model[1:], popular[1:], strict=True))
+            column_N, score_N = (
+                np.concatenate(both) for both in zip(model[1:], popular[1:], strict=True)
+            )
         movie_idx_N = self.movie_idx_C[column_N]
         order_N = best_first(owner_N, score_N, movie_idx_N)
         owner_N = owner_N[order_N]
@@ -192,7 +196,7 @@ class Ranker:
         return self.dense
 
     def excluded(self, rated: Rated) -> Int:
-        """column x B + user of all rated candidates, ascending."""
+        """Column x B + user of all rated candidates, ascending."""
         owner_N = np.repeat(np.arange(len(rated)), np.diff(rated.offset_B1))
         column_N = self.catalogue.column_M[rated.movie_idx_N].astype(np.int64)
         return np.sort(column_N[column_N >= 0] * len(rated) + owner_N[column_N >= 0])

@@ -26,7 +26,10 @@ EXCLUDED = -(2**31)
 # Rounding to float32 of a score is at most 2^-24 of it; four times that covers the sums as well.
 ROUNDING = 2.0**-22
 
-warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
+with warnings.catch_warnings():
+    # Torch says once in a process that sparse tensors are in beta state: here, to nobody.
+    warnings.simplefilter("ignore")
+    torch.zeros(1, 1).to_sparse_csr()
 
 
 class Int8Search:
@@ -136,7 +139,9 @@ class Int8Search:
         c, size = self.catalogue, self.catalogue.movies_per_group
         column_N = (group_H[:, None] * size + torch.arange(size)).view(-1)
         owner_N = owner_H.repeat_interleave(size)
-        score_N = pair_scores(torch.from_numpy(row_BK.astype(np.float32)), self.row_PK, owner_N, column_N)
+        score_N = pair_scores(
+            torch.from_numpy(row_BK.astype(np.float32)), self.row_PK, owner_N, column_N
+        )
         score_N += self.bias_P[column_N]
         # The usual bound of a sum of K products in float32, doubled.
         largest = norm_B * c.norm_N.max() + np.abs(c.bias_P).max()
