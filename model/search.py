@@ -113,6 +113,8 @@ class Int8Search:
             maxima = maxima_GB.numpy()
             block = np.arange(self.groups) // self.groups_per_block
         least = maxima * unit_NB[block] - error_NB[block]
+        # Not merely low: where movies are all zero, so is the unit.
+        least[maxima == EXCLUDED] = -np.inf
         return torch.from_numpy(least.T.copy()).topk(k, 1, sorted=False).values.amin(1).numpy()
 
     def reaching(
