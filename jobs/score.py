@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from uuid import uuid4
 
 import pyarrow as pa
@@ -75,9 +76,8 @@ def require_users(inputs: Inputs, user_ids: list[int], release: str) -> None:
         raise JobError(f"Release {release} has no user {', '.join(map(str, sorted(unknown)))}.")
 
 
-def score(spark: SparkSession, run: Run, version: str) -> dict[str, int | str]:
-    """Score all users with a version; returns the figures of the step."""
-    folder = registry.factors_folder(run.conf, run.warehouse, run.release, version)
+def score(spark: SparkSession, run: Run, version: str, folder: Path) -> dict[str, int | str]:
+    """Score all users with the `Factors` in a folder; returns the figures of the step."""
     factors: Factors = load_factors(folder)
     movies = pq.read_table(run.data("movies"), columns=["movie_id", "title"])
     # Another name at each attempt: processes that are kept keep what they have mapped.
@@ -118,7 +118,8 @@ def main(argv: list[str] | None = None) -> None:
                 f"No model to score with: {run.record('evaluate')['reason']}, and release "
                 f"{run.release} has no champion yet. Change the settings of train and run again."
             )
-        figures.update(score(spark_session("score", run.staging), run, version))
+        folder = registry.factors_folder(run.conf, run.warehouse, run.release, version)
+        figures.update(score(spark_session("score", run.staging), run, version, folder))
 
 
 if __name__ == "__main__":

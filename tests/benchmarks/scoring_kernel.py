@@ -3,9 +3,9 @@
     pip install faiss-cpu implicit
     PYTHONPATH=. python tests/benchmarks/scoring_kernel.py [--users 20480] [--movies 87585] ...
 
-All work on the same random factors with 2 threads, in turns; the best of the rounds counts. Nightreel
-and implicit leave out 160 rated movies per user, faiss nothing; Nightreel adds biases, the others
-do not. Its answers are checked against faiss's where a user's rated movies do not matter.
+All work on the same random factors with 2 threads, in turns; the best of the rounds counts.
+Nightreel and implicit leave out 160 rated movies per user, faiss nothing; Nightreel adds biases,
+the others do not. Without either, its answers are checked against faiss's.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -48,19 +49,16 @@ def product(rows: int, columns: int, width: int, dtype: torch.dtype) -> Callable
 
 def product_rate(width: int, dtype: torch.dtype) -> float:
     """Pairs per second of the best block shape: the measured peak for rows of this width."""
-    from concurrent.futures import ThreadPoolExecutor
-
     best = 0.0
     for rows, columns in ((1024, 256), (1024, 512), (2048, 512), (4096, 4096)):
         repeat = max(1, 2**28 // (rows * columns))
 
-        def run(_: int, work=None, rows=rows, columns=columns, repeat=repeat) -> None:
+        def run(_: int, rows: int = rows, columns: int = columns, repeat: int = repeat) -> None:
             work = product(rows, columns, width, dtype)
             for _ in range(repeat):
                 work()
 
-        alone = {"initializer": torch.set_num_threads, "initargs": (1,)}
-        with ThreadPoolExecutor(THREADS, **alone) as pool:
+        with ThreadPoolExecutor(THREADS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             taken = seconds(lambda: list(pool.map(run, range(THREADS))))
         best = max(best, THREADS * repeat * rows * columns / taken)
     return best
