@@ -103,7 +103,7 @@ SCHEMA = pa.schema(
         "user_id": pa.int32(),
         "rank": pa.int32(),
         "movie_id": pa.int32(),
-        "title": pa.dictionary(pa.int32(), pa.string()),
+        "title": pa.string(),
         "predicted_rating": pa.float32(),
         "source": pa.dictionary(pa.int8(), pa.string()),
         "model_version": pa.dictionary(pa.int8(), pa.string()),
@@ -127,7 +127,8 @@ def table_of(
         user_ids_B[ranked.row_R],
         ranked.rank_R,
         factors.movie_ids_M[ranked.movie_idx_R].astype(np.int32),
-        pa.DictionaryArray.from_arrays(pa.array(ranked.movie_idx_R, pa.int32()), titles),
+        # No dictionary of all titles, which Parquet would repeat in every row group.
+        titles.take(pa.array(ranked.movie_idx_R)),
         ranked.score_R.clip(factors.rating_min, factors.rating_max).astype(np.float32),
         pa.DictionaryArray.from_arrays(source_R.astype(np.int8), ["model", "popular"]),
         pa.DictionaryArray.from_arrays(same_R, [scoring.model_version]),
