@@ -127,5 +127,5 @@ def test_a_file_that_holds_no_ids_is_refused(tmp_path, content, sentence):
 
 def test_a_file_that_is_no_parquet_is_refused(tmp_path):
     (tmp_path / "ids.parquet").write_text("user_id,movie_id\n")
-    with pytest.raises(JobError, match="cannot be read as CSV .*, or Parquet with these columns: "):
+    with pytest.raises(JobError, match=r"cannot be read as CSV .*, or Parquet"):
         IdFile("score.candidates", f"{tmp_path}/ids.parquet", ("user_id", "movie_id"))
