@@ -59,7 +59,9 @@ def test_saved_and_loaded_unchanged(tmp_path):
 def test_a_model_saved_before_counts_were_kept_still_loads(tmp_path):
     counted = replace(model(), movie_count_M=np.array([3, 1, 0], np.int32))
     counted.save(tmp_path / "factors")
-    assert load_factors(tmp_path / "factors").movie_count_M.tolist() == [3, 1, 0]
+    count_M = load_factors(tmp_path / "factors").movie_count_M
+    assert count_M is not None
+    assert count_M.tolist() == [3, 1, 0]
     (tmp_path / "factors" / "movie_count_M.npy").unlink()
     assert load_factors(tmp_path / "factors").movie_count_M is None
 
