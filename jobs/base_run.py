@@ -89,6 +89,9 @@ def usable_base(run: Run, now: dict[str, Any], why_none: str) -> tuple[Run | Non
         return None, f"{name} is of another version of Nightreel"
     then = scored["basis"]
     changed = [name for key, name in NAMES.items() if then.get(key) != now[key]]
+    # Another version is another model: that need not be said twice.
+    if "model" in changed and "model version" in changed:
+        changed.remove("model")
     if changed:
         return None, f"since {name}, this has changed: {', '.join(changed)}"
     needed = [base.output("scored"), base.data("rated")]

@@ -35,6 +35,8 @@ class Recommendation(NamedTuple):
     source: str
     model_version: str
     run_id: str
+    ranking_score: float | None
+    """What movies are ranked by, where that is not the predicted rating itself."""
 
 
 def connect(warehouse: Path, needed: Iterable[str] = ()) -> duckdb.DuckDBPyConnection:
@@ -135,7 +137,7 @@ def recommended(
     rows = connection.execute(
         """
         select r.rank, r.movie_id, r.title, genres, r.predicted_rating, r.source, r.model_version,
-            r.run_id
+            r.run_id, if(damping > 0, r.ranking_score, null)
         from recommendations r
         left join runs using (run_id)
         -- Movies are those of the release published last: another's have other ids.

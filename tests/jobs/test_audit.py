@@ -11,9 +11,7 @@ from jobs.errors import JobError
 DS = date(2026, 1, 2)
 
 
-def row(
-    user_id, rank, movie_id, predicted=4.0, source="model", ds=DS, title="A", score: float | None = 4.0
-):
+def row(user_id, rank, movie_id, predicted=4.0, source="model", ds=DS, title="A", score=4.0):
     return (ds, user_id, rank, movie_id, title, predicted, source, "1", "run", score)
 
 
