@@ -155,8 +155,8 @@ class EvaluateSettings(Section):
 class ScoreSettings(Section):
     top_k: PositiveInt | Literal["all"]
     """Recommendations per user; `all` writes every scored pair."""
-    users_per_block: PositiveInt
-    """Users scored together: a task holds users_per_block x movies scores of 4 bytes."""
+    device: Literal["auto", "cpu", "cuda"]
+    """What scores: GPUs where there are some, processor cores, or GPUs and nothing else."""
     mode: Literal["full", "incremental"]
     """`incremental` takes over the rows of users for whom nothing has changed since the newest
     published run; the result is that of `full`."""

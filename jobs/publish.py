@@ -34,7 +34,6 @@ from jobs.locks import exclusive
 from jobs.published import connect
 from jobs.run import Run, open_run
 from jobs.spark import spark_session
-from jobs.unchanged import candidates_of
 from model.factors import load_factors
 
 
@@ -57,7 +56,9 @@ def to_audit(spark: SparkSession, run: Run) -> Published:
         ds=run.ds,
         top_k=None if top_k == "all" else top_k,
         movies=spark.createDataFrame(pd.DataFrame({"movie_id": movie_ids}), "movie_id int"),
-        candidates=candidates_of(spark, run),
+        candidates=read(run.output("candidates"), schemas.CANDIDATES)
+        if run.conf.score.candidates
+        else spark.createDataFrame([], schemas.CANDIDATES),
         rating_range=detect_layout(run.raw).rating_range,
     )
 

@@ -27,8 +27,8 @@ def publish(warehouse, table, partition, rows):
 
 def publish_run(warehouse, run_id, ds, users_scored=None, release="ml-1m"):
     day = datetime.fromisoformat(ds).replace(tzinfo=UTC)
-    row = (day.date(), release, 4, 3, 3, 0, "1", True, 0.9, 0.7, 2, 9.0, day)
-    row += ("1", users_scored, 0.0)
+    counts = (day.date(), release, 4, 3, 3, 0, "1", True, 0.9, 0.7, 2, 9.0)
+    row = (*counts, day, "1", users_scored, 0.0)
     publish(warehouse, "runs", {"run_id": run_id}, [row])
     rows = [(1, 1, 10, "A", 4.5, "model", "1", run_id, 4.5)]
     publish(warehouse, "recommendations", {"ds": ds}, rows)

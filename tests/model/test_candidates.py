@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.candidates import rank_candidates
@@ -33,6 +33,7 @@ def test_nan_is_refused():
         rank_candidates(factors([[np.nan]], [[3]]), ints(0), [ints(0)], 1)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_the_list_of_all_unrated_movies_is_no_restriction(data):
     users, movies = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 6))

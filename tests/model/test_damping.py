@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.damping import damped
@@ -32,6 +32,7 @@ def test_popularity_is_damped_alike():
     assert answer.score_R.tolist() == pytest.approx([3.9, 3.75])
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_every_pair_has_the_score_of_the_formula(data):
     number = st.floats(-2, 2, width=32)
