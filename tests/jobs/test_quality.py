@@ -44,7 +44,7 @@ def delivered(
         if rows := (GOOD | changed).get(name):
             tables.execute(f"insert into {name} values {rows}")
     etl = {"lines": lines, "duplicates": duplicates, "ratings": 3}
-    return Delivered(tables, LAYOUT, etl, previous)
+    return Delivered(tables, LAYOUT, etl, ("train", "validation", "test"), previous)
 
 
 def failed(data: Delivered) -> dict[str, str]:
@@ -148,8 +148,8 @@ def run(tmp_path: Path):
 
 
 def publish_run(warehouse: Path, ds: date, ratings: int) -> None:
-    row = ("before", ds, "ml-1m", ratings, 2, 2, 0, "1", True, 0.9, 0.7, 4, 1.0, None, "1", None)
-    folder = write(warehouse / "source", RUNS, {"run_id": "before"}, [row[1:]])
+    row = ("before", ds, "ml-1m", ratings, 2, 2, 0, "1", True, 0.9, 0.7, 4, 1.0, None, "1")
+    folder = write(warehouse / "source", RUNS, {"run_id": "before"}, [(*row[1:], None, None)])
     replace = {"run_id": "before"}
     from jobs.delta import publish_files
 
