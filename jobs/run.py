@@ -55,6 +55,8 @@ class Run:
     """The earlier run whose clean data this one scores again; None: its own data."""
     users: list[int] | None = None
     """The users to score; None: all."""
+    base_run: str | None = None
+    """The published run whose rows may be taken over where nothing has changed; None: none."""
 
     @property
     def folder(self) -> Path:

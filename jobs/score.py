@@ -5,56 +5,53 @@
 Reads the `Factors` of the run's own version if it was good enough, else of the champion, and each
 user's rated movies; writes `scored`: the rows of the recommendations table, partitioned by ds as
 the table is. Never a rated movie, whatever its split; never a movie without a training rating,
-whose weights are untrained.
-Movies are ranked by unclipped score, so that the best do not all tie at the top of the scale.
+whose weights are untrained; never one that the filters of `score` in conf take away.
+Movies are ranked by unclipped score, damped by score.damping, so that the best do not all tie at
+the top of the scale. With score.mode=incremental, users for whom nothing has changed since the
+newest published run keep its rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs import registry, schemas
+from jobs import schemas
 from jobs.arguments import run_of, step_arguments
 from jobs.command import run_command
 from jobs.errors import JobError
 from jobs.run import Run
+from jobs.scored_rows import list_scorer, load_both, scored_rows
+from jobs.scoring_plan import ScoringPlan, plan_scoring
 from jobs.spark import spark_session
-from model.factors import load_factors
+from model.factors import Factors
 from model.ranking import Ranker
 
 Blocks = Iterable[pd.DataFrame]
 
 
-def score_block(ranker: Ranker, users: pd.DataFrame, top_k: int | None) -> pd.DataFrame:
-    """Rows of schemas.RATED in, rows of schemas.SCORED out."""
-    factors = ranker.factors
+def score_block(
+    ranker: Ranker, model: Factors, users: pd.DataFrame, top_k: int | None
+) -> pd.DataFrame:
+    """Rows of schemas.RATED in, rows of schemas.SCORED out; `model` predicts the ratings."""
     user_ids = users["user_id"].to_numpy()
     # The model may be older than the ratings, so its row numbers are looked up by id.
-    user_idx = factors.user_idx(user_ids)
-    rated = [factors.movie_idx(movie_ids) for movie_ids in users["movie_ids"]]
+    user_idx = model.user_idx(user_ids)
+    rated = [model.movie_idx(movie_ids) for movie_ids in users["movie_ids"]]
     ranked = ranker.top_k(user_idx, rated, top_k)
-    return pd.DataFrame(
-        {
-            "user_id": user_ids[ranked.row_R],
-            "rank": ranked.rank_R,
-            "movie_id": factors.movie_ids_M[ranked.movie_idx_R],
-            "predicted_rating": ranked.score_R.clip(factors.rating_min, factors.rating_max),
-            "source": factors.source(user_idx[ranked.row_R], ranked.movie_idx_R),
-        }
-    )
+    return scored_rows(ranked, user_ids, user_idx, ranker.factors, model)
 
 
 def scorer(
-    folder: str, movie_ids: np.ndarray, top_k: int | None, users_per_block: int
+    plan: ScoringPlan, top_k: int | None, users_per_block: int
 ) -> Callable[[Blocks], Blocks]:
     """The function for mapInPandas, which scores block by block to bound the memory."""
+    folders, movie_ids = (plan.ranking, plan.model), plan.movie_ids
     if top_k is None:
         # Every pair is ordered and returned, at about 150 bytes: 150 MB a block.
         users_per_block = max(1, 1_000_000 // max(1, len(movie_ids)))
@@ -62,10 +59,11 @@ def scorer(
     def score(batches: Blocks) -> Blocks:
         # Spark runs one worker per core: more threads would fight one another.
         torch.set_num_threads(1)
-        ranker = Ranker(load_factors(Path(folder)), movie_ids)
+        ranking, model = load_both(*folders)
+        ranker = Ranker(ranking, movie_ids)
         for batch in batches:
             for start in range(0, len(batch), users_per_block):
-                yield score_block(ranker, batch.iloc[start : start + users_per_block], top_k)
+                yield score_block(ranker, model, batch.iloc[start : start + users_per_block], top_k)
 
     return score
 
@@ -83,42 +81,33 @@ def recommendations(scored: DataFrame, movies: DataFrame, run: Run, version: str
         "source",
         F.lit(version).alias("model_version"),
         F.lit(run.run_id).alias("run_id"),
+        "ranking_score",
     )
 
 
-def chosen(rated: DataFrame, user_ids: list[int], release: str) -> DataFrame:
-    """The rows of these users. Raises JobError, naming them, if some are unknown."""
-    rows = rated.filter(F.col("user_id").isin(user_ids))
-    unknown = set(user_ids) - {row.user_id for row in rows.select("user_id").collect()}
-    if unknown:
-        raise JobError(f"Release {release} has no user {', '.join(map(str, sorted(unknown)))}.")
-    return rows
-
-
-def score(spark: SparkSession, run: Run, version: str) -> dict[str, int | str]:
-    """Score all users with a version; returns the figures of the step."""
-    folder = registry.factors_folder(run.conf, run.warehouse, run.release, version)
-    movies = spark.read.schema(schemas.MOVIES).parquet(str(run.data("movies")))
-    rated = spark.read.schema(schemas.RATED).parquet(str(run.data("rated")))
-    if run.users is not None:
-        rated = chosen(rated, run.users, run.release)
-    movie_ids = np.array([row.movie_id for row in movies.select("movie_id").collect()])
+def score(spark: SparkSession, run: Run, version: str) -> dict[str, Any]:
+    """Score with a version, as the run's settings say; returns the figures of the step."""
+    plan = plan_scoring(spark, run, version)
     settings = run.conf.score
     top_k = None if settings.top_k == "all" else settings.top_k
-    users = rated.repartitionByRange(2 * spark.sparkContext.defaultParallelism, "user_id")
+    users = plan.users.repartitionByRange(2 * spark.sparkContext.defaultParallelism, "user_id")
     users = users.sortWithinPartitions("user_id")
-    scored = users.mapInPandas(
-        scorer(str(folder), movie_ids, top_k, settings.users_per_block), schemas.SCORED
-    )
+    everybody = users.filter("candidates is null").select("user_id", "movie_ids")
+    scored = everybody.mapInPandas(scorer(plan, top_k, settings.users_per_block), schemas.SCORED)
+    if settings.candidates:
+        by_list = list_scorer(plan.ranking, plan.model, plan.movie_ids, top_k)
+        listed = users.filter("candidates is not null")
+        scored = scored.unionByName(listed.mapInPandas(by_list, schemas.SCORED))
+    if plan.kept is not None:
+        scored = scored.unionByName(plan.kept)
+        scored = scored.repartitionByRange("user_id").sortWithinPartitions("user_id", "rank")
     target = str(run.output("scored"))
+    movies = spark.read.schema(schemas.MOVIES).parquet(str(run.data("movies")))
     rows = recommendations(scored, movies, run, version)
     rows.write.mode("overwrite").partitionBy("ds").parquet(target)
-    return {
-        "model_version": version,
-        "users": users.count(),
-        "movies_scored": len(Ranker(load_factors(folder), movie_ids).movie_idx_C),
-        "rows": spark.read.parquet(target).count(),
-    }
+    written = spark.read.parquet(target)
+    popular = written.filter("source = 'popular'").select("user_id").distinct().count()
+    return plan.figures | {"users_popular": popular, "rows": written.count()}
 
 
 def main(argv: list[str] | None = None) -> None:
