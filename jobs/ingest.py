@@ -26,7 +26,8 @@ from jobs.errors import JobError
 from jobs.layouts import find_layout
 from jobs.registry import champion_version
 from jobs.releases import describe, digest_of, incoming_folder, obtain
-from jobs.run import Run, safe_run_id, warehouse_folder, write_json
+from jobs.run import Run, safe_run_id, write_json
+from jobs.warehouse import warehouse_folder
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -120,7 +121,7 @@ def main(argv: list[str] | None = None) -> None:
     refuse_future(arguments.ds)
     conf = configuration_of(arguments)
     run_id = safe_run_id(arguments.run_id)
-    run, files, size = deliver(conf, warehouse_folder(conf), run_id, arguments.ds)
+    run, files, size = deliver(conf, warehouse_folder(conf.warehouse), run_id, arguments.ds)
     with run.step("ingest", started) as figures:
         run.save()
         figures.update(release=run.release, digest=run.digest, files=files, bytes=size)

@@ -21,7 +21,8 @@ from jobs.command import run_command
 from jobs.configuration import RELEASES, load_configuration
 from jobs.errors import JobError
 from jobs.published import connect, latest_run
-from jobs.run import Run, open_run, safe_run_id, warehouse_folder
+from jobs.run import Run, open_run, safe_run_id
+from jobs.warehouse import warehouse_folder
 
 
 def user_ids(text: str) -> list[int]:
@@ -69,7 +70,7 @@ def data_run(warehouse: Path, earlier: Run | None) -> Run:
 def plan_run(arguments: argparse.Namespace) -> Run:
     """All that the run relies on. A further attempt relies on what the first one found."""
     conf = load_configuration(arguments.set, warehouse=arguments.warehouse)
-    warehouse, run_id = warehouse_folder(conf), safe_run_id(arguments.run_id)
+    warehouse, run_id = warehouse_folder(conf.warehouse), safe_run_id(arguments.run_id)
     earlier = earlier_attempt(warehouse, run_id)
     base = data_run(warehouse, earlier)
     if arguments.dataset not in (None, base.release):
