@@ -47,7 +47,8 @@ def check(run: Run) -> list[Finding]:
     """Apply every rule to a run's data."""
     with open_tables({name: run.data(name) for name in DELIVERED}) as tables:
         layout = detect_layout(run.raw)
-        data = Delivered(tables, layout, run.record("etl"), previous_ratings(run))
+        splits = run.conf.etl.splits
+        data = Delivered(tables, layout, run.record("etl"), splits, previous_ratings(run))
         return list(findings(data, run.conf.quality))
 
 

@@ -52,18 +52,21 @@ class IngestSettings(Section):
 
 
 class EtlSettings(Section):
-    split: Literal["random", "stratified", "leave-last-out", "time", "folds", "given"]
+    split: Literal["random", "stratified", "leave-last-out", "time", "folds", "given", "position"]
     """How ratings are dealt to train, validation and test: by hash; by hash within each rating
     value; each user's last two out; by global cuts in time; one of `folds` folds; as ml-100k gives
-    them. leave-last-out and folds do not use the shares."""
+    them; by their place in the file after a shuffle, as pandas and Keras do. leave-last-out and
+    folds do not use the shares."""
     train_share: Share
     """Share of ratings to learn from."""
     validation_share: Share
     """Share of ratings on which settings and the best epoch are chosen."""
-    test_share: Share
-    """Share of ratings on which the result is reported, once; `given` has its own."""
+    test_share: Annotated[float, Field(ge=0, lt=1)]
+    """Share of ratings on which the result is reported, once; `given` has its own. `position` may
+    do without: the result is then that on the validation ratings, and says so."""
     split_seed: WholeNumber
-    """Seed of the hash that deals each (user, movie) pair to a split."""
+    """Seed of the hash that deals each (user, movie) pair to a split; with split position, of the
+    shuffle."""
     folds: Annotated[int, Field(ge=3, strict=True)]
     """With split folds: how many there are, dealt by hash."""
     fold: PositiveInt
@@ -81,6 +84,10 @@ class EtlSettings(Section):
         total = self.train_share + self.validation_share + self.test_share
         if abs(total - 1) > 1e-9:
             raise ValueError(f"train, validation and test shares add up to {total:g}, not to 1")
+        if not self.test_share and self.split != "position":
+            raise ValueError(
+                f"split {self.split} needs test ratings: test_share may be 0 with position alone"
+            )
         return self
 
     @model_validator(mode="after")
@@ -89,12 +96,60 @@ class EtlSettings(Section):
             raise ValueError(f"fold {self.fold} does not exist: there are {self.folds} folds")
         if self.split == "given" and self.given is None:
             raise ValueError("split given needs etl.given, as in etl.given=u1")
+        if self.split == "position" and not 0 <= self.split_seed < 2**32:
+            raise ValueError("split position needs a split_seed from 0 to 4294967295")
+        return self
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that there must be ratings in; errors are reported on the last of them."""
+        return ("train", "validation", "test")[: 3 if self.test_share else 2]
+
+
+class LaunchSettings(Section):
+    """Where and how the ranks run; they change no model but by the order of rows."""
+
+    launcher: Literal["auto", "process", "horovodrun", "spark"]
+    """process: one rank in the job's own process; horovodrun: this host, or `hosts`; spark: each
+    rank in a task of Spark; auto: process for one rank, else horovodrun."""
+    ranks: PositiveInt
+    """Horovod processes."""
+    hosts: Annotated[str, Field(pattern=r"^[^\s:,]+:[1-9]\d*(,[^\s:,]+:[1-9]\d*)*$")] | None
+    """Hosts for horovodrun with so many ranks each, as in host1:2,host2:2. They are reached by ssh
+    without a password, and see checkout, environment and warehouse at the same paths as this one.
+    null: this host alone."""
+    horovodrun_options: list[str]
+    """Further options of horovodrun, as in [--ssh-port, "2222", --network-interfaces, eth0]."""
+    elastic: bool
+    """With horovodrun: when a rank dies or joins, go on from the last commit."""
+    min_ranks: PositiveInt | None
+    """With elastic: fewest ranks that go on; null: 1."""
+    max_ranks: PositiveInt | None
+    """With elastic: most ranks; null: as many as `ranks`."""
+    discovery_script: str | None
+    """With elastic: a command that prints the hosts of the moment, a line host:ranks each; hosts
+    that it adds join. null: `hosts`, or this host."""
+
+    @model_validator(mode="after")
+    def launchable(self) -> LaunchSettings:
+        starts = "horovodrun" if self.launcher == "auto" else self.launcher
+        if starts == "process" and self.ranks > 1:
+            raise ValueError(f"launcher process runs one rank, and ranks is {self.ranks}")
+        if starts != "horovodrun":
+            for name in ("hosts", "elastic"):
+                if getattr(self, name):
+                    raise ValueError(f"{name} needs launcher horovodrun, not {self.launcher}")
+        slots = sum(int(host.split(":")[1]) for host in self.hosts.split(",")) if self.hosts else 0
+        if slots and slots < self.ranks:
+            raise ValueError(f"{self.ranks} ranks, and room for {slots} of them on {self.hosts}")
+        if not self.elastic and (self.min_ranks or self.max_ranks or self.discovery_script):
+            raise ValueError("min_ranks, max_ranks and discovery_script need elastic")
+        if not (self.min_ranks or 1) <= self.ranks <= (self.max_ranks or self.ranks):
+            raise ValueError("expected min_ranks <= ranks <= max_ranks")
         return self
 
 
-class TrainSettings(Section):
-    ranks: PositiveInt
-    """Horovod processes; 1 trains without horovodrun."""
+class TrainSettings(LaunchSettings):
     factors: PositiveInt
     """Length of a user's and a movie's embedding."""
     biases: bool
@@ -115,6 +170,8 @@ class TrainSettings(Section):
     """Stop after this many epochs without a better validation loss."""
     seed: WholeNumber
     """Seed of the initial weights and of the order of rows."""
+    warm_start: bool
+    """Start from the weights of the champion for the users and movies that it knows."""
 
     @model_validator(mode="after")
     def every_rank_has_work(self) -> TrainSettings:
@@ -123,6 +180,10 @@ class TrainSettings(Section):
                 f"a batch of {self.batch_size} ratings cannot be shared by {self.ranks} ranks"
             )
         return self
+
+    def of_model(self) -> dict[str, Any]:
+        """The settings that decide what is learned: all but those of the launch."""
+        return self.model_dump(exclude=set(LaunchSettings.model_fields))
 
 
 class QualitySettings(Section):

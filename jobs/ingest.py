@@ -29,7 +29,8 @@ from jobs.filters import with_blocked
 from jobs.layouts import find_layout
 from jobs.registry import champion_version
 from jobs.releases import describe, digest_of, incoming_folder, obtain
-from jobs.run import Run, safe_run_id, warehouse_folder, write_json
+from jobs.run import Run, safe_run_id, write_json
+from jobs.warehouse import warehouse_folder
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -124,7 +125,7 @@ def main(argv: list[str] | None = None) -> None:
     conf = configuration_of(arguments)
     lists = given_lists(conf)
     run_id = safe_run_id(arguments.run_id)
-    run, files, size = deliver(conf, warehouse_folder(conf), run_id, arguments.ds)
+    run, files, size = deliver(conf, warehouse_folder(conf.warehouse), run_id, arguments.ds)
     base, why = find_base(run)
     with run.step("ingest", started) as figures:
         run = replace(run, base_run=base)

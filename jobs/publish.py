@@ -82,6 +82,7 @@ def summary(spark: SparkSession, run: Run, started: float) -> DataFrame:
         "finished_at": datetime.now(UTC),
         "candidate_version": evaluation.get("candidate_version"),
         "users_scored": None if run.users is None else len(run.users),
+        "validation_rmse": evaluation.get("validation_rmse"),
         "damping": run.conf.score.damping,
     }
     return spark.createDataFrame([row], schemas.RUNS)
@@ -122,7 +123,7 @@ def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
     figures: dict[str, Any] = {
         "rows_published": published.recommendations.count(),
         "model_version": run.model_version,
-        "test_rmse": rmse_of_scored(run),
+        **errors_of_scored(run),
     }
     # Between reading what others have published and committing, nobody else may publish.
     with exclusive(run.warehouse / "tables" / ".lock", "another run to have published"):
@@ -143,13 +144,19 @@ def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
     return figures
 
 
-def rmse_of_scored(run: Run) -> float | None:
-    """The test RMSE of the version that scored: on this run's test rows, or on its own run's."""
+def errors_of_scored(run: Run) -> dict[str, float | None]:
+    """RMSE of the version that scored: on what this run was measured on, or on its own run's test.
+
+    `test_rmse`, which is None if it was never measured on test ratings; `validation_rmse` as well
+    where this run had no others.
+    """
     evaluation = run.record("evaluate") if run.trains else {}
-    measured = "test_rmse" if evaluation.get("promoted") else "champion_rmse"
-    if measured in evaluation:
-        return evaluation[measured]
-    return registry.test_rmse(run, run.model_version)
+    split = evaluation.get("measured_on", "test")
+    found = evaluation.get(f"{split}_rmse" if evaluation.get("promoted") else "champion_rmse")
+    if split == "test" and found is not None:
+        return {"test_rmse": found}
+    test = registry.test_rmse(run, run.model_version)
+    return {"test_rmse": test} | ({f"{split}_rmse": found} if split != "test" else {})
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -58,6 +58,8 @@ class Delivered:
     layout: Layout
     etl: dict[str, Any]
     """The figures of the step etl."""
+    splits: tuple[str, ...]
+    """Those that there must be ratings in."""
     previous_ratings: int | None
     """Ratings of the newest run of the release that is published; None for the first."""
 
@@ -188,11 +190,9 @@ def undated(data: Delivered, settings: QualitySettings) -> Finding:
 
 
 def empty_splits(data: Delivered, _: QualitySettings) -> Finding:
-    """There are ratings to train, validate and test with."""
-    query = (
-        "select split from (values ('train'), ('validation'), ('test')) wanted(split) "
-        "anti join ratings using (split)"
-    )
+    """There are ratings to train, validate and, where the split has such, test with."""
+    wanted = ", ".join(f"('{split}')" for split in data.splits)
+    query = f"select split from (values {wanted}) wanted(split) anti join ratings using (split)"
     return none_of(data, "splits without ratings", query)
 
 

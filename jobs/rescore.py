@@ -25,7 +25,8 @@ from jobs.configuration import RELEASES, load_configuration
 from jobs.errors import JobError
 from jobs.filters import allowed_movies, with_blocked
 from jobs.published import connect, latest_run
-from jobs.run import Run, open_run, safe_run_id, warehouse_folder
+from jobs.run import Run, open_run, safe_run_id
+from jobs.warehouse import warehouse_folder
 
 
 def user_ids(text: str) -> list[int]:
@@ -73,7 +74,7 @@ def data_run(warehouse: Path, earlier: Run | None) -> Run:
 def plan_run(arguments: argparse.Namespace) -> Run:
     """All that the run relies on. A further attempt relies on what the first one found."""
     conf = with_blocked(load_configuration(arguments.set, warehouse=arguments.warehouse))
-    warehouse, run_id = warehouse_folder(conf), safe_run_id(arguments.run_id)
+    warehouse, run_id = warehouse_folder(conf.warehouse), safe_run_id(arguments.run_id)
     earlier = earlier_attempt(warehouse, run_id)
     base = data_run(warehouse, earlier)
     if arguments.dataset not in (None, base.release):

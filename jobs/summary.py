@@ -63,18 +63,20 @@ def movies_note(score: dict[str, Any]) -> str:
 
 
 def show_quality(records: Records, run: Run) -> None:
-    """The model's test errors beside those of the baselines, and which version was used."""
+    """The model's errors beside those of the baselines, and which version was used."""
     evaluation = records.get("evaluate")
     if evaluation is None:
         why = "" if run.data_run else f": {records['plan']['reason']}"
         print(f"No model was trained{why}. Version {run.model_version} scored.\n")
         return
-    named = {"test": "this model", "bias": "user and movie biases", "mean": "mean rating"}
+    split = evaluation.get("measured_on", "test")
+    named = {split: "this model", "bias": "user and movie biases", "mean": "mean rating"}
     cells = (
         (name, f"{evaluation[f'{key}_rmse']:.4f}", f"{evaluation[f'{key}_mae']:.4f}")
         for key, name in named.items()
     )
-    show_table("Errors on the test ratings", ["", "RMSE", "MAE"], cells, numbers={"RMSE", "MAE"})
+    title = f"Errors on the {split} ratings"
+    show_table(title, ["", "RMSE", "MAE"], cells, numbers={"RMSE", "MAE"})
     if evaluation["promoted"]:
         print(
             f"Model version {evaluation['model_version']} was promoted: {evaluation['reason']}.\n"
