@@ -85,10 +85,10 @@ def refuse_unknown(
     tables: duckdb.DuckDBPyConnection, filters: dict[str, Any], release: str
 ) -> None:
     """Raise JobError for a genre or a blocked movie that the release does not have."""
-    genres = tables.sql("select distinct unnest(genres) as name from movies order by name")
-    known = [name for (name,) in genres.fetchall()]
-    for key in ("genres_in", "genres_out"):
-        if unknown := [name for name in filters.get(key, []) if name not in known]:
+    for key in [name for name in ("genres_in", "genres_out") if name in filters]:
+        genres = tables.sql("select distinct unnest(genres) as name from movies order by name")
+        known = [name for (name,) in genres.fetchall()]
+        if unknown := [name for name in filters[key] if name not in known]:
             raise JobError(
                 f"score.{key}: release {release} has no genre {', '.join(unknown)}. "
                 f"Its genres: {', '.join(known)}."

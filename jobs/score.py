@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -27,6 +28,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from jobs import registry
 from jobs.arguments import run_of, step_arguments
 from jobs.command import run_command
 from jobs.devices import task_device
@@ -79,9 +81,9 @@ def require_users(inputs: Inputs, user_ids: list[int], release: str) -> None:
         raise JobError(f"Release {release} has no user {', '.join(map(str, sorted(unknown)))}.")
 
 
-def score(spark: SparkSession, run: Run, version: str) -> dict[str, Any]:
-    """Score with a version, as the run's settings say; returns the figures of the step."""
-    plan = plan_scoring(run, version)
+def score(spark: SparkSession, run: Run, version: str, folder: Path) -> dict[str, Any]:
+    """Score with the `Factors` in a folder, as the run's settings say; returns the figures."""
+    plan = plan_scoring(run, version, folder)
     print(f"score: {plan}", flush=True)
     movies = pq.read_table(run.data("movies"), columns=["movie_id", "title"])
     movies = movies.filter(pc.is_in(movies["movie_id"], pa.array(plan.movie_ids)))
@@ -99,7 +101,7 @@ def score(spark: SparkSession, run: Run, version: str) -> dict[str, Any]:
     )
     if run.users is not None:
         require_users(inputs, run.users, run.release)
-    ranking = plan.folder
+    ranking = folder
     if plan.ranking is not plan.model:
         ranking = prepared / "ranking"
         plan.ranking.save(ranking)
@@ -108,7 +110,7 @@ def score(spark: SparkSession, run: Run, version: str) -> dict[str, Any]:
     target.mkdir(parents=True)
     top_k = run.conf.score.top_k
     scoring = Scoring(
-        factors=str(plan.folder),
+        factors=str(folder),
         ranking=str(ranking),
         inputs=str(prepared),
         target=str(target),
@@ -141,7 +143,8 @@ def main(argv: list[str] | None = None) -> None:
                 f"No model to score with: {run.record('evaluate')['reason']}, and release "
                 f"{run.release} has no champion yet. Change the settings of train and run again."
             )
-        figures.update(score(spark_session("score", run.staging), run, version))
+        folder = registry.factors_folder(run.conf, run.warehouse, run.release, version)
+        figures.update(score(spark_session("score", run.staging), run, version, folder))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs import registry
 from jobs.base_run import basis, usable_base
 from jobs.errors import JobError
 from jobs.filters import allowed_movies, trained_movies
@@ -25,8 +24,6 @@ from model.factors import Factors, load_factors
 class ScoringPlan:
     """All that scoring a run needs to know."""
 
-    folder: Path
-    """Of the model."""
     model: Factors
     """Predicts ratings."""
     ranking: Factors
@@ -50,12 +47,11 @@ class ScoringPlan:
         return f"{movies}. Everybody is scored: {f['why_all']}"
 
 
-def plan_scoring(run: Run, version: str) -> ScoringPlan:
-    """Apply the filters, damp the model and look at the base.
+def plan_scoring(run: Run, version: str, folder: Path) -> ScoringPlan:
+    """Apply the filters, damp the model in `folder` and look at the base.
 
     Raises JobError if the run cannot be scored as its settings say.
     """
-    folder = registry.factors_folder(run.conf, run.warehouse, run.release, version)
     model = load_factors(folder)
     ranking = damped_model(model, run.conf.score.damping, version)
     left = allowed_movies(run)
@@ -78,7 +74,7 @@ def plan_scoring(run: Run, version: str) -> ScoringPlan:
         "movies_new": len(left.movie_ids) - len(movie_ids),
         "movies_scored": len(movie_ids),
     }
-    return ScoringPlan(folder, model, ranking, movie_ids, base, figures)
+    return ScoringPlan(model, ranking, movie_ids, base, figures)
 
 
 def damped_model(model: Factors, damping: float, version: str) -> Factors:

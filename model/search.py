@@ -86,13 +86,16 @@ class Int8Search:
         maxima_GB = torch.empty(self.groups, users, dtype=torch.int32)
         score_PB = torch.empty(c.movies_per_block, users, dtype=torch.int32)
         starts = np.arange(0, len(self.code_PQ), c.movies_per_block)
-        cuts = np.searchsorted(excluded_N, np.append(starts, len(self.code_PQ)) * users)
+        ends = np.append(starts, len(self.code_PQ)) * users
+        # Of one type: else numpy converts all the pairs.
+        most = np.iinfo(excluded_N.dtype).max
+        cuts = np.searchsorted(excluded_N, ends.clip(max=most).astype(excluded_N.dtype))
         for i, start in enumerate(starts.tolist()):
             code_PQ = self.code_PQ[start : start + c.movies_per_block]
             score = score_PB[: len(code_PQ)]
             torch._int_mm(code_PQ, code_QB, out=score)
-            pair_N = torch.from_numpy(excluded_N[cuts[i] : cuts[i + 1]] - start * users)
-            score.view(-1).index_fill_(0, pair_N, EXCLUDED)
+            pair_N = excluded_N[cuts[i] : cuts[i + 1]].astype(np.int64) - start * users
+            score.view(-1).index_fill_(0, torch.from_numpy(pair_N), EXCLUDED)
             score[len(c.movie_idx_C) - start :] = EXCLUDED
             first = start // c.movies_per_group
             group = score.view(-1, c.movies_per_group, users)
@@ -113,6 +116,8 @@ class Int8Search:
             maxima = maxima_GB.numpy()
             block = np.arange(self.groups) // self.groups_per_block
         least = maxima * unit_NB[block] - error_NB[block]
+        # Not merely low: where movies are all zero, so is the unit.
+        least[maxima == EXCLUDED] = -np.inf
         return torch.from_numpy(least.T.copy()).topk(k, 1, sorted=False).values.amin(1).numpy()
 
     def reaching(
@@ -121,7 +126,7 @@ class Int8Search:
         """Users and groups of the pairs whose maximum reaches the user's least."""
         per_set, users = self.catalogue.groups_per_set, maxima_GB.shape[1]
         block_S = torch.from_numpy(self.block_S)
-        owner_T, set_T = (set_SB >= least_NB[block_S]).T.nonzero(as_tuple=True)
+        owner_T, set_T = (set_SB >= least_NB[block_S]).T.contiguous().nonzero(as_tuple=True)
         maxima_TG = maxima_GB.view(-1, per_set, users)[set_T, :, owner_T]
         least_T1 = least_NB[block_S[set_T], owner_T][:, None]
         place_H, group_H = (maxima_TG >= least_T1).nonzero(as_tuple=True)
@@ -173,6 +178,7 @@ class DenseSearch:
         rows = torch.from_numpy(row_BK).to(self.dtype)
         score_BC = (rows.to(self.device) @ self.row_KC).float() + self.bias_C
         users, width = score_BC.shape
+        excluded_N = excluded_N.astype(np.int64)
         place_N = excluded_N % users * width + excluded_N // users
         score_BC.view(-1).index_fill_(0, torch.from_numpy(place_N).to(self.device), -torch.inf)
         kth_B = score_BC.topk(min(k, width), dim=1, sorted=False).values.amin(1)

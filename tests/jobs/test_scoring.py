@@ -6,7 +6,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from jobs import registry, schemas
+from jobs import schemas
 from jobs.errors import JobError
 from jobs.id_files import IdFile
 from jobs.run import write_json
@@ -35,10 +35,9 @@ RATED = {1: [10], 2: [], 3: [11], 4: [11], 5: []}
 
 
 @pytest.fixture
-def scored(spark, tmp_path, monkeypatch):
+def scored(spark, tmp_path):
     """Score a run of this data; returns its figures and (user, rank, movie, ...) of its rows."""
     MODEL.save(tmp_path / "factors")
-    monkeypatch.setattr(registry, "factors_folder", lambda *_: tmp_path / "factors")
 
     def call(run_id, *settings, rated=RATED, movies=MOVIES, base=None, **changes):
         overrides = ["score.top_k=2", "score.damping=0", *settings]
@@ -56,7 +55,7 @@ def scored(spark, tmp_path, monkeypatch):
             )
         (run.folder / "steps").mkdir()
         write_json(run.folder / "steps/ingest.json", {"why_base": "none was fixed"})
-        figures = score(spark, run, "1")
+        figures = score(spark, run, "1", tmp_path / "factors")
         for step, record in (("score", figures), ("publish", {})):
             write_json(run.folder / "steps" / f"{step}.json", record)
         files = f"read_parquet('{run.output('scored')}/*/*.parquet', hive_partitioning = false)"
