@@ -3,24 +3,22 @@
     nightreel train --run-id <run>
 
 Reads train, validation and the indexes; writes `factors`: the `Factors` of the best epoch with
-their manifest. With train.ranks above 1 the ranks are started by horovodrun. The loop itself is
+their manifest. The ranks are started as jobs/launchers.py says; the loop itself is
 model/training.py.
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from jobs.arguments import run_of, step_arguments
 from jobs.command import run_command
 from jobs.errors import JobError
+from jobs.launchers import launch
 from jobs.layouts import detect_layout
-from jobs.run import Run, write_json
-from model.training import TrainingSpec, train
+from jobs.run import Run
+from model.training import TrainingSpec
 
 
 def training_spec(run: Run) -> TrainingSpec:
@@ -34,7 +32,7 @@ def training_spec(run: Run) -> TrainingSpec:
         output=str(run.output("factors")),
         rating_min=low,
         rating_max=high,
-        settings=run.conf.train.model_dump(exclude={"ranks"}),
+        settings=run.conf.train.of_model(),
         provenance={
             "run_id": run.run_id,
             "ds": run.ds.isoformat(),
@@ -55,40 +53,14 @@ def check_shards(folder: Path, ranks: int) -> None:
         )
 
 
-def launch(spec: TrainingSpec, ranks: int, spec_file: Path) -> None:
-    """Train in `ranks` processes on this host. Raises JobError if a rank fails."""
-    spec_file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(spec_file, asdict(spec))
-    horovodrun = Path(sys.executable).with_name("horovodrun")
-    command = [str(horovodrun), "-np", str(ranks), "--gloo", sys.executable]
-    command += ["-m", "model.training", str(spec_file)]
-    # Ranks that outlive this process still hold the run's lock.
-    with subprocess.Popen(command, close_fds=False) as ranks_running:
-        try:
-            status = ranks_running.wait()
-        except BaseException:
-            # horovodrun ends its ranks when it is asked to end, and leaves them when it is killed.
-            ranks_running.terminate()
-            raise
-    if status != 0:
-        raise JobError(f"Training failed: a rank ended with an error, shown above ({status}).")
-
-
 def main(argv: list[str] | None = None) -> None:
     """Run the step from the command line."""
     run = run_of(step_arguments(__doc__).parse_args(argv))
-    ranks = run.conf.train.ranks
+    settings = run.conf.train
     with run.step("train") as figures:
         for split in ("train", "validation"):
-            check_shards(run.split(split), ranks)
-        spec = training_spec(run)
-        try:
-            if ranks == 1:
-                train(spec)
-            else:
-                launch(spec, ranks, run.staging / "training.json")
-        except ValueError as error:
-            raise JobError(str(error)) from error
+            check_shards(run.split(split), settings.max_ranks or settings.ranks)
+        launch(training_spec(run), settings, run.staging)
         manifest = json.loads((run.output("factors") / "manifest.json").read_text())["manifest"]
         figures.update(manifest["metrics"])
 
