@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +109,7 @@ def losses(manifest: dict) -> list[float]:
 
 
 @pytest.fixture
-def sshd(tmp_path, monkeypatch) -> list[str]:
+def sshd(tmp_path, monkeypatch) -> Iterator[list[str]]:
     """An ssh server on two loopback addresses; returns horovodrun's options to reach it."""
     if SSHD is None:
         pytest.skip("sshd is not installed (Debian: openssh-server)")

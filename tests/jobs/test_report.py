@@ -76,8 +76,8 @@ def publish_rows(warehouse, *rows):
         partition = {"run_id": run_id}
         finished = datetime(2026, 1, 3, 0, minute, tzinfo=UTC)
         row = (ds, "ml-1m", ratings, 3, 3, 0, "1", True, rmse, 0.6, 3, 9.0, finished)
-        rows = [(*row, "1", None, None)]
-        source = write(warehouse / "source" / run_id, schemas.RUNS, partition, rows)
+        run = [(*row, "1", None, None)]
+        source = write(warehouse / "source" / run_id, schemas.RUNS, partition, run)
         schema = schemas.in_json(schemas.RUNS)
         publish_files(warehouse / "tables" / "runs", source, schema, ["run_id"], partition, {})
 
