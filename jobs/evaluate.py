@@ -107,7 +107,7 @@ def evaluate(run: Run) -> dict[str, object]:
     """Measure, register, decide; returns the figures of the step."""
     folder = run.output("factors")
     factors = load_factors(folder)
-    if factors.manifest["settings"] != run.conf.train.model_dump(exclude={"ranks"}):
+    if factors.manifest["settings"] != run.conf.train.of_the_model():
         raise JobError(f"{folder} was trained with other settings than the run's: train it again.")
     test = read_ratings(run.split("test"))
     if len(test) == 0:

@@ -20,7 +20,8 @@ from jobs.command import run_command
 from jobs.errors import JobError
 from jobs.layouts import detect_layout
 from jobs.run import Run, write_json
-from model.training import TrainingSpec, train
+from model.specification import TrainingSettings, TrainingSpec
+from model.training import train
 
 
 def training_spec(run: Run) -> TrainingSpec:
@@ -32,9 +33,11 @@ def training_spec(run: Run) -> TrainingSpec:
         user_index=str(run.data("user_index")),
         movie_index=str(run.data("movie_index")),
         output=str(run.output("factors")),
+        checkpoints=str(run.staging / "checkpoints"),
+        events=str(run.output("tensorboard")),
         rating_min=low,
         rating_max=high,
-        settings=run.conf.train.model_dump(exclude={"ranks"}),
+        settings=TrainingSettings(**run.conf.train.of_the_model()),
         provenance={
             "run_id": run.run_id,
             "ds": run.ds.isoformat(),
