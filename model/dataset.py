@@ -12,8 +12,9 @@ import torch
 
 from model.devices import place
 from model.export import Counts, count_ratings
-from model.reading import MemoryShard, Shard, read_shard
+from model.reading import MemoryShard, Shard, parquet_files, read_shard, unreadable
 from model.specification import TrainingSpec
+from model.streaming import StreamShard
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Dataset:
     movie_ids: np.ndarray
     device: torch.device
     reading: str
-    """`memory` or `stream`, as it was chosen."""
+    """How the training ratings are read, for the log."""
 
     @property
     def users(self) -> int:
@@ -47,9 +48,19 @@ def read_dataset(spec: TrainingSpec, device: torch.device) -> Dataset:
     settings, rank, ranks = spec.settings, hvd.rank(), hvd.size()
     user_ids, movie_ids = read_ids(spec.user_index, "user"), read_ids(spec.movie_index, "movie")
     shards: list[Shard] = []
+    streamed = []
     for folder in (Path(spec.train), Path(spec.validation)):
-        ratings = read_shard(folder, rank, ranks)
-        shards.append(MemoryShard(ratings, [settings.seed, rank]))
+        rows = count_rows(folder)
+        streamed.append(
+            settings.reading == "stream"
+            or (settings.reading == "auto" and rows > settings.memory_rows * ranks)
+        )
+        if streamed[-1]:
+            queue_rows = settings.memory_rows
+            shards.append(StreamShard(folder, rank, ranks, settings.seed, queue_rows))
+        else:
+            ratings = read_shard(folder, rank, ranks)
+            shards.append(MemoryShard(ratings, [settings.seed, rank]))
     train, validation = shards
     rows_R = [train.rows] if ranks == 1 else hvd.allgather(torch.tensor([train.rows])).tolist()
     counts = count_ratings(train.blocks(), len(user_ids), len(movie_ids))
@@ -58,8 +69,25 @@ def read_dataset(spec: TrainingSpec, device: torch.device) -> Dataset:
         if isinstance(shard, MemoryShard):
             shard.ratings = place(shard.ratings, device)
     return Dataset(
-        train, validation, rows_R, counts, mean, user_ids, movie_ids, device, "memory"
+        train,
+        validation,
+        rows_R,
+        counts,
+        mean,
+        user_ids,
+        movie_ids,
+        device,
+        "in a stream" if streamed[0] else "into memory",
     )
+
+
+def count_rows(folder: Path) -> int:
+    """Rows of all files, by their footers. Raises ValueError, naming a damaged file."""
+    files = parquet_files(folder)
+    try:
+        return sum(pq.read_metadata(file).num_rows for file in files)
+    except Exception as error:
+        raise ValueError(unreadable(files, error)) from error
 
 
 def read_ids(index: str, entity: str) -> np.ndarray:

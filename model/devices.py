@@ -42,4 +42,4 @@ def place(ratings: Ratings, device: torch.device) -> Ratings:
     size = sum(column.nbytes for column in ratings.columns)
     if size <= torch.cuda.mem_get_info(device)[0] // 2:
         return ratings.to(device)
-    return Ratings(*(column.pin_memory() for column in ratings.columns))
+    return ratings.pinned()

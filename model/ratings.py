@@ -38,6 +38,10 @@ class Ratings:
         """The same ratings on a device."""
         return Ratings(*(column.to(device, non_blocking=True) for column in self.columns))
 
+    def pinned(self) -> Ratings:
+        """The same ratings in memory that a GPU copies from while it computes."""
+        return Ratings(*(column.pin_memory() for column in self.columns))
+
     @property
     def columns(self) -> tuple[Tensor, Tensor, Tensor]:
         """Users, movies, ratings."""

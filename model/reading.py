@@ -50,12 +50,12 @@ class MemoryShard:
         """Shuffled anew by seed and epoch."""
         generator = torch.Generator().manual_seed(seed_of(*self.seed, epoch))
         order_N = torch.randperm(self.rows, generator=generator)
-        device = self.ratings.rating_N.device
+        home = self.ratings.rating_N.device
         per_block = max(1, BLOCK // max(1, max(sizes, default=1)))
         position = sum(sizes[:start])
         for first in range(start, len(sizes), per_block):
             part = sizes[first : first + per_block]
-            row_N = order_N[position : position + sum(part)].to(device)
+            row_N = order_N[position : position + sum(part)].to(home)
             position += len(row_N)
             yield from self.ratings.take(row_N).split(part)
 

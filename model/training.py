@@ -33,6 +33,7 @@ from model.reading import even_parts, seed_of
 from model.schedules import learning_rate
 from model.specification import TrainingSpec, read_spec
 from model.state import Training
+from model.warm_start import start_from
 
 # Between steps after which ranks look up: is the loss finite, how far are we, save?
 STEPS_BETWEEN_REPORTS = 64
@@ -50,6 +51,10 @@ def train(spec: TrainingSpec) -> dict[str, Any]:
     training = Training(spec, data)
     reporter = Reporter(hvd.rank() == 0, spec.settings.epochs, sum(data.rows_R))
     reporter.say(describe(training, data))
+    if spec.initial_factors and hvd.rank() == 0:
+        folder = Path(spec.initial_factors)
+        users, movies = start_from(training.model, folder, data.user_ids, data.movie_ids)
+        reporter.say(f"starting from the rows of {users:,} users and {movies:,} movies in {folder}")
     resume(training, spec, reporter.say)
     checkpoint = saver(training, spec, reporter.say)
     try:
@@ -136,6 +141,7 @@ def run_epoch(
         rate = learning_rate(settings, training.epoch, (step + 1) / steps, training.history)
         if generator:
             generator.manual_seed(seed_of(settings.seed, training.epoch, step, hvd.rank()))
+        batch = batch.to(data.device)
         row_C = model.rows(batch.user_N, batch.movie_N)
         gradient_CW, error = objective.gradient(row_C, batch.rating_N, step_rows[step], generator)
         training.optimiser.step(row_C, gradient_CW, rate)
