@@ -21,7 +21,8 @@ from jobs.errors import JobError
 from jobs.run import write_json
 from jobs.spark import spark_session
 from model.rank import error_files, run_rank
-from model.training import TrainingSpec, train
+from model.specification import TrainingSpec
+from model.training import train
 
 PR_SET_PDEATHSIG = 1
 # So long Spark may take to start the ranks, and an elastic job waits for enough of them.

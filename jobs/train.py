@@ -12,35 +12,66 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from jobs import registry
 from jobs.arguments import run_of, step_arguments
 from jobs.command import run_command
+from jobs.deals import same_split
 from jobs.errors import JobError
 from jobs.launchers import launch
 from jobs.layouts import detect_layout
 from jobs.run import Run
-from model.training import TrainingSpec
+from model.factors import load_factors
+from model.specification import TrainingSettings, TrainingSpec
 
 
 def training_spec(run: Run) -> TrainingSpec:
     """What model/training.py needs to know of a run."""
     low, high = detect_layout(run.raw).rating_range
+    first = champion_to_start_from(run)
     return TrainingSpec(
         train=str(run.split("train")),
         validation=str(run.split("validation")),
         user_index=str(run.data("user_index")),
         movie_index=str(run.data("movie_index")),
         output=str(run.output("factors")),
+        checkpoints=str(run.staging / "checkpoints"),
+        events=str(run.output("tensorboard")),
         rating_min=low,
         rating_max=high,
-        settings=run.conf.train.of_model(),
+        settings=TrainingSettings(**run.conf.train.of_the_model()),
         provenance={
             "run_id": run.run_id,
             "ds": run.ds.isoformat(),
             "release": run.release,
             "ratings": run.record("etl")["ratings"],
             "data": {"digest": run.digest, **run.conf.etl.model_dump()},
+            "started_from": run.champion if first else None,
         },
+        initial_factors=str(first) if first else None,
     )
+
+
+def champion_to_start_from(run: Run) -> Path | None:
+    """Folder of the champion's `Factors`, the one that ingest fixed; None starts at random.
+
+    Raises JobError if the champion has learned from ratings that this run holds back.
+    """
+    if not run.conf.train.warm_start:
+        return None
+    if run.champion is None:
+        print("there is no champion to start from: all starts at random", flush=True)
+        return None
+    folder = registry.factors_folder(run.conf, run.warehouse, run.release, run.champion)
+    ours, theirs = run.conf.etl, load_factors(folder).manifest["data"]
+    # A deal by position changes with every new line.
+    moved = ours.split == "position" and theirs["digest"] != run.digest
+    if moved or not same_split(ours.model_dump(), theirs):
+        raise JobError(
+            f"train.warm_start: champion {run.champion} was trained on another split, so it has "
+            "learned from some of the ratings that this run is measured on. Take its split, or "
+            "set train.warm_start=false."
+        )
+    return folder
 
 
 def check_shards(folder: Path, ranks: int) -> None:

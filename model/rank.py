@@ -8,7 +8,6 @@ the launcher reads. A rank ends when its launcher does.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import sys
@@ -19,7 +18,8 @@ from pathlib import Path
 from horovod.common.exceptions import HorovodInternalError
 
 from model.elastic import train_elastic
-from model.training import TrainingSpec, train
+from model.specification import read_spec
+from model.training import train
 
 SECONDS_BETWEEN_LOOKS = 2.0
 # One look may fail because the machine is busy.
@@ -39,7 +39,7 @@ def run_rank(spec_file: str) -> None:
     """
     end_with_launcher()
     file = Path(spec_file)
-    spec = TrainingSpec(**json.loads(file.read_text(encoding="utf-8")))
+    spec = read_spec(file)
     try:
         if os.environ.get("HOROVOD_ELASTIC") == "1":
             train_elastic(spec)

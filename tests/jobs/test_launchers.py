@@ -1,6 +1,8 @@
 """Ranks on this host, on others over ssh and on Spark; and how they end when one is killed."""
 
+import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -9,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +25,7 @@ from jobs.errors import JobError
 from jobs.launchers import launch, own_hosts
 from jobs.locks import is_held
 from model.factors import load_factors
-from model.training import TrainingSpec
+from model.specification import TrainingSettings, TrainingSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
@@ -32,17 +35,17 @@ ENDLESS = "epochs=1000000"
 
 # A job that holds a lock and trains until somebody kills it.
 JOB = """
-import json, sys
+import sys
 from pathlib import Path
 from jobs.configuration import load_configuration
 from jobs.launchers import launch
 from jobs.locks import exclusive
-from model.training import TrainingSpec
+from model.specification import read_spec
 
 folder = Path(sys.argv[1])
-spec = TrainingSpec(**json.loads((folder / "spec.json").read_text()))
 with exclusive(folder / ".lock", "nobody"):
-    launch(spec, load_configuration(sys.argv[2:]).train, folder / "scratch")
+    settings = load_configuration(sys.argv[2:]).train
+    launch(read_spec(folder / "spec.json"), settings, folder / "scratch")
 """
 
 
@@ -83,9 +86,11 @@ def spec_of(data: Path, output: Path, settings: TrainSettings) -> TrainingSpec:
         user_index=str(data / "user_index"),
         movie_index=str(data / "movie_index"),
         output=str(output / "factors"),
+        checkpoints=str(output / "checkpoints"),
+        events=None,
         rating_min=1,
         rating_max=5,
-        settings=settings.of_model(),
+        settings=TrainingSettings(**settings.of_the_model()),
         provenance={},
     )
 
@@ -159,6 +164,11 @@ def wait_for(reached: Callable[[], object], seconds: float = 120) -> None:
         time.sleep(0.05)
 
 
+def said(folder: Path, pattern: str) -> bool:
+    """Whether a job of `start_job` has said that."""
+    return bool(re.search(pattern, (folder / "said").read_text(), re.DOTALL))
+
+
 def ranks_of(folder: Path) -> dict[int, psutil.Process]:
     """The ranks that train for a job with this scratch folder, wherever they were started."""
     found = {}
@@ -174,9 +184,6 @@ def ranks_of(folder: Path) -> dict[int, psutil.Process]:
 
 def start_job(data: Path, folder: Path, *overrides: str) -> subprocess.Popen[str]:
     """A job in a process of its own, its output in folder/said."""
-    import json
-    from dataclasses import asdict
-
     settings = settings_of(*overrides)
     (folder / "spec.json").write_text(json.dumps(asdict(spec_of(data, folder, settings))))
     command = [sys.executable, "-c", JOB, str(folder)]
@@ -222,6 +229,34 @@ def test_ranks_end_with_a_killed_job_and_hold_its_lock_until_then(data, tmp_path
         assert held or ranks != ranks_of(tmp_path)
         time.sleep(0.05)
     wait_for(lambda: not is_held(tmp_path / ".lock"), seconds=10)
+
+
+def test_the_others_go_on_when_a_rank_of_an_elastic_job_is_killed(data, tmp_path):
+    job = start_job(data, tmp_path, "elastic=true", "epochs=300")
+    wait_for(lambda: said(tmp_path, r"epoch +2/300 "))
+    ranks_of(tmp_path)[1].kill()
+    assert job.wait(timeout=120) == 0, (tmp_path / "said").read_text()
+    assert said(tmp_path, "with 200, 200,.* with 400,.*going on from a commit: epoch ")
+    manifest = load_factors(tmp_path / "factors").manifest
+    assert [epoch["epoch"] for epoch in manifest["history"]] == list(range(1, 301))
+    assert manifest["metrics"]["ranks"] == 1
+
+
+def test_a_host_that_is_found_joins_an_elastic_job(data, tmp_path):
+    hosts, script = tmp_path / "hosts", tmp_path / "discover.sh"
+    hosts.write_text("127.0.0.1:1\n")
+    script.write_text(f"#!/bin/sh\ncat '{hosts}'\n")
+    script.chmod(0o755)
+    elastic = ["elastic=true", f"discovery_script={script}", "ranks=1", "max_ranks=2"]
+    options = 'horovodrun_options=["--network-interfaces", "lo"]'
+    job = start_job(data, tmp_path, *elastic, options, ENDLESS)
+    wait_for(lambda: said(tmp_path, r"with 400,.*epoch +2/"))
+    with hosts.open("a") as found:
+        found.write("127.0.0.01:1\n")
+    wait_for(lambda: said(tmp_path, r"with 200, 200,.*going on from a commit: epoch .*\nepoch "))
+    job.terminate()
+    job.wait(timeout=60)
+    wait_for(lambda: not ranks_of(tmp_path), seconds=10)
 
 
 def test_every_own_host_is_this_machine():
