@@ -60,6 +60,7 @@ SETTINGS = {
     "learning_rate": "train.learning_rate",
     "regularisation": "train.regularisation",
     "epochs": "train.epochs",
+    "warm_start": "train.warm_start",
     "ranks": "train.ranks",
 }
 
@@ -112,6 +113,12 @@ PARAMETERS: dict[str, Param] = {
         "Most passes over the training ratings, 1 to 10000. Empty: as in conf.",
         minimum=1,
         maximum=10_000,
+    ),
+    "warm_start": optional(
+        "boolean",
+        "Warm start",
+        "Start from the champion's weights; new users and movies start at random. Empty: as in "
+        "conf.",
     ),
     "ranks": optional(
         "integer",

@@ -156,12 +156,34 @@ class TrainSettings(LaunchSettings):
     """Learn a bias per user and per movie around the mean rating."""
     init_scale: Annotated[float, Field(gt=0)]
     """Embeddings start uniform in (-init_scale, init_scale)."""
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    """Share of factors left out of each rating's product while learning."""
+    loss: Literal["mse", "huber"]
+    """Squared error, or squared up to huber_delta and linear beyond."""
+    huber_delta: Annotated[float, Field(gt=0)]
+    """With loss huber: the error, in stars, from which it grows linearly."""
     regularisation: Annotated[float, Field(ge=0)]
     """L2 penalty per rating on the embeddings and biases that the rating touches."""
-    optimiser: Literal["adam", "adamax", "sgd"]
+    user_regularisation: Annotated[float, Field(ge=0)] | None
+    """The same for users' embeddings alone; null is as regularisation."""
+    movie_regularisation: Annotated[float, Field(ge=0)] | None
+    """The same for movies' embeddings alone; null is as regularisation."""
+    bias_regularisation: Annotated[float, Field(ge=0)] | None
+    """The same for biases alone; null is as regularisation."""
+    optimiser: Literal["adam", "adamax", "adagrad", "sgd"]
     """Rule by which gradients move the weights."""
     learning_rate: Annotated[float, Field(gt=0)]
-    """Step size of the optimiser."""
+    """Step size of the optimiser. A step's gradient is that of the mean over its ratings of all
+    ranks, so that more ranks need no other rate."""
+    schedule: Literal["constant", "step", "cosine", "plateau"]
+    """How the learning rate falls: not; times decay every decay_epochs; along a cosine to decay
+    times its start over all epochs; times decay after decay_epochs without a gain."""
+    decay: Annotated[float, Field(gt=0, le=1)]
+    """Factor by which the schedule lowers the learning rate."""
+    decay_epochs: PositiveInt
+    """With schedule step or plateau: epochs between two cuts."""
+    warmup_epochs: Annotated[float, Field(ge=0)]
+    """The learning rate rises from 0 over so many epochs, or a part of one."""
     batch_size: PositiveInt
     """Ratings per optimiser step, over all ranks together."""
     epochs: PositiveInt
@@ -171,7 +193,22 @@ class TrainSettings(LaunchSettings):
     seed: WholeNumber
     """Seed of the initial weights and of the order of rows."""
     warm_start: bool
-    """Start from the weights of the champion for the users and movies that it knows."""
+    """Start the users and movies that the champion knows from its weights, the others anew."""
+    gradients: Literal["auto", "dense", "sparse"]
+    """Whether a step moves the whole table of embeddings or the rows that it touches, which alone
+    the ranks then exchange; auto is by the table's size. For adam and adamax the two differ a
+    little: see model/optimisers.py."""
+    compression: Literal["none", "fp16", "bf16"]
+    """Precision of the gradients that ranks exchange; none is float32."""
+    precision: Literal["float32", "bf16"]
+    """Precision of scores and gradients; weights and their sums are always float32."""
+    reading: Literal["auto", "memory", "stream"]
+    """Each rank's ratings read once into memory, or from Parquet in every epoch."""
+    memory_rows: PositiveInt
+    """With reading auto, most ratings that a rank holds in memory, at some 30 bytes each while
+    reading; with stream, those in its shuffling queue."""
+    checkpoint_seconds: Annotated[float, Field(ge=0)]
+    """A checkpoint is written when so long has passed; 0 writes one whenever ranks look up."""
 
     @model_validator(mode="after")
     def every_rank_has_work(self) -> TrainSettings:
@@ -181,9 +218,10 @@ class TrainSettings(LaunchSettings):
             )
         return self
 
-    def of_model(self) -> dict[str, Any]:
-        """The settings that decide what is learned: all but those of the launch."""
-        return self.model_dump(exclude=set(LaunchSettings.model_fields))
+    def of_the_model(self) -> dict[str, Any]:
+        """The settings that the training loop follows; the others are for whoever starts it."""
+        launching = {*LaunchSettings.model_fields, "warm_start"}
+        return self.model_dump(exclude=launching)
 
 
 class QualitySettings(Section):

@@ -13,13 +13,13 @@ on the validation ratings, on which the best epoch was chosen: metrics are then 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from jobs import registry
 from jobs.arguments import run_of, step_arguments
 from jobs.command import run_command
+from jobs.deals import same_split
 from jobs.errors import JobError
 from jobs.run import Run
 from model.baselines import fit_bias_baseline
@@ -82,15 +82,6 @@ def measure(factors: Factors, train: Ratings, held: Ratings, split: str) -> dict
     return {name: round(value, 5) for name, value in metrics.items()}
 
 
-def same_split(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
-    """Whether two models were trained on the same deal of ratings, by their manifests' settings."""
-    # Champions older than the setting were dealt at random, and say nothing of its parts.
-    theirs = {"split": "random"} | theirs
-    keys = {"split", "split_seed", "train_share", "validation_share", "test_share"}
-    keys |= {"folds": {"folds", "fold"}, "given": {"given"}}.get(ours["split"], set())
-    return all(ours[key] == theirs.get(key) for key in keys)
-
-
 def champion_rmse(run: Run, candidate: Factors, held: Ratings) -> float | None:
     """The champion's RMSE on the same ratings; None if there is no champion yet."""
     if run.champion is None:
@@ -113,7 +104,7 @@ def evaluate(run: Run) -> dict[str, object]:
     """Measure, register, decide; returns the figures of the step."""
     folder = run.output("factors")
     factors = load_factors(folder)
-    if factors.manifest["settings"] != run.conf.train.of_model():
+    if factors.manifest["settings"] != run.conf.train.of_the_model():
         raise JobError(f"{folder} was trained with other settings than the run's: train it again.")
     split = run.conf.etl.splits[-1]
     held = read_ratings(run.split(split))

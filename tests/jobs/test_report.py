@@ -83,7 +83,7 @@ def publish_rows(warehouse, *rows):
         partition = {"run_id": run_id}
         finished = datetime(2026, 1, 3, 0, minute, tzinfo=UTC)
         counts = (ds, "ml-1m", ratings, 3, 3, 0, "1", True, rmse, 0.6, 3, 9.0)
-        row = (*counts, finished, "1", None, 0.0)
+        row = (*counts, finished, "1", None, None, 0.0)
         source = write(warehouse / "source" / run_id, schemas.RUNS, partition, [row])
         schema = schemas.in_json(schemas.RUNS)
         publish_files(warehouse / "tables" / "runs", source, schema, ["run_id"], partition, {})
