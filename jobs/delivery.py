@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 
 from jobs import cleaning
 from jobs.entities import with_index
+from jobs.errors import JobError
 from jobs.layouts import Layout
-from jobs.lines import Parsed, keep, read_lines
+from jobs.lines import read_lines
+from jobs.parsed import Parsed, keep
 from jobs.run import Run
 from jobs.spark import together
 
@@ -51,3 +54,14 @@ def read_delivery(spark: SparkSession, run: Run, layout: Layout) -> Delivery:
     rows = cleaning.parse_ratings(lines_of(layout.ratings.file), layout)
     rows = cleaning.refuse_unknown_movies(rows, with_index(known.usable, "movie"), layout)
     return Delivery(keep(layout.ratings.file, rows, layout.header), known, profiles)
+
+
+def own_test(spark: SparkSession, raw: Path, layout: Layout, name: str | None) -> DataFrame:
+    """The test ratings that a release itself gives, as in u1.test. Raises JobError without them."""
+    file = raw / f"{name}.test"
+    if not file.is_file():
+        raise JobError(
+            f"etl.split is given and etl.given is {name}, but {raw} holds no {file.name}. Only "
+            "ml-100k has splits of its own; take another one, as in --set etl.split=random."
+        )
+    return cleaning.parse_ratings(read_lines(spark, file, layout), layout)

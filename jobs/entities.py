@@ -23,5 +23,6 @@ def all_users(profiles: DataFrame | None, ratings: DataFrame) -> DataFrame:
     if profiles is None:
         blank = [f"cast(null as {kind}) {name}" for name, kind in columns_of(USERS).items()][1:]
         return raters.selectExpr("user_id", *blank, "has_rated")
-    everybody = raters.join(profiles, "user_id", "full")
+    # Both in one partition, as with_index needs them: then the join exchanges nothing.
+    everybody = raters.repartition(1).join(profiles.coalesce(1), "user_id", "full")
     return everybody.withColumn("has_rated", F.coalesce("has_rated", F.lit(False)))

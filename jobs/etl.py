@@ -15,37 +15,28 @@ Reads the raw files of the run's release. Writes into the run's folder:
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from jobs import cleaning, schemas
+from jobs import schemas
 from jobs.arguments import run_of, step_arguments
 from jobs.command import run_command
-from jobs.delivery import Delivery, read_delivery
+from jobs.delivery import Delivery, own_test, read_delivery
 from jobs.entities import all_users, with_index
 from jobs.errors import JobError
 from jobs.features import histories, movie_features, rated_movies
-from jobs.layouts import Layout, detect_layout
-from jobs.lines import quarantine, read_lines
+from jobs.layouts import detect_layout
+from jobs.parsed import quarantine
+from jobs.repeats import newest, with_time
 from jobs.run import Run
 from jobs.spark import spark_session, together
 from jobs.splits import shuffled, with_split
 
 SPLITS = ("train", "validation", "test")
-
-
-def own_test(spark: SparkSession, raw: Path, layout: Layout, name: str | None) -> DataFrame:
-    """The test ratings that a release itself gives, as in u1.test. Raises JobError without them."""
-    file = raw / f"{name}.test"
-    if not file.is_file():
-        raise JobError(
-            f"etl.split is given and etl.given is {name}, but {raw} holds no {file.name}. Only "
-            "ml-100k has splits of its own; take another one, as in --set etl.split=random."
-        )
-    return cleaning.parse_ratings(read_lines(spark, file, layout), layout)
+# Of the delivered file: about two million ratings, which a task sorts in some 200 MiB.
+PARTITION_BYTES = 48 << 20
 
 
 def write(run: Run, rows: DataFrame, name: str, schema: str, *partition_by: str) -> None:
@@ -57,13 +48,15 @@ def write(run: Run, rows: DataFrame, name: str, schema: str, *partition_by: str)
 
 def clean_ratings(delivery: Delivery, run: Run, given_test: DataFrame | None) -> DataFrame:
     """The newest of the usable ratings, with time and split; users and their movies in order."""
+    cores = delivery.ratings.rows.sparkSession.sparkContext.defaultParallelism
+    partitions = max(cores, (run.raw / delivery.ratings.file).stat().st_size // PARTITION_BYTES)
 
     def by_user(rows: DataFrame) -> DataFrame:
-        return rows.repartitionByRange("user_id")
+        return rows.repartitionByRange(partitions, "user_id")
 
     # A user's ratings together: then neither repeats nor lists of movies need another exchange.
-    rows = by_user(cleaning.with_time(delivery.ratings.usable, run.ds))
-    rows = with_split(cleaning.newest(rows), run.conf.etl, given_test)
+    rows = by_user(with_time(delivery.ratings.usable, run.ds))
+    rows = with_split(newest(rows), run.conf.etl, given_test)
     # These deal by a join, which may move rows.
     rows = by_user(rows) if run.conf.etl.split in ("given", "position") else rows
     return rows.select(
@@ -97,6 +90,7 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
         lambda: write(run, movies, "movie_index", schemas.MOVIE_INDEX),
         lambda: write(run, movie_features(movies), "movie_features", schemas.MOVIE_FEATURES),
     )
+    delivery.ratings.rows.unpersist()
     profiles = delivery.users.usable if delivery.users else None
     users = with_index(all_users(profiles, ratings), "user").cache()
     write(run, users.observe(everybody, F.count("*").alias("users")), "users", schemas.USERS)
@@ -111,14 +105,14 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
         lambda: write(run, rated_movies(ratings, users), "rated", schemas.RATED),
         lambda: write(run, users, "user_index", schemas.USER_INDEX),
     )
-    ratings_written = sum(counts[split] for split in SPLITS)
     for kept in (*(file.rows for file in delivery.files), ratings, users):
         kept.unpersist()
+    clean = sum(counts[split] for split in SPLITS)
     return {
         "lines": delivery.ratings.lines,
-        "ratings": ratings_written,
+        "ratings": clean,
         "quarantined": sum(file.bad for file in delivery.files),
-        "duplicates": delivery.ratings.lines - delivery.ratings.bad - ratings_written,
+        "duplicates": delivery.ratings.lines - delivery.ratings.bad - clean,
         "undated": counts["undated"],
         "users": everybody.get["users"],
         "movies": delivery.movies.lines - delivery.movies.bad,
