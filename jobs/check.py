@@ -20,13 +20,14 @@ from jobs import schemas
 from jobs.arguments import run_of, step_arguments
 from jobs.candidate_lists import kept_lists, refuse_unknown_candidates
 from jobs.command import run_command
+from jobs.delivered_tables import DELIVERED, columns_in_sql, open_tables
 from jobs.delta import is_published, publish_files
 from jobs.errors import JobError
 from jobs.filters import allowed_movies
 from jobs.layouts import detect_layout
 from jobs.locks import exclusive
 from jobs.published import connect
-from jobs.quality import DELIVERED, Delivered, Finding, columns_in_sql, findings, open_tables
+from jobs.quality import Delivered, Finding, findings
 from jobs.run import Run
 
 

@@ -12,6 +12,10 @@ MOVIES = "movie_id int, title string, year int, genres array<string>"
 USERS = "user_id int, gender string, age int, occupation string, zip_code string"
 QUARANTINE = "run_id string, file string, line bigint, reason string, content string"
 
+# Row numbers in Factors: an id's place among all ids.
+USER_INDEX = "user_id int, user_idx int"
+MOVIE_INDEX = "movie_id int, movie_idx int"
+
 # What training and scoring read.
 INDEXED_RATINGS = "user_idx int, movie_idx int, rating float, split string"
 # In time order, position by position; ratings without a time come last, by movie.

@@ -8,10 +8,11 @@ import pytest
 
 from jobs import check
 from jobs.configuration import QualitySettings
+from jobs.delivered_tables import CLEAN, columns_in_sql
 from jobs.errors import JobError
 from jobs.layouts import LAYOUTS
 from jobs.published import connect
-from jobs.quality import CLEAN, Delivered, columns_in_sql, findings
+from jobs.quality import Delivered, findings
 from jobs.schemas import MOVIES, QUARANTINE, RATINGS, RUNS, USERS, in_json
 from tests.jobs.examples import small_run, write
 
