@@ -24,6 +24,7 @@ from jobs import registry, schemas
 from jobs.arguments import run_of, step_arguments
 from jobs.command import run_command
 from jobs.errors import JobError
+from jobs.row_groups import write_by_user
 from jobs.run import Run
 from jobs.spark import spark_session
 from model.factors import load_factors
@@ -110,14 +111,13 @@ def score(spark: SparkSession, run: Run, version: str) -> dict[str, int | str]:
     scored = users.mapInPandas(
         scorer(str(folder), movie_ids, top_k, settings.users_per_block), schemas.SCORED
     )
-    target = str(run.output("scored"))
-    rows = recommendations(scored, movies, run, version)
-    rows.write.mode("overwrite").partitionBy("ds").parquet(target)
+    target = run.output("scored")
+    write_by_user(recommendations(scored, movies, run, version), target)
     return {
         "model_version": version,
         "users": users.count(),
         "movies_scored": len(Ranker(load_factors(folder), movie_ids).movie_idx_C),
-        "rows": spark.read.parquet(target).count(),
+        "rows": spark.read.parquet(str(target)).count(),
     }
 
 
