@@ -32,6 +32,7 @@ from jobs.filters import allowed_movies, trained_movies
 from jobs.layouts import detect_layout
 from jobs.locks import exclusive
 from jobs.published import connect
+from jobs.row_groups import write_by_user
 from jobs.run import Run, open_run
 from jobs.spark import spark_session
 from model.factors import load_factors
@@ -110,8 +111,7 @@ def keep_others(spark: SparkSession, run: Run, scored: DataFrame) -> None:
         )
     others = published.filter(~F.col("user_id").isin(run.users or []))
     rows = others.unionByName(scored).repartitionByRange("user_id")
-    rows = rows.sortWithinPartitions("user_id", "rank")
-    rows.write.mode("overwrite").partitionBy("ds").parquet(str(run.output("merged")))
+    write_by_user(rows.sortWithinPartitions("user_id", "rank"), run.output("merged"))
 
 
 def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
