@@ -5,8 +5,10 @@
 Reads the `Factors` of the run's own version if it was good enough, else of the champion, and each
 user's rated movies; writes `scored`: the rows of the recommendations table, partitioned by ds as
 the table is. Never a rated movie, whatever its split; never a movie without a training rating,
-whose weights are untrained.
-Movies are ranked by unclipped score, so that the best do not all tie at the top of the scale.
+whose weights are untrained; never one that the filters of `score` in conf take away.
+Movies are ranked by unclipped score, so that the best do not all tie at the top of the scale, and
+damped by score.damping. With score.mode=incremental, users for whom nothing has changed since the
+newest published run keep its rows.
 
 Spark hands out ranges of users; a task maps the model and writes its rows (jobs/scoring.py), and
 only figures come back.
@@ -17,9 +19,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -32,9 +36,10 @@ from jobs.errors import JobError
 from jobs.run import Run
 from jobs.scoring import Scoring, even_ranges, score_range
 from jobs.scoring_inputs import Inputs, write_inputs
+from jobs.scoring_plan import candidates_folder, plan_scoring
 from jobs.spark import spark_session
 from jobs.task_progress import show_tasks
-from model.factors import Factors, load_factors
+from model.factors import known
 
 Batches = Iterable[pa.RecordBatch]
 
@@ -61,7 +66,7 @@ def score_all(spark: SparkSession, scoring: Scoring, inputs: Inputs) -> tuple[in
     movies = len(inputs.catalogue.movie_idx_C)
     tasks = len(inputs.user_ids_U) * movies // PAIRS_PER_TASK
     tasks = max(tasks, 2 * spark.sparkContext.defaultParallelism)
-    ranges = even_ranges(inputs.offset_U1, movies, tasks)
+    ranges = even_ranges(inputs.offset_U1, movies, tasks, inputs.kept_U)
     numbers = spark.range(0, len(ranges), 1, len(ranges))
     figures: DataFrame = numbers.mapInArrow(scorer(scoring, ranges), FIGURES)
     with show_tasks(spark, "score"):
@@ -76,34 +81,54 @@ def require_users(inputs: Inputs, user_ids: list[int], release: str) -> None:
         raise JobError(f"Release {release} has no user {', '.join(map(str, sorted(unknown)))}.")
 
 
-def score(spark: SparkSession, run: Run, version: str, folder: Path) -> dict[str, int | str]:
-    """Score all users with the `Factors` in a folder; returns the figures of the step."""
-    factors: Factors = load_factors(folder)
+def score(spark: SparkSession, run: Run, version: str, folder: Path) -> dict[str, Any]:
+    """Score with the `Factors` in a folder, as the run's settings say; returns the figures."""
+    plan = plan_scoring(run, version, folder)
+    print(f"score: {plan}", flush=True)
     movies = pq.read_table(run.data("movies"), columns=["movie_id", "title"])
+    movies = movies.filter(pc.is_in(movies["movie_id"], pa.array(plan.movie_ids)))
     # Another name at each attempt: processes that are kept keep what they have mapped.
     prepared = run.staging / f"scoring-{uuid4().hex}"
-    inputs = write_inputs(prepared, factors, movies, run.data("rated"), run.users)
+    base = plan.base
+    inputs = write_inputs(
+        prepared,
+        plan.ranking,
+        movies,
+        run.data("rated"),
+        run.users,
+        candidates_folder(run),
+        (base.data("rated"), candidates_folder(base)) if base else None,
+    )
     if run.users is not None:
         require_users(inputs, run.users, run.release)
+    ranking = folder
+    if plan.ranking is not plan.model:
+        ranking = prepared / "ranking"
+        plan.ranking.save(ranking)
     target = run.output("scored") / f"ds={run.ds.isoformat()}"
     shutil.rmtree(run.output("scored"), ignore_errors=True)
     target.mkdir(parents=True)
     top_k = run.conf.score.top_k
     scoring = Scoring(
         factors=str(folder),
+        ranking=str(ranking),
         inputs=str(prepared),
         target=str(target),
+        base=str(base.output("scored")) if base else None,
         top_k=None if top_k == "all" else top_k,
         device=run.conf.score.device,
         model_version=version,
         run_id=run.run_id,
     )
     users, rows = score_all(spark, scoring, inputs)
+    kept = int(inputs.kept_U.sum())
+    trained = known(plan.model.user_idx(inputs.user_ids_U), plan.model.user_trained_U)
     shutil.rmtree(prepared)
-    return {
-        "model_version": version,
+    return plan.figures | {
         "users": users,
-        "movies_scored": len(inputs.catalogue.movie_idx_C),
+        "users_scored": users - kept,
+        "users_kept": kept,
+        "users_popular": users - int(trained.sum()),
         "rows": rows,
     }
 

@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
+from jobs.block_rows import Rows, block_rows
 from jobs.scoring_inputs import read_inputs
 from model.factors import Factors, load_factors
-from model.ranking import Ranked, Ranker, Rated
+from model.ranking import Ranker
 
 # Users whose rows are made, and written as one row group, together: a lookup reads one group.
 USERS_PER_GROUP = 2048
@@ -35,11 +36,15 @@ class Scoring:
     """What is to be scored, where its inputs lie, and what is written to every row."""
 
     factors: str
-    """Folder of the model's `Factors`."""
+    """Folder of the model's `Factors`, which predict the ratings."""
+    ranking: str
+    """Folder of the `Factors` that movies are ranked by: the same, unless they are damped."""
     inputs: str
     """Folder of what `write_inputs` wrote."""
     target: str
     """Folder of the Parquet files."""
+    base: str | None
+    """Folder of an earlier run's recommendations, of which the rows of kept users are taken."""
     top_k: int | None
     """None: every pair."""
     device: str
@@ -49,18 +54,29 @@ class Scoring:
 
 
 @cache
-def ranker_of(scoring: Scoring, device: str) -> Ranker:
-    """One for all tasks of a process."""
+def models_of(scoring: Scoring, device: str) -> tuple[Ranker, Factors]:
+    """What ranks, and what predicts; one of each for all tasks of a process."""
     # Spark runs a process per core: more threads would fight one another.
     torch.set_num_threads(1)
+    model = load_factors(Path(scoring.factors))
+    damped = scoring.ranking != scoring.factors
+    ranking = load_factors(Path(scoring.ranking)) if damped else model
     catalogue = read_inputs(Path(scoring.inputs)).catalogue
-    return Ranker(load_factors(Path(scoring.factors)), catalogue=catalogue, device=device)
+    return Ranker(ranking, catalogue=catalogue, device=device), model
 
 
-def even_ranges(offset_U1: NDArray[np.int64], movies: int, tasks: int) -> list[tuple[int, int]]:
-    """Contiguous ranges of users of about the same cost, whatever the skew in rated movies."""
+def even_ranges(
+    offset_U1: NDArray[np.int64], movies: int, tasks: int, kept_U: NDArray[np.bool_] | None = None
+) -> list[tuple[int, int]]:
+    """Contiguous ranges of users of about the same cost, whatever the skew in rated movies.
+
+    Users in `kept_U` are not scored, and cost next to nothing.
+    """
     users = len(offset_U1) - 1
-    cost_U1 = np.arange(users + 1) * max(movies, 1) + offset_U1 * PAIRS_PER_RATED
+    cost_U = max(movies, 1) + np.diff(offset_U1) * PAIRS_PER_RATED
+    if kept_U is not None:
+        cost_U = np.where(kept_U, 1, cost_U)
+    cost_U1 = np.concatenate([[0], np.cumsum(cost_U)])
     wanted = np.linspace(0, cost_U1[-1], min(tasks, max(users, 1)) + 1)[1:-1]
     cuts = [0, *np.searchsorted(cost_U1, wanted).tolist(), users]
     return [(a, b) for a, b in pairwise(cuts) if a < b] or [(0, 0)]
@@ -69,33 +85,31 @@ def even_ranges(offset_U1: NDArray[np.int64], movies: int, tasks: int) -> list[t
 def score_range(scoring: Scoring, users: tuple[int, int], device: str) -> tuple[int, int]:
     """Write the rows of a range of users; returns how many users and rows they are."""
     start, stop = users
-    ranker = ranker_of(scoring, device)
+    ranker, model = models_of(scoring, device)
     target = Path(scoring.target) / f"part-{start:09d}-{stop:09d}.parquet"
     temporary = Path(scoring.inputs) / f"{target.name}.{os.getpid()}"
     rows = 0
     # Parquet holds plain strings, as Spark would write them.
     with pq.ParquetWriter(temporary, SCHEMA, compression="zstd", store_schema=False) as writer:
-        for table in tables(ranker, scoring, start, stop):
+        for table in tables(ranker, model, scoring, start, stop):
             writer.write_table(table, row_group_size=max(1, len(table)))
             rows += len(table)
     os.replace(temporary, target)
     return stop - start, rows
 
 
-def tables(ranker: Ranker, scoring: Scoring, start: int, stop: int) -> Iterator[pa.Table]:
+def tables(
+    ranker: Ranker, model: Factors, scoring: Scoring, start: int, stop: int
+) -> Iterator[pa.Table]:
     """The rows of a range, some users at a time."""
     inputs = read_inputs(Path(scoring.inputs))
+    base = Path(scoring.base) if scoring.base else None
     per_user = len(ranker.movie_idx_C) if scoring.top_k is None else scoring.top_k
     step = max(1, min(USERS_PER_GROUP, MOST_ROWS_PER_GROUP // max(1, per_user)))
     for first in range(start, stop, step):
         last = min(first + step, stop)
-        user_ids = inputs.user_ids_U[first:last]
-        offset = inputs.offset_U1[first : last + 1]
-        # The model may be older than the ratings, so its row numbers are looked up by id.
-        user_idx = ranker.factors.user_idx(user_ids)
-        movie_idx = ranker.factors.movie_idx(inputs.movie_ids_N[offset[0] : offset[-1]])
-        ranked = ranker.top_k(user_idx, Rated(offset - offset[0], movie_idx), scoring.top_k)
-        yield table_of(ranker.factors, ranked, user_ids, user_idx, inputs.titles, scoring)
+        rows = block_rows(ranker, model, inputs, first, last, scoring.top_k, base)
+        yield table_of(rows, model, inputs.titles, scoring)
 
 
 SCHEMA = pa.schema(
@@ -108,30 +122,24 @@ SCHEMA = pa.schema(
         "source": pa.dictionary(pa.int8(), pa.string()),
         "model_version": pa.dictionary(pa.int8(), pa.string()),
         "run_id": pa.dictionary(pa.int8(), pa.string()),
+        "ranking_score": pa.float32(),
     }
 )
 
 
-def table_of(
-    factors: Factors,
-    ranked: Ranked,
-    user_ids_B: NDArray[np.int32],
-    user_idx_B: NDArray[np.integer],
-    titles: pa.Array,
-    scoring: Scoring,
-) -> pa.Table:
+def table_of(rows: Rows, model: Factors, titles: pa.Array, scoring: Scoring) -> pa.Table:
     """Rows of schemas.RECOMMENDATIONS but for ds, which is a partition's name."""
-    source_R = factors.source(user_idx_B[ranked.row_R], ranked.movie_idx_R) == "popular"
-    same_R = np.zeros(len(ranked.row_R), np.int8)
+    same_R = np.zeros(len(rows.rank_R), np.int8)
     columns = [
-        user_ids_B[ranked.row_R],
-        ranked.rank_R,
-        factors.movie_ids_M[ranked.movie_idx_R].astype(np.int32),
+        rows.user_id_R,
+        rows.rank_R,
+        model.movie_ids_M[rows.movie_idx_R].astype(np.int32),
         # No dictionary of all titles, which Parquet would repeat in every row group.
-        titles.take(pa.array(ranked.movie_idx_R)),
-        ranked.score_R.clip(factors.rating_min, factors.rating_max).astype(np.float32),
-        pa.DictionaryArray.from_arrays(source_R.astype(np.int8), ["model", "popular"]),
+        titles.take(pa.array(rows.movie_idx_R)),
+        rows.predicted_R,
+        pa.DictionaryArray.from_arrays(rows.popular_R.astype(np.int8), ["model", "popular"]),
         pa.DictionaryArray.from_arrays(same_R, [scoring.model_version]),
         pa.DictionaryArray.from_arrays(same_R, [scoring.run_id]),
+        rows.score_R,
     ]
     return pa.table(columns, schema=SCHEMA)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import horovod.torch as hvd
 import numpy as np
 import torch
 from torch import Tensor
 
 from model.embedding import EmbeddingModel
+from model.exchange import sum_over_ranks
 from model.factors import Factors
 from model.ratings import Ratings
 
@@ -26,14 +27,15 @@ class Counts:
     rating_sum_M: Tensor
 
 
-def count_ratings(shard: Ratings, users: int, movies: int) -> Counts:
+def count_ratings(blocks: Iterable[Ratings], users: int, movies: int) -> Counts:
     """Count this rank's ratings, and add up all ranks' counts."""
-    rating_sum = torch.bincount(shard.movie_N, shard.rating_N.double(), minlength=movies)
-    return Counts(
-        hvd.allreduce(torch.bincount(shard.user_N, minlength=users), op=hvd.Sum),
-        hvd.allreduce(torch.bincount(shard.movie_N, minlength=movies), op=hvd.Sum),
-        hvd.allreduce(rating_sum, op=hvd.Sum),
-    )
+    user_U, movie_M = torch.zeros(users, dtype=torch.int64), torch.zeros(movies, dtype=torch.int64)
+    rating_sum_M = torch.zeros(movies, dtype=torch.float64)
+    for block in blocks:
+        user_U += torch.bincount(block.user_N, minlength=users)
+        movie_M += torch.bincount(block.movie_N, minlength=movies)
+        rating_sum_M += torch.bincount(block.movie_N, block.rating_N.double(), minlength=movies)
+    return Counts(sum_over_ranks(user_U), sum_over_ranks(movie_M), sum_over_ranks(rating_sum_M))
 
 
 def export(
@@ -55,20 +57,15 @@ def export(
     surplus_M = counts.rating_sum_M - mean * counts.movie_M
     popular_M = mean + surplus_M / (POPULAR_DAMPING + counts.movie_M)
 
-    def learned(name: str, trained: np.ndarray) -> np.ndarray:
-        weight = getattr(model, name).weight.detach().float().cpu().numpy()
-        return np.where(trained[:, None], weight, np.float32(0))
-
-    no_bias = np.zeros(1, dtype=np.float32)
+    table_NW = model.table.detach().float().cpu().numpy()
+    users, factors = model.users, model.factors
+    table_NW = np.where(np.r_[user_trained_U, movie_trained_M][:, None], table_NW, np.float32(0))
+    bias_N = table_NW[:, factors] if model.biases else np.zeros(len(table_NW), dtype=np.float32)
     return Factors(
-        user_UK=learned("user", user_trained_U),
-        movie_MK=learned("movie", movie_trained_M),
-        user_bias_U=learned("user_bias", user_trained_U)[:, 0]
-        if model.biases
-        else no_bias.repeat(len(user_ids)),
-        movie_bias_M=learned("movie_bias", movie_trained_M)[:, 0]
-        if model.biases
-        else no_bias.repeat(len(movie_ids)),
+        user_UK=table_NW[:users, :factors],
+        movie_MK=table_NW[users:, :factors],
+        user_bias_U=bias_N[:users],
+        movie_bias_M=bias_N[users:],
         user_trained_U=user_trained_U,
         movie_trained_M=movie_trained_M,
         popular_M=popular_M.float().numpy(),
@@ -77,5 +74,6 @@ def export(
         mean=model.mean,
         rating_min=scale[0],
         rating_max=scale[1],
+        movie_count_M=counts.movie_M.numpy().astype(np.int32),
         manifest=manifest,
     )

@@ -1,21 +1,14 @@
-"""Ratings by row number, read from Parquet: whole, or one rank's shard through petastorm."""
+"""Ratings by row number, and reading them whole from Parquet."""
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor
-
-# petastorm 0.12 reads through names that pyarrow 14 calls deprecated, and says so for every file.
-warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm(\.|$)")
-warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"petastorm(\.|$)")
-
-from petastorm import make_batch_reader  # noqa: E402
 
 COLUMNS = ["user_idx", "movie_idx", "rating"]
 
@@ -33,11 +26,26 @@ class Ratings:
 
     def take(self, rows: Tensor) -> Ratings:
         """The ratings at these positions."""
-        return Ratings(self.user_N[rows], self.movie_N[rows], self.rating_N[rows])
+        # index_select is several times faster than indexing.
+        return Ratings(*(column.index_select(0, rows) for column in self.columns))
+
+    def split(self, sizes: list[int]) -> Iterator[Ratings]:
+        """Consecutive parts of these sizes, without copying."""
+        parts = zip(*(column.split(sizes) for column in self.columns), strict=True)
+        return (Ratings(*part) for part in parts)
 
     def to(self, device: torch.device) -> Ratings:
         """The same ratings on a device."""
-        return Ratings(self.user_N.to(device), self.movie_N.to(device), self.rating_N.to(device))
+        return Ratings(*(column.to(device, non_blocking=True) for column in self.columns))
+
+    def pinned(self) -> Ratings:
+        """The same ratings in memory that a GPU copies from while it computes."""
+        return Ratings(*(column.pin_memory() for column in self.columns))
+
+    @property
+    def columns(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Users, movies, ratings."""
+        return self.user_N, self.movie_N, self.rating_N
 
 
 def read_ratings(folder: Path) -> Ratings:
@@ -47,25 +55,3 @@ def read_ratings(folder: Path) -> Ratings:
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder} cannot be read as ratings: {error}") from error
     return Ratings(*(torch.from_numpy(table[c].to_numpy().copy()) for c in COLUMNS))
-
-
-def read_shard(folder: Path, rank: int, ranks: int) -> Ratings:
-    """This rank's row groups, every `ranks`-th, through petastorm.
-
-    Rows come in an order that depends on the reader's threads; they are sorted by content, so that
-    a seed alone decides the training order.
-    """
-    with make_batch_reader(
-        # Not as_uri(): petastorm takes a path as it is, and would look for %20 in a name.
-        f"file://{folder.absolute()}",
-        schema_fields=COLUMNS,
-        num_epochs=1,
-        cur_shard=rank if ranks > 1 else None,
-        shard_count=ranks if ranks > 1 else None,
-        shuffle_row_groups=False,
-        workers_count=2,
-    ) as reader:
-        batches = [tuple(getattr(batch, c) for c in COLUMNS) for batch in reader]
-    columns = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
-    order = np.lexsort((columns[1], columns[0]))
-    return Ratings(*(torch.from_numpy(column[order]) for column in columns))

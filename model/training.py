@@ -5,209 +5,219 @@
 
 `spec.json` holds a `TrainingSpec`. Each rank reads its shard through petastorm; rank 0 alone
 prints and saves. Ranks share one sequence of optimiser steps: a step's gradient is that of the
-mean over all ranks' ratings in it, as if one rank held them all; only the order of rows differs.
+mean over all ranks' ratings in it, as if one rank held them all, so the learning rate does not
+depend on the number of ranks. Only the order of rows differs.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
-from copy import deepcopy
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import horovod.torch as hvd
-import numpy as np
-import pyarrow.parquet as pq
 import torch
 
+from model.checkpoints import load_checkpoint, save_checkpoint
+from model.dataset import Dataset, read_dataset
+from model.devices import pick_device
 from model.embedding import EmbeddingModel
-from model.export import count_ratings, export
-from model.ratings import Ratings, read_shard
+from model.exchange import sum_over_ranks
+from model.export import export
+from model.losses import Objective
+from model.progress import Reporter, write_events
+from model.reading import even_parts, seed_of
+from model.schedules import learning_rate
+from model.specification import TrainingSpec, read_spec
+from model.state import Training
+from model.warm_start import start_from
+
+# Between steps after which ranks look up: is the loss finite, how far are we, save?
+STEPS_BETWEEN_REPORTS = 64
 
 
-@dataclass(frozen=True)
-class TrainingSpec:
-    """What to train, on what, and where the `Factors` go. All paths are local folders."""
-
-    train: str
-    validation: str
-    user_index: str
-    movie_index: str
-    output: str
-    rating_min: float
-    rating_max: float
-    settings: dict[str, Any]
-    """factors, biases, init_scale, regularisation, optimiser, learning_rate, batch_size, epochs,
-    patience, seed: as jobs/configuration.py describes them."""
-    provenance: dict[str, Any]
-    """Copied into the manifest: run, release, fingerprint of the data."""
-
-
-def train(spec: TrainingSpec) -> dict[str, Any]:
+def train(
+    spec: TrainingSpec,
+    committed: dict[str, Any] | None = None,
+    commit: Callable[[Training], None] | None = None,
+) -> dict[str, Any]:
     """Train, keep the weights of the best epoch, save `Factors` at `spec.output`.
 
-    Returns the metrics that the manifest also holds. Raises ValueError with a sentence if a loss
-    is not finite.
+    Goes on from this training's checkpoint if an earlier attempt left one, or from the state that
+    ranks of an elastic training have `committed`; `commit` is what these do between steps. Returns
+    the metrics that the manifest also holds. Raises ValueError with a sentence if a loss is not
+    finite, or if data cannot be read.
     """
     hvd.init()
-    settings = spec.settings
-    device = pick_device()
-    train_ratings = read_shard(Path(spec.train), hvd.rank(), hvd.size())
-    validation = read_shard(Path(spec.validation), hvd.rank(), hvd.size()).to(device)
-    user_ids, movie_ids = read_ids(spec.user_index, "user"), read_ids(spec.movie_index, "movie")
-    users, movies = len(user_ids), len(movie_ids)
-    rows_R = hvd.allgather(torch.tensor([len(train_ratings)])).tolist()
-    counts = count_ratings(train_ratings, users, movies)
-    mean = (counts.rating_sum_M.sum() / sum(rows_R)).item()
+    data = read_dataset(spec, pick_device())
+    training = Training(spec, data)
+    reporter = Reporter(hvd.rank() == 0, spec.settings.epochs, sum(data.rows_R))
+    reporter.say(describe(training, data))
+    if spec.initial_factors and hvd.rank() == 0:
+        folder = Path(spec.initial_factors)
+        users, movies = start_from(training.model, folder, data.user_ids, data.movie_ids)
+        reporter.say(f"starting from the rows of {users:,} users and {movies:,} movies in {folder}")
+    if committed:
+        training.load_state_dict(committed)
+        reporter.say(f"going on from a commit: epoch {training.epoch}, step {training.step}")
+    else:
+        resume(training, spec, reporter.say)
+    save_if_due = saver(training, spec, reporter.say)
 
-    torch.manual_seed(settings["seed"])
-    model = EmbeddingModel(
-        users, movies, settings["factors"], settings["biases"], mean, settings["init_scale"]
-    ).to(device)
-    hvd.broadcast_parameters(model.state_dict(), root_rank=0)
-    optimiser = hvd.DistributedOptimizer(
-        make_optimiser(model, settings), named_parameters=model.named_parameters(), op=hvd.Sum
-    )
-    say(
-        f"training on {sum(rows_R):,} ratings of {users:,} users and {movies:,} movies, "
-        f"{hvd.size()} rank(s) with {', '.join(f'{rows:,}' for rows in rows_R)}, on {device}"
-    )
-    best: dict[str, Any] = {"validation_loss": math.inf}
-    best_weights = deepcopy(model.state_dict())
-    history = []
-    start = time.perf_counter()
-    train_ratings = train_ratings.to(device)
-    for epoch in range(1, settings["epochs"] + 1):
-        figures: dict[str, Any] = {"epoch": epoch}
-        figures |= run_epoch(model, optimiser, train_ratings, rows_R, settings, epoch)
-        figures |= validate(model, validation, spec.rating_min, spec.rating_max)
-        say(describe(figures, settings["epochs"]))
-        check_finite(figures, settings["learning_rate"])
-        history.append(figures)
-        if figures["validation_loss"] < best["validation_loss"]:
-            best, best_weights = figures, deepcopy(model.state_dict())
-        elif epoch - best["epoch"] >= settings["patience"]:
-            say(f"stopping: {settings['patience']} epochs without gain; best was {best['epoch']}")
-            break
-    seconds = time.perf_counter() - start
-    metrics = {
-        "best_epoch": best["epoch"],
-        "epochs": len(history),
-        "validation_loss": best["validation_loss"],
-        "validation_rmse": best["validation_rmse"],
-        "validation_rmse_clipped": best["validation_rmse_clipped"],
-        "ratings_per_second": round(sum(rows_R) * len(history) / seconds),
-        "ranks": hvd.size(),
-    }
+    def checkpoint() -> None:
+        save_if_due()
+        if commit:
+            commit(training)
+
+    try:
+        learn(training, data, spec, reporter, checkpoint)
+    finally:
+        reporter.close()
+    metrics = summarise(training, data)
     if hvd.rank() == 0:
-        model.load_state_dict(best_weights)
-        manifest = {
-            "train_mean": mean,
-            "settings": settings,
-            "metrics": metrics,
-            "history": history,
-            **spec.provenance,
-        }
-        scale = (spec.rating_min, spec.rating_max)
-        factors = export(model, counts, user_ids, movie_ids, scale, manifest)
-        factors.save(Path(spec.output))
+        save(training, data, spec, metrics)
     hvd.barrier()
     return metrics
 
 
-def pick_device() -> torch.device:
-    """This rank's GPU where there is one; else one core of the CPU.
-
-    A step is so small that more threads wait for one another longer than they work, and much
-    longer on a busy machine: more cores are for more ranks.
-    """
-    if torch.cuda.is_available() and not hvd.nccl_built():
-        say(
-            "There is a GPU, but this Horovod has no NCCL to use it: training on "
-            "the CPU. To build it anew, with nvcc and NCCL: rm .venv/.ready && make environments"
-        )
-    elif torch.cuda.is_available():
-        if hvd.local_size() > torch.cuda.device_count():
-            raise ValueError(
-                f"{hvd.local_size()} ranks on a host with {torch.cuda.device_count()} GPU(s): each "
-                "rank needs its own. Lower train.ranks, or hide the GPUs: CUDA_VISIBLE_DEVICES=''"
-            )
-        torch.cuda.set_device(hvd.local_rank())
-        return torch.device("cuda", hvd.local_rank())
-    torch.set_num_threads(1)
-    return torch.device("cpu")
+def resume(training: Training, spec: TrainingSpec, say: Callable[[str], None]) -> None:
+    """Go on from rank 0's checkpoint on every rank; without one, start from rank 0's weights."""
+    state = None
+    if hvd.rank() == 0:
+        state = load_checkpoint(Path(spec.checkpoints), spec.fingerprint, say)
+        if state and state["gradients"] != training.gradients:
+            say(f"the checkpoint is of {state['gradients']} gradients and is passed over.")
+            state = None
+    if hvd.size() > 1:
+        state = hvd.broadcast_object(state, root_rank=0)
+        hvd.broadcast_(training.model.table.data, root_rank=0)
+    if state:
+        training.load_state_dict(state)
+        say(f"going on from a checkpoint: epoch {training.epoch}, step {training.step}")
 
 
-def read_ids(index: str, entity: str) -> np.ndarray:
-    """The source's ids by row number, from an index of <entity>_id and <entity>_idx."""
-    table = pq.read_table(index).sort_by(f"{entity}_idx")
-    return table[f"{entity}_id"].to_numpy().astype(np.int32)
+def saver(
+    training: Training, spec: TrainingSpec, say: Callable[[str], None]
+) -> Callable[[], None]:
+    """What to call between steps: rank 0 saves every checkpoint_seconds."""
+    saved = time.perf_counter()
+
+    def save_if_due() -> None:
+        nonlocal saved
+        if hvd.rank() == 0 and time.perf_counter() - saved >= training.settings.checkpoint_seconds:
+            state = training.state_dict() | {"fingerprint": spec.fingerprint}
+            save_checkpoint(Path(spec.checkpoints), state, say)
+            saved = time.perf_counter()
+
+    return save_if_due
 
 
-def make_optimiser(model: EmbeddingModel, settings: dict[str, Any]) -> torch.optim.Optimizer:
-    rate = settings["learning_rate"]
-    if settings["optimiser"] == "adam":
-        return torch.optim.Adam(model.parameters(), lr=rate, fused=True)
-    if settings["optimiser"] == "adamax":
-        return torch.optim.Adamax(model.parameters(), lr=rate, foreach=True)
-    return torch.optim.SGD(model.parameters(), lr=rate)
+def learn(
+    training: Training,
+    data: Dataset,
+    spec: TrainingSpec,
+    reporter: Reporter,
+    checkpoint: Callable[[], None],
+) -> None:
+    """Run epochs until the training is finished; `checkpoint` is called between steps."""
+    while not training.finished:
+        figures = run_epoch(training, data, reporter, checkpoint)
+        figures |= validate(training.model, data, spec.rating_min, spec.rating_max)
+        reporter.epoch(figures)
+        check_finite([figures["validation_loss"]], training, training.step)
+        training.end_epoch(figures)
+        checkpoint()
+    if training.waited >= training.settings.patience:
+        best = training.best["epoch"]
+        reporter.say(f"stopping: {training.waited} epochs without gain; best was {best}")
 
 
 def run_epoch(
-    model: EmbeddingModel,
-    optimiser: torch.optim.Optimizer,
-    shard: Ratings,
-    rows_R: list[int],
-    settings: dict[str, Any],
-    epoch: int,
-) -> dict[str, float]:
-    """One pass over all ratings; returns training loss and ratings per second.
+    training: Training, data: Dataset, reporter: Reporter, checkpoint: Callable[[], None]
+) -> dict[str, Any]:
+    """The rest of an epoch; returns training loss and ratings per second.
 
     Every rank cuts its shard into the same number of near-equal steps, whatever its size, so that
-    no rank waits in an allreduce that another never enters.
+    no rank waits in a collective that another never enters.
     """
-    start = time.perf_counter()
-    steps = math.ceil(sum(rows_R) / settings["batch_size"])
-    seed = np.random.SeedSequence([settings["seed"], epoch, hvd.rank()])
-    generator = torch.Generator().manual_seed(int(seed.generate_state(1)[0]))
-    order = torch.randperm(len(shard), generator=generator).to(shard.rating_N.device)
-    squared_error = torch.zeros((), dtype=torch.float64, device=order.device)
-    for step, rows in enumerate(torch.tensor_split(order, steps)):
-        step_rows = sum(total // steps + (step < total % steps) for total in rows_R)
-        batch = shard.take(rows)
-        score_B, square_B = model(batch.user_N, batch.movie_N)
-        error_sum = (score_B - batch.rating_N).square().sum()
-        loss = (error_sum + settings["regularisation"] * square_B.sum()) / step_rows
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        squared_error += error_sum.detach()
-    total_error = hvd.allreduce(squared_error.cpu(), op=hvd.Sum).item()
+    settings, model = training.settings, training.model
+    start, first = time.perf_counter(), training.step
+    steps = math.ceil(sum(data.rows_R) / settings.batch_size)
+    parts_RS = [even_parts(rows, steps) for rows in data.rows_R]
+    step_rows = [sum(rows) for rows in zip(*parts_RS, strict=True)]
+    objective = Objective(model, settings)
+    generator = torch.Generator(data.device) if settings.dropout else None
+    errors: list[torch.Tensor] = []
+    for batch in data.train.batches(training.epoch, parts_RS[hvd.rank()], first):
+        step = training.step
+        rate = learning_rate(settings, training.epoch, (step + 1) / steps, training.history)
+        if generator:
+            generator.manual_seed(seed_of(settings.seed, training.epoch, step, hvd.rank()))
+        batch = batch.to(data.device)
+        row_C = model.rows(batch.user_N, batch.movie_N)
+        gradient_CW, error = objective.gradient(row_C, batch.rating_N, step_rows[step], generator)
+        training.optimiser.step(row_C, gradient_CW, rate)
+        errors.append(error)
+        training.step += 1
+        if len(errors) == STEPS_BETWEEN_REPORTS or training.step == steps:
+            look_up(training, errors, rate)
+            done = step_rows[: training.step]
+            reporter.advance(
+                training.epoch,
+                training.step / steps,
+                training.error_sum / sum(done),
+                sum(done[-len(errors) :]),
+            )
+            errors.clear()
+            if training.step < steps:
+                checkpoint()
     seconds = time.perf_counter() - start
     return {
-        "train_loss": total_error / sum(rows_R),
+        "epoch": training.epoch,
+        "train_loss": training.error_sum / sum(data.rows_R),
+        "learning_rate": rate,
         "seconds": round(seconds, 3),
-        "ratings_per_second": round(sum(rows_R) / seconds),
+        "ratings_per_second": round(sum(step_rows[first:]) / seconds),
     }
+
+
+def look_up(training: Training, errors: list[torch.Tensor], rate: float) -> None:
+    """Add the errors of the last steps up over ranks, and stop if they are not finite."""
+    error_S = torch.stack(errors).double().cpu()
+    error_S = sum_over_ranks(error_S) if len(errors) else error_S
+    check_finite(error_S.tolist(), training, training.step - len(errors) + 1, rate)
+    training.error_sum += error_S.sum().item()
+
+
+def check_finite(
+    losses: list[float], training: Training, first_step: int, rate: float | None = None
+) -> None:
+    """Raise ValueError, naming the step, if a loss is no number; they are of steps in a row."""
+    for step, loss in enumerate(losses, first_step):
+        if not math.isfinite(loss):
+            rate = training.settings.learning_rate if rate is None else rate
+            raise ValueError(
+                f"The loss is not a finite number at step {step} of epoch {training.epoch}, "
+                f"at learning rate {rate:g}. Try a smaller train.learning_rate."
+            )
 
 
 @torch.no_grad()
 def validate(
-    model: EmbeddingModel, shard: Ratings, rating_min: float, rating_max: float
+    model: EmbeddingModel, data: Dataset, rating_min: float, rating_max: float
 ) -> dict[str, float]:
     """Mean squared error and RMSE over all ranks' validation ratings, clipped and not."""
     sums = torch.zeros(3, dtype=torch.float64)
-    for rows in torch.arange(len(shard), device=shard.rating_N.device).split(65_536):
-        batch = shard.take(rows)
-        score_B, _ = model(batch.user_N, batch.movie_N)
-        sums[0] += (score_B - batch.rating_N).square().sum().item()
-        sums[1] += (score_B.clamp(rating_min, rating_max) - batch.rating_N).square().sum().item()
-        sums[2] += len(rows)
-    error, clipped_error, rows_seen = hvd.allreduce(sums, op=hvd.Sum).tolist()
+    for block in data.validation.blocks():
+        ratings = block.to(data.device)
+        score_B = model(ratings.user_N, ratings.movie_N)
+        sums[0] += (score_B - ratings.rating_N).square().sum().item()
+        sums[1] += (score_B.clamp(rating_min, rating_max) - ratings.rating_N).square().sum().item()
+        sums[2] += len(ratings)
+    error, clipped_error, rows_seen = sum_over_ranks(sums).tolist()
     return {
         "validation_loss": error / rows_seen,
         "validation_rmse": math.sqrt(error / rows_seen),
@@ -215,33 +225,57 @@ def validate(
     }
 
 
-def describe(figures: dict[str, Any], epochs: int) -> str:
+def describe(training: Training, data: Dataset) -> str:
     return (
-        f"epoch {figures['epoch']:>3}/{epochs}  train loss {figures['train_loss']:.4f}  "
-        f"validation loss {figures['validation_loss']:.4f}  "
-        f"RMSE {figures['validation_rmse']:.4f}  "
-        f"{figures['ratings_per_second']:>10,} ratings/s  {figures['seconds']:.1f} s"
+        f"training on {sum(data.rows_R):,} ratings of {data.users:,} users and "
+        f"{data.movies:,} movies, {hvd.size()} rank(s) with "
+        f"{', '.join(f'{rows:,}' for rows in data.rows_R)}, on {data.device}, "
+        f"{training.gradients} gradients, read {data.reading}"
     )
 
 
-def check_finite(figures: dict[str, Any], learning_rate: float) -> None:
-    if not all(math.isfinite(figures[name]) for name in ("train_loss", "validation_loss")):
+def summarise(training: Training, data: Dataset) -> dict[str, Any]:
+    """The metrics of the whole training."""
+    seconds = sum(figures["seconds"] for figures in training.history)
+    best = training.best
+    return {
+        "best_epoch": best["epoch"],
+        "epochs": len(training.history),
+        "validation_loss": best["validation_loss"],
+        "validation_rmse": best["validation_rmse"],
+        "validation_rmse_clipped": best["validation_rmse_clipped"],
+        "ratings_per_second": round(sum(data.rows_R) * len(training.history) / max(seconds, 1e-9)),
+        "ranks": hvd.size(),
+    }
+
+
+def save(training: Training, data: Dataset, spec: TrainingSpec, metrics: dict[str, Any]) -> None:
+    """Write the `Factors` of the best epoch, and the curves. Raises ValueError if it cannot."""
+    training.model.table.data.copy_(training.best_table)
+    manifest = {
+        "train_mean": data.mean,
+        "settings": vars(spec.settings),
+        "metrics": metrics,
+        "history": training.history,
+        **spec.provenance,
+    }
+    scale = (spec.rating_min, spec.rating_max)
+    factors = export(training.model, data.counts, data.user_ids, data.movie_ids, scale, manifest)
+    try:
+        factors.save(Path(spec.output))
+        if spec.events:
+            write_events(Path(spec.events), training.history)
+    except OSError as error:
         raise ValueError(
-            f"The loss is not a finite number after epoch {figures['epoch']} "
-            f"at learning rate {learning_rate:g}. Try a smaller train.learning_rate."
-        )
-
-
-def say(line: str) -> None:
-    if hvd.rank() == 0:
-        print(line, flush=True)
+            f"The trained model could not be written to {spec.output}: {error.strerror}. Free some "
+            "space and run train again: it goes on from its last checkpoint."
+        ) from error
 
 
 def main() -> None:
     """Train as the spec file on the command line says."""
-    spec = TrainingSpec(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
     try:
-        train(spec)
+        train(read_spec(Path(sys.argv[1])))
     except ValueError as error:
         sys.exit(str(error))
 

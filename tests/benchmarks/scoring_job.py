@@ -29,7 +29,7 @@ from pyspark.ml.recommendation import ALSModel
 from pyspark.sql import SparkSession
 
 from jobs.configuration import load_configuration
-from jobs.run import Run
+from jobs.run import Run, write_json
 from jobs.score import score
 from jobs.spark import spark_session
 from model.factors import Factors
@@ -41,12 +41,15 @@ FILES = 8
 
 def prepared_run(warehouse: Path, factors: Factors, rated: Rated, top_k: int) -> Run:
     """A run whose clean data are these."""
-    conf = load_configuration([f"score.top_k={top_k}"], warehouse=str(warehouse))
+    settings = [f"score.top_k={top_k}", "score.damping=0"]
+    conf = load_configuration(settings, warehouse=str(warehouse))
     users, movies = len(rated), len(factors.movie_ids_M)
     run = Run(warehouse, f"{users}x{movies}x{top_k}", date(2026, 1, 2), "ml-32m", "-", None, conf)
     shutil.rmtree(run.folder, ignore_errors=True)
     for name in ("rated", "movies"):
         run.output(name).mkdir(parents=True)
+    (run.folder / "steps").mkdir()
+    write_json(run.folder / "steps" / "ingest.json", {"why_base": "score.mode is full"})
     titles = [f"Movie {i} (2000)" for i in factors.movie_ids_M]
     pq.write_table(
         pa.table({"movie_id": factors.movie_ids_M, "title": titles}),

@@ -8,10 +8,11 @@ import pytest
 
 from jobs import check
 from jobs.configuration import QualitySettings
+from jobs.delivered_tables import CLEAN, columns_in_sql
 from jobs.errors import JobError
 from jobs.layouts import LAYOUTS
 from jobs.published import connect
-from jobs.quality import CLEAN, Delivered, columns_in_sql, findings
+from jobs.quality import Delivered, findings
 from jobs.schemas import MOVIES, QUARANTINE, RATINGS, RUNS, USERS, in_json
 from tests.jobs.examples import small_run, write
 
@@ -44,7 +45,7 @@ def delivered(
         if rows := (GOOD | changed).get(name):
             tables.execute(f"insert into {name} values {rows}")
     etl = {"lines": lines, "duplicates": duplicates, "ratings": 3}
-    return Delivered(tables, LAYOUT, etl, previous)
+    return Delivered(tables, LAYOUT, etl, ("train", "validation", "test"), previous)
 
 
 def failed(data: Delivered) -> dict[str, str]:
@@ -148,8 +149,8 @@ def run(tmp_path: Path):
 
 
 def publish_run(warehouse: Path, ds: date, ratings: int) -> None:
-    row = ("before", ds, "ml-1m", ratings, 2, 2, 0, "1", True, 0.9, 0.7, 4, 1.0, None, "1", None)
-    folder = write(warehouse / "source", RUNS, {"run_id": "before"}, [row[1:]])
+    row = (ds, "ml-1m", ratings, 2, 2, 0, "1", True, 0.9, 0.7, 4, 1.0, None, "1", None, 0.0)
+    folder = write(warehouse / "source", RUNS, {"run_id": "before"}, [row])
     replace = {"run_id": "before"}
     from jobs.delta import publish_files
 

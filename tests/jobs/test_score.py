@@ -48,6 +48,8 @@ def scored(tmp_path, top_k=2, user_ids=None) -> list[tuple]:
     target.mkdir(parents=True)
     scoring = Scoring(
         factors=str(tmp_path / "factors"),
+        ranking=str(tmp_path / "factors"),
+        base=None,
         inputs=str(tmp_path / "inputs"),
         target=str(target),
         top_k=top_k,

@@ -1,5 +1,7 @@
 """Factors: the formula, the answers for the unknown, and the folder."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,16 @@ def test_saved_and_loaded_unchanged(tmp_path):
     np.testing.assert_array_equal(loaded.movie_trained_M, model().movie_trained_M)
     assert (loaded.mean, loaded.manifest) == (1.0, {"train_mean": 3.0})
     assert [path.name for path in tmp_path.iterdir()] == ["factors"]
+
+
+def test_a_model_saved_before_counts_were_kept_still_loads(tmp_path):
+    counted = replace(model(), movie_count_M=np.array([3, 1, 0], np.int32))
+    counted.save(tmp_path / "factors")
+    count_M = load_factors(tmp_path / "factors").movie_count_M
+    assert count_M is not None
+    assert count_M.tolist() == [3, 1, 0]
+    (tmp_path / "factors" / "movie_count_M.npy").unlink()
+    assert load_factors(tmp_path / "factors").movie_count_M is None
 
 
 def test_a_truncated_array_is_refused(tmp_path):

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,20 +15,37 @@ import pytest
 
 from model.factors import load_factors
 from model.metrics import rmse
-from model.training import TrainingSpec, train
+from model.specification import TrainingSettings, TrainingSpec
+from model.training import train
 
 USERS, MOVIES = 60, 40
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "factors": 4,
     "biases": True,
     "init_scale": 0.1,
+    "dropout": 0.0,
+    "loss": "mse",
+    "huber_delta": 1.0,
     "regularisation": 0.02,
+    "user_regularisation": None,
+    "movie_regularisation": None,
+    "bias_regularisation": None,
     "optimiser": "adam",
     "learning_rate": 0.02,
+    "schedule": "constant",
+    "decay": 0.5,
+    "decay_epochs": 2,
+    "warmup_epochs": 0,
     "batch_size": 256,
     "epochs": 12,
     "patience": 3,
     "seed": 1,
+    "gradients": "auto",
+    "compression": "none",
+    "precision": "float32",
+    "reading": "auto",
+    "memory_rows": 1_000_000,
+    "checkpoint_seconds": 60,
 }
 
 
@@ -69,9 +87,11 @@ def spec(tmp_path, ratings):
             user_index=str(indexes["user"]),
             movie_index=str(indexes["movie"]),
             output=str(tmp_path / "factors"),
+            checkpoints=str(tmp_path / "checkpoints"),
+            events=None,
             rating_min=1,
             rating_max=5,
-            settings=SETTINGS | changes,
+            settings=TrainingSettings(**SETTINGS | changes),
             provenance={"data": {"digest": "d"}},
         )
 

@@ -1,0 +1,86 @@
+"""A small search for the settings of training, on validation rows alone.
+
+    nightreel ingest --run-id search --dataset ml-1m --source ../shared/data/ml-1m.zip \
+        --set etl.train_share=0.85 --set etl.validation_share=0.05
+    nightreel etl --run-id search
+    python tests/benchmarks/training_search.py <warehouse> search [key=value,value ...]
+
+Trains every combination of the values, each over the defaults of `conf/`, and prints the validation
+RMSE of its best epoch, best last. Without values: those around the defaults, one at a time.
+Test rows are not read.
+"""
+
+import itertools
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from jobs.configuration import load_configuration
+from jobs.run import open_run
+from jobs.train import training_spec
+from model.specification import TrainingSettings, TrainingSpec
+from model.training import train
+
+AROUND: dict[str, list[Any]] = {
+    "batch_size": [1024, 4096],
+    "learning_rate": [0.001, 0.004],
+    "user_regularisation": [0.03, 0.08],
+    "movie_regularisation": [0.03, 0.08],
+    "bias_regularisation": [0.0, 0.02],
+    "init_scale": [0.003, 0.05],
+    "schedule": ["constant", "plateau"],
+    "factors": [32, 128],
+    "optimiser": ["adamax", "adagrad"],
+    "gradients": ["sparse"],
+    "seed": [8],
+}
+
+
+def candidates(words: list[str]) -> list[dict[str, Any]]:
+    """The changes to try, from `key=value,value` of the command line."""
+    if not words:
+        return [{}] + [{key: value} for key, values in AROUND.items() for value in values]
+    keys = [word.partition("=")[0] for word in words]
+    values = [map(yaml.safe_load, word.partition("=")[2].split(",")) for word in words]
+    return [dict(zip(keys, chosen, strict=True)) for chosen in itertools.product(*values)]
+
+
+def try_out(spec: TrainingSpec, changes: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Train with some settings changed; returns the metrics."""
+    settings = load_configuration([f"train.{key}={value}" for key, value in changes.items()]).train
+    spec = replace(
+        spec,
+        settings=TrainingSettings(**settings.of_the_model()),
+        output=str(folder / "factors"),
+        checkpoints=str(folder / "checkpoints"),
+        events=None,
+    )
+    return train(spec)
+
+
+def main() -> None:
+    """Try all candidates."""
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    spec = training_spec(open_run(Path(sys.argv[1]).resolve(), sys.argv[2]))
+    found = []
+    for changes in candidates(sys.argv[3:]):
+        start = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            metrics = try_out(spec, changes, Path(folder))
+        seconds = time.perf_counter() - start
+        rmse = metrics["validation_rmse_clipped"]
+        words = " ".join(f"{key}={value}" for key, value in changes.items()) or "the defaults"
+        best = metrics["best_epoch"]
+        found.append((rmse, f"{rmse:.4f}  epoch {best:>2}  {seconds:5.1f} s  {words}"))
+        print(f"==> {found[-1][1]}", flush=True)
+    print("\n".join(line for _, line in sorted(found, reverse=True)))
+
+
+if __name__ == "__main__":
+    main()
