@@ -149,7 +149,7 @@ def run(tmp_path: Path):
 
 
 def publish_run(warehouse: Path, ds: date, ratings: int) -> None:
-    row = (ds, "ml-1m", ratings, 2, 2, 0, "1", True, 0.9, 0.7, 4, 1.0, None, "1", None, 0.0)
+    row = (ds, "ml-1m", ratings, 2, 2, 0, "1", True, 0.9, 0.7, 4, 1.0, None, "1", None, None, 0.0)
     folder = write(warehouse / "source", RUNS, {"run_id": "before"}, [row])
     replace = {"run_id": "before"}
     from jobs.delta import publish_files
