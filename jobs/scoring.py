@@ -117,7 +117,7 @@ SCHEMA = pa.schema(
         "user_id": pa.int32(),
         "rank": pa.int32(),
         "movie_id": pa.int32(),
-        "title": pa.dictionary(pa.int32(), pa.string()),
+        "title": pa.string(),
         "predicted_rating": pa.float32(),
         "source": pa.dictionary(pa.int8(), pa.string()),
         "model_version": pa.dictionary(pa.int8(), pa.string()),
@@ -134,7 +134,8 @@ def table_of(rows: Rows, model: Factors, titles: pa.Array, scoring: Scoring) -> 
         rows.user_id_R,
         rows.rank_R,
         model.movie_ids_M[rows.movie_idx_R].astype(np.int32),
-        pa.DictionaryArray.from_arrays(pa.array(rows.movie_idx_R, pa.int32()), titles),
+        # No dictionary of all titles, which Parquet would repeat in every row group.
+        titles.take(pa.array(rows.movie_idx_R)),
         rows.predicted_R,
         pa.DictionaryArray.from_arrays(rows.popular_R.astype(np.int8), ["model", "popular"]),
         pa.DictionaryArray.from_arrays(same_R, [scoring.model_version]),

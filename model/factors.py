@@ -137,5 +137,13 @@ def positions(ids: Int, wanted: Int) -> Int:
     """Where each of `wanted` stands in ascending `ids`; -1 where it does not."""
     if len(ids) == 0:
         return np.full(len(wanted), -1, dtype=np.int32)
+    low, span = int(ids[0]), int(ids[-1]) - int(ids[0]) + 1
+    if span <= 4 * len(wanted):
+        # Ids that lie close together: a table of them all answers faster than any search.
+        table = np.full(span + 1, -1, dtype=np.int32)
+        table[np.asarray(ids, dtype=np.int64) - low] = np.arange(len(ids), dtype=np.int32)
+        place = np.asarray(wanted, dtype=np.int64) - low
+        place[(place < 0) | (place > span)] = span
+        return table[place]
     place = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
     return np.where(ids[place] == wanted, place, -1).astype(np.int32)

@@ -20,6 +20,9 @@ from model.factors import Factors, known
 from model.search import DenseSearch, Int8Search, int8_is_exact, pair_scores
 
 Int = NDArray[np.integer]
+# They bound the memory of a block of users, whatever the size of the catalogue.
+MOST_PAIRS_ORDERED = 1_000_000
+MOST_PAIRS_SCORED = 2**27
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Ranker:
     Candidates are the movies with training ratings; `movie_ids`, if given, narrows them further; a
     `catalogue` that was prepared before saves the time and, memory-mapped, the memory. Users
     without training ratings rank movies by `popular_M`. `device` is cpu or cuda; on the CPU, a
-    thread works on its own `users_per_block`, and blocks of scores take 4 bytes a pair.
+    thread works on its own `users_per_block`, fewer where the catalogue is huge.
     Raises ValueError if a candidate's numbers are not finite.
     """
 
@@ -103,10 +106,9 @@ class Ranker:
         """
         if not isinstance(rated, Rated):
             rated = Rated.of(rated)
-        step = self.users_per_block
-        if k is None:
-            # All pairs of a block are ordered, at about 100 bytes each.
-            step = max(1, min(step, 1_000_000 // max(1, len(self.movie_idx_C))))
+        # All pairs of a block may be ordered, at about 100 bytes each, or else scored, at 4.
+        most = MOST_PAIRS_ORDERED if k is None else MOST_PAIRS_SCORED
+        step = max(1, min(self.users_per_block, most // max(1, len(self.movie_idx_C))))
         starts = range(0, len(user_idx_B), step)
 
         def rank(start: int) -> Ranked:

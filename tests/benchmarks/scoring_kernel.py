@@ -1,7 +1,7 @@
 """The scoring kernel beside faiss and implicit, and beside what the processor can multiply.
 
     pip install faiss-cpu implicit
-    PYTHONPATH=. python tests/benchmarks/scoring_kernel.py [--users 20480] [--movies 87585] ...
+    PYTHONPATH=. python tests/benchmarks/scoring_kernel.py [--users 8192] [--movies 87585] ...
 
 All work on the same random factors with 2 threads, in turns; the best of the rounds counts.
 Nightreel and implicit leave out 160 rated movies per user, faiss nothing; Nightreel adds biases,
@@ -67,7 +67,7 @@ def product_rate(width: int, dtype: torch.dtype) -> float:
 def main() -> None:
     """Print pairs per second of everybody, and the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--users", type=int, default=20_480)
+    parser.add_argument("--users", type=int, default=8192)
     parser.add_argument("--movies", type=int, default=87_585)
     parser.add_argument("--factors", type=int, default=64)
     parser.add_argument("--rated", type=int, default=160)
@@ -102,7 +102,9 @@ def main() -> None:
     rates = dict.fromkeys(work, 0.0)
     for _ in range(shape.rounds):
         for name, run in work.items():
-            rates[name] = max(rates[name], pairs / seconds(run))
+            rate = pairs / seconds(run)
+            print(f"{name}: {rate / 1e6:.0f} million pairs/s", flush=True)
+            rates[name] = max(rates[name], rate)
     check(shape, factors, index)
 
     codes = catalogue.code_PQ.shape[1]

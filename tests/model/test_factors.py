@@ -78,3 +78,6 @@ def test_positions():
     ids = np.array([2, 5, 9], np.int32)
     assert positions(ids, np.array([5, 1, 9, 10])).tolist() == [1, -1, 2, -1]
     assert positions(ids[:0], np.array([5])).tolist() == [-1]
+    # Few of them and many of them are looked up in different ways.
+    assert positions(ids, np.array([9])).tolist() == [2]
+    assert positions(ids, np.array([10, 4, -3, 9] * 9)).tolist() == [-1, -1, -1, 2] * 9
