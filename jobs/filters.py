@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.configuration import Configuration, ScoreSettings
+from jobs.delivered_tables import open_tables
 from jobs.errors import JobError
 from jobs.id_files import IdFile
-from jobs.quality import open_tables
 from jobs.run import Run
 from model.factors import Factors, known
 

@@ -28,10 +28,6 @@ MOVIE_FEATURES = "movie_idx int, genres array<float>, year int"
 RATED = "user_id int, movie_ids array<int>"
 # Of the users who have one, the only movies that may be recommended to them.
 CANDIDATES = "user_id int, movie_id int"
-SCORED = (
-    "user_id int, rank int, movie_id int, predicted_rating float, source string, "
-    "ranking_score float"
-)
 
 # ranking_score is what movies are ranked by: not clipped, and damped where score.damping says so.
 # It is null in rows that were published before there was such a column.

@@ -28,7 +28,7 @@ def publish(warehouse, table, partition, rows):
 def publish_run(warehouse, run_id, ds, users_scored=None, release="ml-1m"):
     day = datetime.fromisoformat(ds).replace(tzinfo=UTC)
     counts = (day.date(), release, 4, 3, 3, 0, "1", True, 0.9, 0.7, 2, 9.0)
-    row = (*counts, day, "1", users_scored, 0.0)
+    row = (*counts, day, "1", users_scored, None, 0.0)
     publish(warehouse, "runs", {"run_id": run_id}, [row])
     rows = [(1, 1, 10, "A", 4.5, "model", "1", run_id, 4.5)]
     publish(warehouse, "recommendations", {"ds": ds}, rows)
@@ -94,7 +94,7 @@ def test_a_base_that_was_scored_alike_can_be_used(base, factors):
         ({"version": "2"}, "changed: model version"),
         ({"movie_ids": MOVIE_IDS[:1]}, "changed: movies that may be recommended"),
         ({"overrides": ["score.top_k=3"]}, "changed: top_k"),
-        ({"overrides": ["score.damping=5", "score.top_k=all"]}, "changed: top_k, damping"),
+        ({"overrides": ["score.damping=7", "score.top_k=all"]}, "changed: top_k, damping"),
     ],
 )
 def test_what_changed_for_everybody_is_named(base, factors, change, why):

@@ -6,10 +6,10 @@ import pytest
 
 from jobs import schemas
 from jobs.configuration import load_configuration
+from jobs.delivered_tables import columns_in_sql
 from jobs.errors import JobError
 from jobs.filters import allowed, trained_movies, with_blocked
 from jobs.id_files import IdFile
-from jobs.quality import columns_in_sql
 from tests.model.examples import factors
 
 MOVIES = """

@@ -62,10 +62,10 @@ def tables(tmp_path_factory):
         publish(warehouse, "recommendations", rows, {"ds": ds})
         run = (date.fromisoformat(ds), *RUN_ROW[:5], version, *RUN_ROW[6:-1])
         finished = datetime.fromisoformat(ds).replace(tzinfo=UTC)
-        publish(warehouse, "runs", [(*run, finished, version, None, damping)], {"run_id": ds})
+        publish(warehouse, "runs", [(*run, finished, version, None, None, damping)], {"run_id": ds})
     # A run that scored one user again, with an older model: not what the tables hold.
     run = (date(2026, 11, 24), *RUN_ROW[:5], "5", *RUN_ROW[6:-1])
-    publish(warehouse, "runs", [(*run, finished, "5", 1, 0.0)], {"run_id": "one-user"})
+    publish(warehouse, "runs", [(*run, finished, "5", 1, None, 0.0)], {"run_id": "one-user"})
     publish(warehouse, "quarantine", [("ratings.dat", 3, "no rating", "1::2")], {"run_id": "007"})
     return warehouse
 

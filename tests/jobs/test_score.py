@@ -96,6 +96,9 @@ def test_ranges_follow_the_cost():
     offset = np.cumsum([0, 9_001, *[1_000] * 9])
     assert even_ranges(offset, 0, 2) == [(0, 1), (1, 10)]
     assert even_ranges(np.zeros(11, int), 50, 2) == [(0, 5), (5, 10)]
+    # Of the first eight the rows are taken over: the other two are all of the work.
+    kept = np.arange(10) < 8
+    assert even_ranges(np.zeros(11, int), 50, 2, kept) == [(0, 9), (9, 10)]
 
 
 @given(st.lists(st.integers(0, 500), max_size=60), st.integers(0, 3000), st.integers(1, 20))
