@@ -52,18 +52,21 @@ class IngestSettings(Section):
 
 
 class EtlSettings(Section):
-    split: Literal["random", "stratified", "leave-last-out", "time", "folds", "given"]
+    split: Literal["random", "stratified", "leave-last-out", "time", "folds", "given", "position"]
     """How ratings are dealt to train, validation and test: by hash; by hash within each rating
     value; each user's last two out; by global cuts in time; one of `folds` folds; as ml-100k gives
-    them. leave-last-out and folds do not use the shares."""
+    them; by their place in the file after a shuffle, as pandas and Keras do. leave-last-out and
+    folds do not use the shares."""
     train_share: Share
     """Share of ratings to learn from."""
     validation_share: Share
     """Share of ratings on which settings and the best epoch are chosen."""
-    test_share: Share
-    """Share of ratings on which the result is reported, once; `given` has its own."""
+    test_share: Annotated[float, Field(ge=0, lt=1)]
+    """Share of ratings on which the result is reported, once; `given` has its own. `position` may
+    do without: the result is then that on the validation ratings, and says so."""
     split_seed: WholeNumber
-    """Seed of the hash that deals each (user, movie) pair to a split."""
+    """Seed of the hash that deals each (user, movie) pair to a split; with split position, of the
+    shuffle."""
     folds: Annotated[int, Field(ge=3, strict=True)]
     """With split folds: how many there are, dealt by hash."""
     fold: PositiveInt
@@ -81,6 +84,10 @@ class EtlSettings(Section):
         total = self.train_share + self.validation_share + self.test_share
         if abs(total - 1) > 1e-9:
             raise ValueError(f"train, validation and test shares add up to {total:g}, not to 1")
+        if not self.test_share and self.split != "position":
+            raise ValueError(
+                f"split {self.split} needs test ratings: test_share may be 0 with position alone"
+            )
         return self
 
     @model_validator(mode="after")
@@ -89,12 +96,60 @@ class EtlSettings(Section):
             raise ValueError(f"fold {self.fold} does not exist: there are {self.folds} folds")
         if self.split == "given" and self.given is None:
             raise ValueError("split given needs etl.given, as in etl.given=u1")
+        if self.split == "position" and not 0 <= self.split_seed < 2**32:
+            raise ValueError("split position needs a split_seed from 0 to 4294967295")
+        return self
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that there must be ratings in; errors are reported on the last of them."""
+        return ("train", "validation", "test")[: 3 if self.test_share else 2]
+
+
+class LaunchSettings(Section):
+    """Where and how the ranks run; they change no model but by the order of rows."""
+
+    launcher: Literal["auto", "process", "horovodrun", "spark"]
+    """process: one rank in the job's own process; horovodrun: this host, or `hosts`; spark: each
+    rank in a task of Spark; auto: process for one rank, else horovodrun."""
+    ranks: PositiveInt
+    """Horovod processes."""
+    hosts: Annotated[str, Field(pattern=r"^[^\s:,]+:[1-9]\d*(,[^\s:,]+:[1-9]\d*)*$")] | None
+    """Hosts for horovodrun with so many ranks each, as in host1:2,host2:2. They are reached by ssh
+    without a password, and see checkout, environment and warehouse at the same paths as this one.
+    null: this host alone."""
+    horovodrun_options: list[str]
+    """Further options of horovodrun, as in [--ssh-port, "2222", --network-interfaces, eth0]."""
+    elastic: bool
+    """With horovodrun: when a rank dies or joins, go on from the last commit."""
+    min_ranks: PositiveInt | None
+    """With elastic: fewest ranks that go on; null: 1."""
+    max_ranks: PositiveInt | None
+    """With elastic: most ranks; null: as many as `ranks`."""
+    discovery_script: str | None
+    """With elastic: a command that prints the hosts of the moment, a line host:ranks each; hosts
+    that it adds join. null: `hosts`, or this host."""
+
+    @model_validator(mode="after")
+    def launchable(self) -> LaunchSettings:
+        starts = "horovodrun" if self.launcher == "auto" else self.launcher
+        if starts == "process" and self.ranks > 1:
+            raise ValueError(f"launcher process runs one rank, and ranks is {self.ranks}")
+        if starts != "horovodrun":
+            for name in ("hosts", "elastic"):
+                if getattr(self, name):
+                    raise ValueError(f"{name} needs launcher horovodrun, not {self.launcher}")
+        slots = sum(int(host.split(":")[1]) for host in self.hosts.split(",")) if self.hosts else 0
+        if slots and slots < self.ranks:
+            raise ValueError(f"{self.ranks} ranks, and room for {slots} of them on {self.hosts}")
+        if not self.elastic and (self.min_ranks or self.max_ranks or self.discovery_script):
+            raise ValueError("min_ranks, max_ranks and discovery_script need elastic")
+        if not (self.min_ranks or 1) <= self.ranks <= (self.max_ranks or self.ranks):
+            raise ValueError("expected min_ranks <= ranks <= max_ranks")
         return self
 
 
-class TrainSettings(Section):
-    ranks: PositiveInt
-    """Horovod processes; 1 trains without horovodrun."""
+class TrainSettings(LaunchSettings):
     factors: PositiveInt
     """Length of a user's and a movie's embedding."""
     biases: bool
@@ -137,6 +192,8 @@ class TrainSettings(Section):
     """Stop after this many epochs without a better validation loss."""
     seed: WholeNumber
     """Seed of the initial weights and of the order of rows."""
+    warm_start: bool
+    """Start the users and movies that the champion knows from its weights, the others anew."""
     gradients: Literal["auto", "dense", "sparse"]
     """Whether a step moves the whole table of embeddings or the rows that it touches, which alone
     the ranks then exchange; auto is by the table's size. For adam and adamax the two differ a
@@ -162,8 +219,9 @@ class TrainSettings(Section):
         return self
 
     def of_the_model(self) -> dict[str, Any]:
-        """The settings that the training loop follows; ranks are for whoever starts it."""
-        return self.model_dump(exclude={"ranks"})
+        """The settings that the training loop follows; the others are for whoever starts it."""
+        launching = {*LaunchSettings.model_fields, "warm_start"}
+        return self.model_dump(exclude=launching)
 
 
 class QualitySettings(Section):
@@ -196,8 +254,37 @@ class EvaluateSettings(Section):
 class ScoreSettings(Section):
     top_k: PositiveInt | Literal["all"]
     """Recommendations per user; `all` writes every scored pair."""
-    users_per_block: PositiveInt
-    """Users scored together: a task holds users_per_block x movies scores of 4 bytes."""
+    device: Literal["auto", "cpu", "cuda"]
+    """What scores: GPUs where there are some, processor cores, or GPUs and nothing else."""
+    mode: Literal["full", "incremental"]
+    """`incremental` takes over the rows of users for whom nothing has changed since the newest
+    published run; the result is that of `full`."""
+    damping: Annotated[float, Field(ge=0)]
+    """Training ratings at which a movie's prediction counts by half in the order of movies; 0
+    orders by predicted rating alone."""
+    genres_in: list[str]
+    """Only movies of one of these genres; [] for all."""
+    genres_out: list[str]
+    """No movie of one of these genres."""
+    year_from: int | None
+    """Only movies released in this year or later; those without a year are left out."""
+    year_to: int | None
+    """Only movies released in this year or earlier; those without a year are left out."""
+    min_ratings: Annotated[int, Field(ge=0, strict=True)]
+    """Only movies with this many ratings, of all splits, in the run's data."""
+    block_list: list[PositiveInt] | str
+    """Ids of movies that nobody is recommended; or a CSV or Parquet file with a column movie_id."""
+    candidates: str | None
+    """A CSV or Parquet file with columns user_id and movie_id: the users in it are recommended
+    movies of their own list only, all others whatever the other settings leave."""
+
+    @model_validator(mode="after")
+    def some_movie_can_pass(self) -> ScoreSettings:
+        if both := sorted(set(self.genres_in) & set(self.genres_out)):
+            raise ValueError(f"{', '.join(both)} stands in both genres_in and genres_out")
+        if self.year_from and self.year_to and self.year_from > self.year_to:
+            raise ValueError(f"no year lies from {self.year_from} to {self.year_to}")
+        return self
 
 
 class TrackingSettings(Section):

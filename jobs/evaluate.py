@@ -1,22 +1,25 @@
-"""Measure a run's model on its test ratings, and decide whether it becomes the champion.
+"""Measure a run's model on ratings held back, and decide whether it becomes the champion.
 
     nightreel evaluate --run-id <run>
 
 The version is good enough if it beats the bias baseline and is not worse than the champion, on the
-same test ratings, by more than evaluate.champion_tolerance. Metrics and version go to MLflow. The
+same ratings, by more than evaluate.champion_tolerance. Metrics and version go to MLflow. The
 step's record names the version that scoring uses: this one if good enough, else the champion.
+
+These are the test ratings. A split that leaves none, as that of the profile james-le, is measured
+on the validation ratings, on which the best epoch was chosen: metrics are then named after these.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from jobs import registry
 from jobs.arguments import run_of, step_arguments
 from jobs.command import run_command
+from jobs.deals import same_split
 from jobs.errors import JobError
 from jobs.run import Run
 from model.baselines import fit_bias_baseline
@@ -34,23 +37,26 @@ class Decision:
 
 
 def decide(
-    test_rmse: float, bias_rmse: float, champion_rmse: float | None, tolerance: float
+    own_rmse: float,
+    bias_rmse: float,
+    champion_rmse: float | None,
+    tolerance: float,
+    split: str = "test",
 ) -> Decision:
-    """Compare clipped test RMSE with the bias baseline's and the champion's."""
-    if test_rmse >= bias_rmse:
-        return Decision(False, f"RMSE {test_rmse:.4f} does not beat the biases' {bias_rmse:.4f}")
+    """Compare clipped RMSE on a split with the bias baseline's and the champion's."""
+    ours = f"RMSE {own_rmse:.4f}" + (f" on the {split} ratings" if split != "test" else "")
+    if own_rmse >= bias_rmse:
+        return Decision(False, f"{ours} does not beat the biases' {bias_rmse:.4f}")
     if champion_rmse is None:
-        return Decision(True, f"RMSE {test_rmse:.4f} beats the biases' {bias_rmse:.4f}")
-    if test_rmse > champion_rmse + tolerance:
-        return Decision(
-            False, f"RMSE {test_rmse:.4f} is worse than the champion's {champion_rmse:.4f}"
-        )
-    return Decision(True, f"RMSE {test_rmse:.4f} holds against the champion's {champion_rmse:.4f}")
+        return Decision(True, f"{ours} beats the biases' {bias_rmse:.4f}")
+    if own_rmse > champion_rmse + tolerance:
+        return Decision(False, f"{ours} is worse than the champion's {champion_rmse:.4f}")
+    return Decision(True, f"{ours} holds against the champion's {champion_rmse:.4f}")
 
 
-def measure(factors: Factors, train: Ratings, test: Ratings) -> dict[str, float]:
-    """Test errors of the model, clipped and not, and of the two baselines."""
-    user, movie, rating = (t.numpy() for t in (test.user_N, test.movie_N, test.rating_N))
+def measure(factors: Factors, train: Ratings, held: Ratings, split: str) -> dict[str, float]:
+    """Errors of the model, clipped and not, and of the two baselines on the ratings of a split."""
+    user, movie, rating = (t.numpy() for t in (held.user_N, held.movie_N, held.rating_N))
     score = factors.predict(user, movie, clip=False)
     low, high = factors.rating_min, factors.rating_max
     clipped = score.clip(low, high)
@@ -63,10 +69,10 @@ def measure(factors: Factors, train: Ratings, test: Ratings) -> dict[str, float]
     )
     by_bias = baseline.predict(user, movie).clip(low, high)
     metrics = {
-        "test_rmse": rmse(clipped, rating),
-        "test_mae": mae(clipped, rating),
-        "test_rmse_unclipped": rmse(score, rating),
-        "test_mae_unclipped": mae(score, rating),
+        f"{split}_rmse": rmse(clipped, rating),
+        f"{split}_mae": mae(clipped, rating),
+        f"{split}_rmse_unclipped": rmse(score, rating),
+        f"{split}_mae_unclipped": mae(score, rating),
         "bias_rmse": rmse(by_bias, rating),
         "bias_mae": mae(by_bias, rating),
         "mean_rmse": rmse(np.full(len(rating), baseline.mean), rating),
@@ -76,17 +82,8 @@ def measure(factors: Factors, train: Ratings, test: Ratings) -> dict[str, float]
     return {name: round(value, 5) for name, value in metrics.items()}
 
 
-def same_split(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
-    """Whether two models were trained on the same deal of ratings, by their manifests' settings."""
-    # Champions older than the setting were dealt at random, and say nothing of its parts.
-    theirs = {"split": "random"} | theirs
-    keys = {"split", "split_seed", "train_share", "validation_share", "test_share"}
-    keys |= {"folds": {"folds", "fold"}, "given": {"given"}}.get(ours["split"], set())
-    return all(ours[key] == theirs.get(key) for key in keys)
-
-
-def champion_rmse(run: Run, candidate: Factors, test: Ratings) -> float | None:
-    """The champion's RMSE on the same test ratings; None if there is no champion yet."""
+def champion_rmse(run: Run, candidate: Factors, held: Ratings) -> float | None:
+    """The champion's RMSE on the same ratings; None if there is no champion yet."""
     if run.champion is None:
         return None
     folder = registry.factors_folder(run.conf, run.warehouse, run.release, run.champion)
@@ -94,13 +91,13 @@ def champion_rmse(run: Run, candidate: Factors, test: Ratings) -> float | None:
     if not same_split(candidate.manifest["data"], champion.manifest["data"]):
         print(
             f"champion {run.champion} was trained on another split, so it has learned from some of "
-            "these test ratings and looks better than it is. To have it replaced all the same, "
+            "these ratings and looks better than it is. To have it replaced all the same, "
             "take its alias away in MLflow and start the run again under another run id.",
             flush=True,
         )
-    user_idx = champion.user_idx(candidate.user_ids_U[test.user_N.numpy()])
-    movie_idx = champion.movie_idx(candidate.movie_ids_M[test.movie_N.numpy()])
-    return rmse(champion.predict(user_idx, movie_idx), test.rating_N.numpy())
+    user_idx = champion.user_idx(candidate.user_ids_U[held.user_N.numpy()])
+    movie_idx = champion.movie_idx(candidate.movie_ids_M[held.movie_N.numpy()])
+    return rmse(champion.predict(user_idx, movie_idx), held.rating_N.numpy())
 
 
 def evaluate(run: Run) -> dict[str, object]:
@@ -109,18 +106,21 @@ def evaluate(run: Run) -> dict[str, object]:
     factors = load_factors(folder)
     if factors.manifest["settings"] != run.conf.train.of_the_model():
         raise JobError(f"{folder} was trained with other settings than the run's: train it again.")
-    test = read_ratings(run.split("test"))
-    if len(test) == 0:
-        raise JobError("There are no test ratings. Raise etl.test_share.")
-    metrics = measure(factors, read_ratings(run.split("train")), test)
-    champion = champion_rmse(run, factors, test)
+    split = run.conf.etl.splits[-1]
+    held = read_ratings(run.split(split))
+    if len(held) == 0:
+        raise JobError(f"There are no {split} ratings. Raise etl.{split}_share.")
+    if split != "test":
+        print(f"there are no test ratings: measuring on the {split} ratings", flush=True)
+    metrics = measure(factors, read_ratings(run.split("train")), held, split)
+    champion = champion_rmse(run, factors, held)
     tolerance = run.conf.evaluate.champion_tolerance
-    decision = decide(metrics["test_rmse"], metrics["bias_rmse"], champion, tolerance)
+    decision = decide(metrics[f"{split}_rmse"], metrics["bias_rmse"], champion, tolerance, split)
     params = {**run.conf.train.model_dump(), **run.conf.etl.model_dump(), "digest": run.digest}
     version = registry.register(run, folder, params, metrics)
     verdict = "good enough" if decision.promoted else "not good enough"
     print(f"version {version}: {verdict}: {decision.reason}", flush=True)
-    figures: dict[str, object] = dict(metrics)
+    figures: dict[str, object] = {"measured_on": split, **metrics}
     if champion is not None:
         figures["champion_rmse"] = round(champion, 5)
     return figures | {

@@ -25,11 +25,13 @@ def main(argv: list[str] | None = None) -> None:
         else:
             print("a later run has already set a newer champion: it stays", flush=True)
         champion = registry.champion_version(run.conf, run.warehouse, run.release)
+        # None where the run has no test ratings.
+        rmse = evaluation.get("test_rmse") if promoted else registry.test_rmse(run, champion)
         figures.update(
             promoted=promoted,
             model_version=champion,
             release=run.release,
-            test_rmse=evaluation["test_rmse"] if promoted else registry.test_rmse(run, champion),
+            test_rmse=rmse,
         )
 
 

@@ -8,29 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from jobs import schemas
 from jobs.configuration import QualitySettings
+from jobs.delivered_tables import CLEAN, DUCKDB_TYPES
 from jobs.layouts import Layout
-
-CLEAN = {"ratings": schemas.RATINGS, "movies": schemas.MOVIES, "users": schemas.USERS}
-DELIVERED = CLEAN | {"quarantine": schemas.QUARANTINE}
-# DuckDB's names of the types in our schemas.
-DUCKDB_TYPES = {
-    "int": "INTEGER",
-    "bigint": "BIGINT",
-    "string": "VARCHAR",
-    "float": "FLOAT",
-    "double": "DOUBLE",
-    "boolean": "BOOLEAN",
-    "date": "DATE",
-    "timestamp": "TIMESTAMP WITH TIME ZONE",
-    "array<string>": "VARCHAR[]",
-}
 
 
 @dataclass(frozen=True)
@@ -58,30 +43,13 @@ class Delivered:
     layout: Layout
     etl: dict[str, Any]
     """The figures of the step etl."""
+    splits: tuple[str, ...]
+    """Those that there must be ratings in."""
     previous_ratings: int | None
     """Ratings of the newest run of the release that is published; None for the first."""
 
 
 Rule = Callable[[Delivered, QualitySettings], Finding]
-
-
-def open_tables(folders: dict[str, Path]) -> duckdb.DuckDBPyConnection:
-    """Each of DELIVERED: a view of the Parquet files in its folder; no files are no rows."""
-    connection = duckdb.connect()
-    connection.execute("set TimeZone = 'UTC'")
-    for name, folder in folders.items():
-        if any(folder.rglob("*.parquet")):
-            files = str(folder / "**" / "*.parquet").replace("'", "''")
-            connection.execute(f"create view {name} as from read_parquet('{files}')")
-        else:
-            connection.execute(f"create table {name} ({columns_in_sql(DELIVERED[name])})")
-    return connection
-
-
-def columns_in_sql(ddl: str) -> str:
-    """A DDL schema as DuckDB's create table takes it."""
-    columns = schemas.columns_of(ddl).items()
-    return ", ".join(f"{name} {DUCKDB_TYPES[kind]}" for name, kind in columns)
 
 
 def examples(data: Delivered, query: str) -> str | None:
@@ -188,11 +156,9 @@ def undated(data: Delivered, settings: QualitySettings) -> Finding:
 
 
 def empty_splits(data: Delivered, _: QualitySettings) -> Finding:
-    """There are ratings to train, validate and test with."""
-    query = (
-        "select split from (values ('train'), ('validation'), ('test')) wanted(split) "
-        "anti join ratings using (split)"
-    )
+    """There are ratings to train, validate and, where the split has such, test with."""
+    wanted = ", ".join(f"('{split}')" for split in data.splits)
+    query = f"select split from (values {wanted}) wanted(split) anti join ratings using (split)"
     return none_of(data, "splits without ratings", query)
 
 

@@ -20,6 +20,7 @@ from jobs.pages.examples import examples
 from jobs.pages.learning import learning
 from jobs.pages.overview import overall
 from jobs.pages.page import Page, Section, Text, number, share, write_page
+from jobs.pages.scope import scope
 from jobs.pages.tables import clean_tables
 from jobs.run import Run
 from model.factors import load_factors
@@ -45,7 +46,8 @@ def model_sections(connection: DuckDBPyConnection, run: Run) -> list[Section]:
 def run_report(run: Run) -> Page:
     """The page about a published run. Raises JobError if something that it read is missing."""
     published = run.record("publish")
-    test_rmse = run.record("evaluate")["test_rmse"] if run.trains else None
+    test_rmse = run.record("evaluate").get("test_rmse") if run.trains else None
+    split = "validation" if "validation_rmse" in published else "test"
     with clean_tables(run) as connection:
         add_scored(connection, run)
         sizes, given = overall(connection), recommended(connection)
@@ -53,7 +55,7 @@ def run_report(run: Run) -> Page:
             title=f"Run report: {run.release}, {run.ds}",
             lead=f"Run {run.run_id}, scored by model version {published['model_version']}.",
             figures=[
-                (number(published["test_rmse"], 4), "test RMSE of the version that scored"),
+                (number(published[f"{split}_rmse"], 4), f"{split} RMSE of the version that scored"),
                 (number(sizes.ratings), "ratings"),
                 (number(given.users), "users with recommendations"),
                 (number(published["rows_published"]), "recommendations"),
@@ -61,6 +63,7 @@ def run_report(run: Run) -> Page:
             ],
             sections=[
                 *model_sections(connection, run),
+                scope(run.record("score"), run.conf.score),
                 coverage(connection, given),
                 examples(connection),
                 drift(connection, run, sizes, test_rmse),

@@ -3,30 +3,31 @@
     nightreel train --run-id <run>
 
 Reads train, validation and the indexes; writes `factors`: the `Factors` of the best epoch with
-their manifest. With train.ranks above 1 the ranks are started by horovodrun. The loop itself is
+their manifest. The ranks are started as jobs/launchers.py says; the loop itself is
 model/training.py.
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from dataclasses import asdict
 from pathlib import Path
 
+from jobs import registry
 from jobs.arguments import run_of, step_arguments
 from jobs.command import run_command
+from jobs.deals import same_split
 from jobs.errors import JobError
+from jobs.launchers import launch
 from jobs.layouts import detect_layout
-from jobs.run import Run, write_json
+from jobs.run import Run
+from model.factors import load_factors
 from model.specification import TrainingSettings, TrainingSpec
-from model.training import train
 
 
 def training_spec(run: Run) -> TrainingSpec:
     """What model/training.py needs to know of a run."""
     low, high = detect_layout(run.raw).rating_range
+    first = champion_to_start_from(run)
     return TrainingSpec(
         train=str(run.split("train")),
         validation=str(run.split("validation")),
@@ -44,8 +45,33 @@ def training_spec(run: Run) -> TrainingSpec:
             "release": run.release,
             "ratings": run.record("etl")["ratings"],
             "data": {"digest": run.digest, **run.conf.etl.model_dump()},
+            "started_from": run.champion if first else None,
         },
+        initial_factors=str(first) if first else None,
     )
+
+
+def champion_to_start_from(run: Run) -> Path | None:
+    """Folder of the champion's `Factors`, the one that ingest fixed; None starts at random.
+
+    Raises JobError if the champion has learned from ratings that this run holds back.
+    """
+    if not run.conf.train.warm_start:
+        return None
+    if run.champion is None:
+        print("there is no champion to start from: all starts at random", flush=True)
+        return None
+    folder = registry.factors_folder(run.conf, run.warehouse, run.release, run.champion)
+    ours, theirs = run.conf.etl, load_factors(folder).manifest["data"]
+    # A deal by position changes with every new line.
+    moved = ours.split == "position" and theirs["digest"] != run.digest
+    if moved or not same_split(ours.model_dump(), theirs):
+        raise JobError(
+            f"train.warm_start: champion {run.champion} was trained on another split, so it has "
+            "learned from some of the ratings that this run is measured on. Take its split, or "
+            "set train.warm_start=false."
+        )
+    return folder
 
 
 def check_shards(folder: Path, ranks: int) -> None:
@@ -58,40 +84,14 @@ def check_shards(folder: Path, ranks: int) -> None:
         )
 
 
-def launch(spec: TrainingSpec, ranks: int, spec_file: Path) -> None:
-    """Train in `ranks` processes on this host. Raises JobError if a rank fails."""
-    spec_file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(spec_file, asdict(spec))
-    horovodrun = Path(sys.executable).with_name("horovodrun")
-    command = [str(horovodrun), "-np", str(ranks), "--gloo", sys.executable]
-    command += ["-m", "model.training", str(spec_file)]
-    # Ranks that outlive this process still hold the run's lock.
-    with subprocess.Popen(command, close_fds=False) as ranks_running:
-        try:
-            status = ranks_running.wait()
-        except BaseException:
-            # horovodrun ends its ranks when it is asked to end, and leaves them when it is killed.
-            ranks_running.terminate()
-            raise
-    if status != 0:
-        raise JobError(f"Training failed: a rank ended with an error, shown above ({status}).")
-
-
 def main(argv: list[str] | None = None) -> None:
     """Run the step from the command line."""
     run = run_of(step_arguments(__doc__).parse_args(argv))
-    ranks = run.conf.train.ranks
+    settings = run.conf.train
     with run.step("train") as figures:
         for split in ("train", "validation"):
-            check_shards(run.split(split), ranks)
-        spec = training_spec(run)
-        try:
-            if ranks == 1:
-                train(spec)
-            else:
-                launch(spec, ranks, run.staging / "training.json")
-        except ValueError as error:
-            raise JobError(str(error)) from error
+            check_shards(run.split(split), settings.max_ranks or settings.ranks)
+        launch(training_spec(run), settings, run.staging)
         manifest = json.loads((run.output("factors") / "manifest.json").read_text())["manifest"]
         figures.update(manifest["metrics"])
 

@@ -40,12 +40,17 @@ from model.warm_start import start_from
 STEPS_BETWEEN_REPORTS = 64
 
 
-def train(spec: TrainingSpec) -> dict[str, Any]:
+def train(
+    spec: TrainingSpec,
+    committed: dict[str, Any] | None = None,
+    commit: Callable[[Training], None] | None = None,
+) -> dict[str, Any]:
     """Train, keep the weights of the best epoch, save `Factors` at `spec.output`.
 
-    Goes on from this training's checkpoint if an earlier attempt left one. Returns the metrics
-    that the manifest also holds. Raises ValueError with a sentence if a loss is not finite, or if
-    data cannot be read.
+    Goes on from this training's checkpoint if an earlier attempt left one, or from the state that
+    ranks of an elastic training have `committed`; `commit` is what these do between steps. Returns
+    the metrics that the manifest also holds. Raises ValueError with a sentence if a loss is not
+    finite, or if data cannot be read.
     """
     hvd.init()
     data = read_dataset(spec, pick_device())
@@ -56,8 +61,18 @@ def train(spec: TrainingSpec) -> dict[str, Any]:
         folder = Path(spec.initial_factors)
         users, movies = start_from(training.model, folder, data.user_ids, data.movie_ids)
         reporter.say(f"starting from the rows of {users:,} users and {movies:,} movies in {folder}")
-    resume(training, spec, reporter.say)
-    checkpoint = saver(training, spec, reporter.say)
+    if committed:
+        training.load_state_dict(committed)
+        reporter.say(f"going on from a commit: epoch {training.epoch}, step {training.step}")
+    else:
+        resume(training, spec, reporter.say)
+    save_if_due = saver(training, spec, reporter.say)
+
+    def checkpoint() -> None:
+        save_if_due()
+        if commit:
+            commit(training)
+
     try:
         learn(training, data, spec, reporter, checkpoint)
     finally:

@@ -20,23 +20,24 @@ Ints = NDArray[np.integer]
 
 
 def errors(connection: DuckDBPyConnection, run: Run, factors: Factors) -> Section:
-    """Errors on the run's test ratings, clipped to the rating scale as `evaluate` has them."""
-    for split in ("train", "test"):
+    """Errors on the ratings that `evaluate` measured on, clipped to the rating scale as there."""
+    held = run.conf.etl.splits[-1]
+    for split in ("train", held):
         add_view(connection, split, run.split(split), schemas.INDEXED_RATINGS, "split")
     # Sorted, so that sums come out the same each time.
-    test = connection.execute("""
-        select user_idx, movie_idx, rating from test order by user_idx, movie_idx
+    found = connection.execute(f"""
+        select user_idx, movie_idx, rating from {held} order by user_idx, movie_idx
         """).fetchnumpy()
-    user, movie, rating = (np.asarray(test[name]) for name in ("user_idx", "movie_idx", "rating"))
+    user, movie, rating = (np.asarray(found[name]) for name in ("user_idx", "movie_idx", "rating"))
     predicted = factors.predict(user, movie)
     by_user = known_of(connection, "user", len(factors.user_ids_U))[user]
     by_movie = known_of(connection, "movie", len(factors.movie_ids_M))[movie]
     return Section(
         "Errors",
         [
-            by_knowledge(by_user, predicted, rating, "user"),
-            by_knowledge(by_movie, predicted, rating, "movie"),
-            *by_value(predicted, rating),
+            by_knowledge(by_user, predicted, rating, "user", held),
+            by_knowledge(by_movie, predicted, rating, "movie", held),
+            *by_value(predicted, rating, held),
         ],
     )
 
@@ -50,14 +51,16 @@ def known_of(connection: DuckDBPyConnection, entity: str, rows: int) -> Ints:
     return known
 
 
-def by_knowledge(known: Ints, predicted: NDArray, rating: NDArray, entity: str) -> Plot:
-    """RMSE of groups of test ratings, by the training ratings of their user or movie."""
+def by_knowledge(
+    known: Ints, predicted: NDArray, rating: NDArray, entity: str, split: str
+) -> Plot:
+    """RMSE of groups of held-back ratings, by the training ratings of their user or movie."""
     group = np.searchsorted(GROUPS, known, side="right") - 1
     filled = np.unique(group)
     labels = [group_name(index) for index in filled]
     found = [rmse(predicted[group == g], rating[group == g]) for g in filled]
     texts = [number(value, 3) for value in found]
-    told = f"Test ratings by how many training ratings their {entity} has: "
+    told = f"{split.capitalize()} ratings by how many training ratings their {entity} has: "
     if len(filled) > 1:
         told += f"RMSE {texts[0]} with {labels[0]}, {texts[-1]} with {labels[-1]}."
     else:
@@ -65,7 +68,7 @@ def by_knowledge(known: Ints, predicted: NDArray, rating: NDArray, entity: str) 
     return Plot(
         columns(labels, found, texts, f"training ratings of the {entity}"),
         told,
-        f"Bar chart: test RMSE by training ratings of the {entity}. "
+        f"Bar chart: {split} RMSE by training ratings of the {entity}. "
         + ", ".join(map(": ".join, zip(labels, texts, strict=True))),
     )
 
@@ -78,7 +81,7 @@ def group_name(index: int) -> str:
     return str(first) if first == last else f"{first}–{last}"
 
 
-def by_value(predicted: NDArray, rating: NDArray) -> list[Plot | Table]:
+def by_value(predicted: NDArray, rating: NDArray, split: str) -> list[Plot | Table]:
     """Mean prediction and RMSE for each rating value."""
     groups = {f"{value:g}": rating == value for value in np.unique(rating)}
     found = [rmse(predicted[group], rating[group]) for group in groups.values()]
@@ -91,11 +94,11 @@ def by_value(predicted: NDArray, rating: NDArray) -> list[Plot | Table]:
             columns(values, found, texts, "rating given"),
             f"On average a {values[0]} is predicted as {means[0]}, a {values[-1]} as {means[-1]}; "
             f"the error is smallest for a {values[int(np.argmin(found))]}.",
-            "Bar chart: test RMSE by rating given. "
+            f"Bar chart: {split} RMSE by rating given. "
             + ", ".join(map(": ".join, zip(values, texts, strict=True))),
         ),
         Table(
-            f"Errors by rating, over {count(len(rating), 'test rating')}",
+            f"Errors by rating, over {count(len(rating), f'{split} rating')}",
             ["Rating", "Ratings", "Mean predicted", "RMSE"],
             list(zip(values, sizes, means, texts, strict=True)),
             frozenset({"Ratings", "Mean predicted", "RMSE"}),

@@ -1,24 +1,24 @@
-"""How a run's model learned, and how its test errors compare."""
+"""How a run's model learned, and how its errors compare."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
+from jobs.pages.curves import lines
 from jobs.pages.page import Part, Plot, Section, Text, number, share
-from jobs.pages.plots import bars, lines
+from jobs.pages.plots import bars
 
 # Keys of the evaluation, from the simplest guess to the run's own model.
 COMPARED = {
     "mean": "mean rating",
     "bias": "user and movie biases",
     "champion": "champion before",
-    "test": "this model",
 }
 
 
 def learning(history: list[dict[str, Any]], best: int, evaluation: dict[str, Any]) -> Section:
-    """The learning curves, and the test errors beside those of baselines and champion.
+    """The learning curves, and the errors beside those of baselines and champion.
 
     `history` is that of the model's manifest, `best` the epoch whose weights were kept.
     """
@@ -60,14 +60,16 @@ def against(value: float, other: float) -> str:
 
 
 def comparison(evaluation: dict[str, Any]) -> Plot:
-    """RMSE of the model beside the baselines' and the champion's, on the same test ratings."""
+    """RMSE of the model beside the baselines' and the champion's, on the same ratings."""
+    split = evaluation.get("measured_on", "test")
     rmse = {
         name: evaluation[f"{key}_rmse"]
-        for key, name in COMPARED.items()
+        for key, name in (COMPARED | {split: "this model"}).items()
         if f"{key}_rmse" in evaluation
     }
     model, bias = rmse["this model"], rmse["user and movie biases"]
-    told = f"RMSE {number(model, 4)}, MAE {number(evaluation['test_mae'], 4)} on the test ratings: "
+    mae = evaluation[f"{split}_mae"]
+    told = f"RMSE {number(model, 4)}, MAE {number(mae, 4)} on the {split} ratings: "
     better = "below" if model < bias else "above"
     told += f"{share(abs(bias - model), bias)} {better} the biases alone."
     if "champion before" in rmse:
@@ -78,5 +80,5 @@ def comparison(evaluation: dict[str, Any]) -> Plot:
     return Plot(
         bars(list(rmse), list(rmse.values()), digits=4),
         told,
-        "Bar chart of test RMSE. " + ", ".join(map(": ".join, zip(rmse, shown, strict=True))),
+        f"Bar chart of {split} RMSE. " + ", ".join(map(": ".join, zip(rmse, shown, strict=True))),
     )

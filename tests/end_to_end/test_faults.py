@@ -134,7 +134,7 @@ def test_without_any_champion_scoring_stops(tmp_path, delivery):
             ["--dataset", "ml-2m"],
             "--set ingest.dataset=\"ml-2m\": ingest.dataset: found 'ml-2m'. Input should be",
         ),
-        (["--set", "train.epoks=3"], "unknown key train.epoks. Allowed here: ranks, factors,"),
+        (["--set", "train.epoks=3"], "unknown key train.epoks. Allowed here: launcher, ranks,"),
         (["--profile", "nobody"], "There are: james-le"),
         (["--dataset", "ml-1m", "--source", "nowhere.zip"], "nowhere.zip does not exist. Expected"),
         (["--ds", "yesterday"], "argument --ds: expected YYYY-MM-DD, found 'yesterday'"),

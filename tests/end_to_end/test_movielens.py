@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from jobs.evaluate import measure
+from jobs.launchers import launch
 from jobs.run import open_run
-from jobs.train import launch, training_spec
+from jobs.train import training_spec
 from model.factors import load_factors
 from model.ratings import read_ratings
 from tests.end_to_end.conftest import ROOT, Warehouse
@@ -25,10 +26,10 @@ def test_two_ranks_are_as_good_as_one(tmp_path):
     assert (figures["users"], figures["movies"]) == (6_040, 3_883)
 
     both = dataclasses.replace(training_spec(run), output=str(tmp_path / "two-ranks"))
-    launch(both, 2, tmp_path / "training.json")
+    launch(both, run.conf.train.model_copy(update={"ranks": 2}), tmp_path)
     train, test = read_ratings(run.split("train")), read_ratings(run.split("test"))
     errors = [
-        measure(load_factors(folder), train, test)["test_rmse"]
+        measure(load_factors(folder), train, test, "test")["test_rmse"]
         for folder in (run.output("factors"), Path(both.output))
     ]
     assert load_factors(Path(both.output)).manifest["metrics"]["ranks"] == 2

@@ -33,7 +33,7 @@ def test_later_layers_win(folder):
     [
         (
             "train: {epoks: 3}",
-            ["local.yaml: unknown key train.epoks", "Allowed here: ranks, factors"],
+            ["local.yaml: unknown key train.epoks", "Allowed here: launcher, ranks, hosts"],
         ),
         ("trian: {}", ["local.yaml: unknown key trian", "Allowed here: warehouse, ingest"]),
         ("train: {epochs: many}", ["local.yaml: train.epochs: found 'many'", "valid integer"]),

@@ -2,7 +2,8 @@
 
 import pytest
 
-from jobs.evaluate import decide, same_split
+from jobs.deals import same_split
+from jobs.evaluate import decide
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,25 @@
 """Every rating lands in one split; which one, depends on nothing that may change by itself."""
 
+import zipfile
 from collections import Counter
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyspark.sql import functions as F
 
-from jobs.configuration import EtlSettings
+from jobs.configuration import EtlSettings, load_configuration
 from jobs.errors import JobError
+from jobs.layouts import detect_layout
+from jobs.lines import read_lines
 from jobs.splits import with_split
 from tests.jobs.examples import small_run
 
+ML_1M = Path(__file__).resolve().parents[3] / "shared/data/ml-1m.zip"
 # user_id, movie_id, rating, time in seconds or None
 Rating = tuple[int, int, float, int | None]
 
@@ -157,12 +164,62 @@ def test_given_tests_are_taken_as_they_are(spark, tmp_path):
     )
 
 
+def test_position_shuffles_the_file_as_pandas_and_cuts_as_keras(spark, tmp_path):
+    """Ten lines in two blocks, three of which were set aside: lines 2, 5 and 8 do not count.
+
+    pandas' sample(frac=1, random_state=7) of seven rows is 2, 5, 0, 6, 3, 1, 4; a share of 0.6 of
+    seven is cut at 4, one of 0.8 at 5.
+    """
+    lines = [(block, position) for block in (0, 900) for position in range(5)]
+    kept = [line for number, line in enumerate(lines) if number not in (2, 5, 8)]
+    values = ", ".join(
+        f"({number}, 1, {block}L, {position}L)" for number, (block, position) in enumerate(kept)
+    )
+    rows = spark.sql(f"select * from values {values} as t(user_id, movie_id, block, position)")
+    shares = {"train_share": 0.6, "validation_share": 0.2, "test_share": 0.2}
+    conf = settings_of(tmp_path, split="position", split_seed=7, **shares)
+    shuffled = pd.Series(range(7)).sample(frac=1, random_state=7).tolist()
+    assert shuffled == [2, 5, 0, 6, 3, 1, 4]
+    expected = dict.fromkeys(range(7), "train") | {3: "validation", 1: "test", 4: "test"}
+    for ratings in (rows, rows.orderBy(F.desc("user_id")).repartition(3)):
+        assert {user: split for (user, _), split in deal(ratings, conf).items()} == expected
+    without = {"train_share": 0.6, "validation_share": 0.4, "test_share": 0}
+    conf = settings_of(tmp_path, split="position", split_seed=7, **without)
+    assert Counter(deal(rows, conf).values()) == {"train": 4, "validation": 3}
+
+
+@pytest.mark.skipif(not ML_1M.is_file(), reason=f"{ML_1M} does not exist")
+def test_the_reference_run_validates_on_the_published_rows(spark, tmp_path):
+    """Those of the notebook: 900,188 and 100,021 rows, the same ones."""
+    with zipfile.ZipFile(ML_1M) as release:
+        release.extractall(tmp_path)
+    folder = tmp_path / "ml-1m"
+    lines = read_lines(spark, folder / "ratings.dat", detect_layout(folder))
+    ids = [F.split_part("content", F.lit("::"), F.lit(n)).cast("int") for n in (1, 2)]
+    ratings = lines.select(
+        ids[0].alias("user_id"), ids[1].alias("movie_id"), "block", "position"
+    )
+    conf = load_configuration(profile="james-le").etl
+    dealt = with_split(ratings, conf).filter("split = 'validation'").collect()
+
+    rows = pd.read_csv(folder / "ratings.dat", sep=":", header=None, usecols=[0, 2])
+    expected = rows.sample(frac=1, random_state=1446557).iloc[int(len(rows) * (1 - 0.1)) :]
+    assert (len(rows) - len(dealt), len(dealt)) == (900_188, 100_021)
+    found = {(row.user_id, row.movie_id) for row in dealt}
+    assert found == set(expected.itertuples(index=False, name=None))
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
         ({"split": "given"}, "split given needs etl.given, as in etl.given=u1"),
         ({"split": "given", "given": "u6"}, r"etl\.given: found 'u6'"),
         ({"split": "folds", "fold": 6}, "fold 6 does not exist: there are 5 folds"),
+        (
+            {"validation_share": 0.2, "test_share": 0},
+            "split random needs test ratings: test_share may be 0 with position alone",
+        ),
+        ({"split": "position", "split_seed": -1}, "needs a split_seed from 0 to 4294967295"),
         ({"split": "last"}, r"etl\.split: found 'last'.*'leave-last-out'"),
     ],
 )
