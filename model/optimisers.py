@@ -19,7 +19,7 @@ from model.specification import TrainingSettings
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 # A table longer than this many times the rows that a step can touch is moved by rows.
-DENSE_ROWS_PER_TOUCHED_ROW = 4
+DENSE_ROWS_PER_TOUCHED_ROW = 2
 # State tables besides the weights.
 MOMENTS = {"adam": 2, "adamax": 2, "adagrad": 1, "sgd": 0}
 
