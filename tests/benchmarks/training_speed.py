@@ -81,8 +81,13 @@ def nightreel(spec: TrainingSpec, ranks: int, **changes: Any) -> tuple[float, li
     """Ratings a second of the fastest epoch, and the history."""
     with tempfile.TemporaryDirectory() as folder:
         settings = TrainingSettings(**vars(spec.settings) | changes)
-        places = {"output": f"{folder}/factors", "checkpoints": f"{folder}/checkpoints"}
-        chosen = replace(spec, settings=settings, events=None, **places)
+        chosen = replace(
+            spec,
+            settings=settings,
+            output=f"{folder}/factors",
+            checkpoints=f"{folder}/checkpoints",
+            events=None,
+        )
         file = Path(folder) / "spec.json"
         file.write_text(json.dumps(asdict(chosen)))
         command = [sys.executable, "-m", "model.training", str(file)]
