@@ -39,11 +39,12 @@ airflow: environments
 	@source conf/airflow/environment.sh && exec .venv-airflow/bin/python conf/airflow/standalone.py
 
 # The tests start Java dozens of times for seconds each, which its optimising compiler only delays.
+# Whole files are dealt out, whole runs first: these take longest.
 .PHONY: test
 test: export SPARK_SUBMIT_OPTS = -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
 test: environments lint
 	@.venv-airflow/bin/pytest tests/dags
-	@.venv/bin/pytest
+	@.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
 lint: environments

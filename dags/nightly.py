@@ -40,7 +40,8 @@ from nightreel_common.parameters import (
     quoted,
     refuse_unknown,
     run_date,
-    top_k,
+    scoring_parameters,
+    scoring_settings,
 )
 from nightreel_common.tasks import (
     COMMON,
@@ -61,7 +62,6 @@ SETTINGS = {
     "epochs": "train.epochs",
     "warm_start": "train.warm_start",
     "ranks": "train.ranks",
-    "top_k": "score.top_k",
 }
 
 PARAMETERS: dict[str, Param] = {
@@ -127,7 +127,7 @@ PARAMETERS: dict[str, Param] = {
         minimum=1,
         maximum=1024,
     ),
-    "top_k": top_k(),
+    **scoring_parameters(),
 }
 
 
@@ -142,8 +142,8 @@ def ingest_options(params: Mapping[str, Any], dag_run: Any) -> str:
     options = [f"--ds={params['ds'] or due.astimezone(UTC).date().isoformat()}"]
     options += given(params, {name: f"--{name}" for name in ("dataset", "source", "profile")})
     options += given(params, {name: f"--set={key}" for name, key in SETTINGS.items()})
-    training = [name for name, key in SETTINGS.items() if key.startswith("train.")]
-    asked = [name for name in (*training, "profile") if params[name] is not None]
+    options += scoring_settings(params)
+    asked = [name for name in (*SETTINGS, "profile") if params[name] is not None]
     mode = params["mode"] or ("full" if asked else None)
     if mode == "score-only" and asked:
         raise AirflowFailException(f"Mode score-only trains nothing: leave {asked[0]} empty.")

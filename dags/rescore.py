@@ -3,8 +3,8 @@
 Starts by itself when another champion is announced: an event of the asset `model` that does not
 come from `nightly`, which scores with its own models. Make one in the interface (Assets, `model`,
 Create asset event, with an extra such as `{"model_version": "3", "release": "ml-1m"}`), through
-REST or in another DAG. Trigger it by hand to score with an earlier version, for more
-recommendations per user, or for some users only; others then keep what is published for them.
+REST or in another DAG. Trigger it by hand to score with an earlier version, with other filters, for
+more recommendations per user, or for some users only; others then keep what is published for them.
 
 | task | does | runs as |
 | --- | --- | --- |
@@ -31,7 +31,8 @@ from nightreel_common.parameters import (
     quoted,
     refuse_unknown,
     run_date,
-    top_k,
+    scoring_parameters,
+    scoring_settings,
 )
 from nightreel_common.tasks import COMMON, process, score_and_publish
 
@@ -40,7 +41,6 @@ OPTIONS = {
     "model_version": "--model-version",
     "ds": "--ds",
     "users": "--users",
-    "top_k": "--set=score.top_k",
 }
 
 PARAMETERS: dict[str, Param] = {
@@ -50,7 +50,6 @@ PARAMETERS: dict[str, Param] = {
         "Number of a version in the registry. Empty: that of the event, else the champion.",
         pattern="^[1-9][0-9]*$",
     ),
-    "top_k": top_k(),
     "users": optional(
         "string",
         "Users",
@@ -59,6 +58,7 @@ PARAMETERS: dict[str, Param] = {
     ),
     "dataset": dataset("The run fails unless the tables hold this one. Empty: whatever they hold."),
     "ds": run_date("Date whose recommendations are replaced. Empty: that of the data."),
+    **scoring_parameters(),
 }
 
 
@@ -76,7 +76,7 @@ def rescore_options(params: Mapping[str, Any], events: Mapping[Any, Any]) -> str
     model = event.extra if event else {}
     said = {"model_version": model.get("model_version"), "dataset": model.get("release")}
     known = {name: said.get(name) if value is None else value for name, value in params.items()}
-    return quoted(given(known, OPTIONS))
+    return quoted(given(known, OPTIONS) + scoring_settings(params))
 
 
 with DAG(

@@ -24,8 +24,10 @@ class Published:
     ds: date
     top_k: int | None
     """None: every scored pair."""
-    movies_scored: int
-    """Movies that could be recommended."""
+    movies: DataFrame
+    """`movie_id` of all that could be recommended: what the filters leave and the model knows."""
+    candidates: DataFrame
+    """Of schemas.CANDIDATES: the users who have a list of their own, and its movies."""
     rating_range: tuple[float, float]
 
 
@@ -75,29 +77,49 @@ def broken_ranks(run: Published) -> DataFrame:
 
 
 def wrong_order(run: Published) -> DataFrame:
-    """A row predicted higher than one ranked above it."""
+    """A row with a higher ranking score than one ranked above it."""
     above = run.recommendations.select(
-        "user_id", (F.col("rank") + 1).alias("rank"), F.col("predicted_rating").alias("above")
+        "user_id", (F.col("rank") + 1).alias("rank"), F.col("ranking_score").alias("above")
     )
-    return run.recommendations.join(above, ["user_id", "rank"]).filter("predicted_rating > above")
+    return run.recommendations.join(above, ["user_id", "rank"]).filter("ranking_score > above")
+
+
+def filtered_out(run: Published) -> DataFrame:
+    """A movie that the filters or the blocks take away, or that the model does not know."""
+    return run.recommendations.join(F.broadcast(run.movies), "movie_id", "left_anti")
+
+
+def not_listed(run: Published) -> DataFrame:
+    """A movie that is not on the list of a user who has one."""
+    theirs = run.recommendations.join(run.candidates, "user_id", "left_semi")
+    return theirs.join(run.candidates, ["user_id", "movie_id"], "left_anti")
 
 
 def wrong_count(run: Published) -> DataFrame:
-    """Users, all of whom must be there, with fewer or more rows than top_k and their ratings allow.
+    """Users, all of whom must be there, with fewer or more rows than top_k and what is left allow.
 
-    A user must get top_k movies, or, having rated nearly all of them, what is left.
+    Left are the movies that could be recommended, of a user's list if there is one, less the rated.
     """
-    rows = run.recommendations.groupBy("user_id").agg(F.count("*").alias("rows"))
-    scorable = run.movies_scored
-    rated = run.ratings.groupBy("user_id").agg(F.count("*").alias("rated"))
+    listed = run.candidates.select("user_id").distinct()
+    rated = run.ratings.join(F.broadcast(run.movies), "movie_id", "left_semi")
+    rated = rated.join(listed, "user_id", "left_anti")
+    lists = run.candidates.join(F.broadcast(run.movies), "movie_id", "left_semi")
+    lists = lists.join(run.ratings, ["user_id", "movie_id"], "left_anti")
     counts = (
-        run.users.select("user_id").join(rows, "user_id", "left").join(rated, "user_id", "left")
+        run.users.select("user_id")
+        .join(counted(run.recommendations, "rows"), "user_id", "left")
+        .join(counted(rated, "rated"), "user_id", "left")
+        .join(listed.join(counted(lists, "listed"), "user_id", "left").fillna(0), "user_id", "left")
+        .fillna(0, ["rows", "rated"])
     )
-    counts = counts.fillna(0, ["rows", "rated"])
-    wanted = F.lit(scorable if run.top_k is None else min(run.top_k, scorable))
-    # Some of the rated movies may not be among the scored ones: then more than this is left.
-    least = F.least(wanted, F.lit(scorable) - F.col("rated"))
-    return counts.filter((F.col("rows") < least) | (F.col("rows") > wanted))
+    left = F.coalesce("listed", F.lit(run.movies.count()) - F.col("rated"))
+    wanted = left if run.top_k is None else F.least(left, F.lit(run.top_k))
+    return counts.filter(F.col("rows") != wanted)
+
+
+def counted(rows: DataFrame, name: str) -> DataFrame:
+    """Rows per user."""
+    return rows.groupBy("user_id").agg(F.count("*").alias(name))
 
 
 def unknown_users(run: Published) -> DataFrame:
@@ -111,7 +133,9 @@ CHECKS = {
     "every user is known": unknown_users,
     "every user has the rows that top_k asks for": wrong_count,
     "ranks run from 1 without gaps, each with another movie": broken_ranks,
-    "better predictions rank higher": wrong_order,
+    "higher scores rank higher": wrong_order,
+    "no recommended movie is filtered out, blocked or new": filtered_out,
+    "users with a list get movies of their list": not_listed,
     "no recommended movie was rated by the user": rated_movies,
     "predicted ratings lie on the scale": off_scale,
 }

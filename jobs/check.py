@@ -5,7 +5,8 @@
 The rules look at columns, scale, repeated and replaced ratings, quarantine, unknown movies and
 users, missing times, empty splits, and the number of ratings against the newest published run of
 the release. Their thresholds are the section `quality` of conf. What they found goes to the table
-`quality`, whether the data passes or not; if one fails, the run stops here with examples.
+`quality`, whether the data passes or not; if one fails, the run stops here with examples. So it
+does if score.* names genres, movies or users that the release does not have.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ import duckdb
 
 from jobs import schemas
 from jobs.arguments import run_of, step_arguments
+from jobs.candidate_lists import kept_lists, refuse_unknown_candidates
 from jobs.command import run_command
+from jobs.delivered_tables import DELIVERED, columns_in_sql, open_tables
 from jobs.delta import is_published, publish_files
 from jobs.errors import JobError
+from jobs.filters import allowed_movies
 from jobs.layouts import detect_layout
 from jobs.locks import exclusive
 from jobs.published import connect
-from jobs.quality import DELIVERED, Delivered, Finding, columns_in_sql, findings, open_tables
+from jobs.quality import Delivered, Finding, findings
 from jobs.run import Run
 
 
@@ -83,7 +87,9 @@ def main(argv: list[str] | None = None) -> None:
                 "nothing is made of it. All findings: table quality.\n"
                 + "\n".join(f"  {finding}." for finding in failed)
             )
-        figures.update(rules=len(found))
+        # A filter that cannot be meant stops the run before it trains, not after.
+        refuse_unknown_candidates(kept_lists(run), run)
+        figures.update(rules=len(found), movies_allowed=len(allowed_movies(run).movie_ids))
 
 
 if __name__ == "__main__":

@@ -1,78 +1,14 @@
-"""Lines of a delivery become clean rows, or quarantined lines with a reason; none is lost.
-
-Every function takes and returns DataFrames. Lines are read as text, so that a line that cannot be
-parsed is still there to be quarantined.
-"""
+"""Lines of a delivery become clean rows, or get a reason why they cannot; none is lost."""
 
 from __future__ import annotations
 
-import re
-from datetime import date
-from pathlib import Path
-
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.layouts import OCCUPATIONS, Layout, Table
+from jobs.layouts import Layout, Table
+from jobs.lines import with_fields
+from jobs.occupations import OCCUPATIONS
 from jobs.titles import clean_title, flagged_genres, named_genres, year_of
-
-
-def read_lines(spark: SparkSession, file: Path, layout: Layout) -> DataFrame:
-    """The lines of one file without its header: content, and (block, position) to order them.
-
-    Spark cuts a file into blocks; `position` counts up within a block, without saying from where.
-    """
-    lines = spark.read.text(str(file)).select(
-        # The text reader passes bytes on as they are; only here they become characters.
-        F.decode(F.col("value").cast("binary"), layout.encoding).alias("content")
-        if layout.encoding != "UTF-8"
-        else F.expr("make_valid_utf8(value)").alias("content"),
-        F.col("_metadata.file_block_start").alias("block"),
-        F.monotonically_increasing_id().alias("position"),
-    )
-    lines = lines.withColumn("content", F.regexp_replace("content", "\r$", ""))
-    # The first line of the first block, which the first partition begins with; layouts.py has
-    # checked what it says.
-    first = (F.col("block") == 0) & (F.col("position") == 0)
-    lines = lines.filter(~first) if layout.header else lines
-    blank = blank_end(file)
-    last = lines.agg(F.max(F.struct("block", "position"))).first() if blank else None
-    if last and last[0]:
-        block, position = last[0]
-        lines = lines.filter((F.col("block") < block) | (F.col("position") <= position - blank))
-    return lines
-
-
-def blank_end(file: Path) -> int:
-    """How many empty lines the file ends with: they are an editor's, and no lines of the release.
-
-    Empty lines elsewhere are quarantined.
-    """
-    with file.open("rb") as content:
-        content.seek(max(0, file.stat().st_size - 1024))
-        end = content.read()
-    return max(0, end[len(end.rstrip(b"\r\n")) :].count(b"\n") - 1)
-
-
-def split_fields(table: Table) -> Column:
-    """The fields of a line as an array of strings; null where a CSV line cannot be parsed."""
-    if table.separator != ",":
-        return F.split("content", re.escape(table.separator), -1)
-    schema = ", ".join(f"{name} string" for name in [*table.fields, "malformed"])
-    options = {"columnNameOfCorruptRecord": "malformed", "escape": '"'}
-    parsed = F.from_csv("content", schema, options)
-    return F.when(parsed.malformed.isNull(), F.array(*(parsed[name] for name in table.fields)))
-
-
-def with_fields(lines: DataFrame, table: Table) -> DataFrame:
-    """One string column per field, and `reason`: why the line cannot be used, null where it can."""
-    names = table.fields
-    fields = lines.withColumn("fields", split_fields(table))
-    found = F.coalesce(F.size("fields").cast("string"), F.lit("a line that is not CSV"))
-    wrong = F.coalesce(F.size("fields") != len(names), F.lit(True))
-    reason = F.when(wrong, F.concat(F.lit(f"expected {len(names)} fields, found "), found))
-    columns = [F.when(~wrong, F.col("fields")[i]).alias(name) for i, name in enumerate(names)]
-    return fields.select("content", "block", "position", reason.alias("reason"), *columns)
 
 
 def first_reason(*reasons: Column) -> Column:
@@ -80,11 +16,18 @@ def first_reason(*reasons: Column) -> Column:
     return F.coalesce(F.col("reason"), *reasons)
 
 
-def positive_id(name: str) -> tuple[Column, Column]:
-    """An id as int, and the reason where it is none."""
-    value = F.when(F.col(name).rlike("^[0-9]{1,10}$"), F.col(name).try_cast("int"))
-    bad = F.coalesce(value < 1, F.lit(True))
-    return value, F.when(bad, unusable(name, "a whole number from 1 to 2147483647"))
+def digits(name: str, kind: str) -> Column:
+    """A field of one to ten digits as a number; null where it is anything else."""
+    value = F.col(name).try_cast(kind)
+    # Of a field that says the number as we would, no pattern needs to be looked for: that is slow.
+    plain = (value.cast("string") == F.col(name)) & value.between(0, 9_999_999_999)
+    return F.when(plain | F.col(name).rlike("^[0-9]{1,10}$"), value)
+
+
+def not_an_id(name: str, number: Column) -> Column:
+    """The reason why a field is no id."""
+    bad = F.coalesce(number < 1, F.lit(True))
+    return F.when(bad, unusable(name, "a whole number from 1 to 2147483647"))
 
 
 def unusable(name: str, expected: str) -> Column:
@@ -95,32 +38,43 @@ def unusable(name: str, expected: str) -> Column:
 def parse_ratings(lines: DataFrame, layout: Layout) -> DataFrame:
     """user_id, movie_id, rating, timestamp (seconds), and `reason`, beside the line itself."""
     low, high = layout.rating_range
-    user_id, bad_user = positive_id("user_id")
-    movie_id, bad_movie = positive_id("movie_id")
+    steps = [layout.rating_step * n for n in range(1, round(high / layout.rating_step) + 1)]
+    usual = F.col("rating").isin([f"{step:g}" for step in steps] + [f"{step}" for step in steps])
     number = F.when(
-        F.col("rating").rlike(r"^[0-9]+(\.[0-9]+)?$"), F.col("rating").try_cast("double")
+        usual | F.col("rating").rlike(r"^[0-9]+(\.[0-9]+)?$"), F.col("rating").try_cast("double")
     )
-    on_scale = number.between(low, high) & (number % layout.rating_step == 0)
+    # Numbers are columns before anything asks for them, so that each is read once.
+    rows = with_fields(lines, layout.ratings).select(
+        "*",
+        digits("user_id", "int").alias("user"),
+        digits("movie_id", "int").alias("movie"),
+        number.alias("number"),
+        digits("timestamp", "bigint").alias("seconds"),
+    )
+    on_scale = F.col("number").between(low, high) & (F.col("number") % layout.rating_step == 0)
     scale = f"{low:g} to {high:g} in steps of {layout.rating_step:g}"
-    bad_rating = F.when(~F.coalesce(on_scale, F.lit(False)), unusable("rating", scale))
-    # Ten digits end in the year 2286; what is longer is no time in seconds.
-    good_time = F.coalesce(F.col("timestamp").rlike("^[0-9]{1,10}$"), F.lit(False))
-    bad_time = F.when(~good_time, unusable("timestamp", "seconds since 1970"))
-    return with_fields(lines, layout.ratings).select(
+    reason = first_reason(
+        not_an_id("user_id", F.col("user")),
+        not_an_id("movie_id", F.col("movie")),
+        F.when(~F.coalesce(on_scale, F.lit(False)), unusable("rating", scale)),
+        # Ten digits end in the year 2286; what is longer is no time in seconds.
+        F.when(F.col("seconds").isNull(), unusable("timestamp", "seconds since 1970")),
+    )
+    return rows.select(
         "content",
         "block",
         "position",
-        first_reason(bad_user, bad_movie, bad_rating, bad_time).alias("reason"),
-        user_id.alias("user_id"),
-        movie_id.alias("movie_id"),
-        number.cast("float").alias("rating"),
-        F.col("timestamp").try_cast("bigint").alias("timestamp"),
+        reason.alias("reason"),
+        F.col("user").alias("user_id"),
+        F.col("movie").alias("movie_id"),
+        F.col("number").cast("float").alias("rating"),
+        F.col("seconds").alias("timestamp"),
     )
 
 
 def parse_movies(lines: DataFrame, layout: Layout) -> DataFrame:
     """movie_id, title, year, genres, and `reason`. Of a repeated id, the first line counts."""
-    movie_id, bad_id = positive_id("movie_id")
+    movie_id = digits("movie_id", "int")
     title = clean_title("title")
     no_title = F.when(
         F.coalesce(title == "", F.lit(True)), F.lit("title: expected a title, found ''")
@@ -136,7 +90,7 @@ def parse_movies(lines: DataFrame, layout: Layout) -> DataFrame:
         "content",
         "block",
         "position",
-        first_reason(bad_id, no_title, bad_genres).alias("reason"),
+        first_reason(not_an_id("movie_id", movie_id), no_title, bad_genres).alias("reason"),
         movie_id.alias("movie_id"),
         title.alias("title"),
         year.alias("year"),
@@ -147,7 +101,7 @@ def parse_movies(lines: DataFrame, layout: Layout) -> DataFrame:
 
 def parse_users(lines: DataFrame, table: Table) -> DataFrame:
     """user_id, gender, age, occupation, zip_code, and `reason`. The first line of an id counts."""
-    user_id, bad_id = positive_id("user_id")
+    user_id = digits("user_id", "int")
     names = F.array(*(F.lit(name) for name in OCCUPATIONS))
     # A number in ml-1m, a name in ml-100k.
     code = F.col("occupation").try_cast("int")
@@ -156,7 +110,7 @@ def parse_users(lines: DataFrame, table: Table) -> DataFrame:
         "content",
         "block",
         "position",
-        first_reason(bad_id).alias("reason"),
+        first_reason(not_an_id("user_id", user_id)).alias("reason"),
         user_id.alias("user_id"),
         "gender",
         F.col("age").try_cast("int").alias("age"),
@@ -176,52 +130,14 @@ def refuse_repeated(rows: DataFrame, key: str) -> DataFrame:
     return rows.withColumn("reason", F.coalesce("reason", reason))
 
 
-def refuse_unknown_movies(ratings: DataFrame, movies: DataFrame, layout: Layout) -> DataFrame:
-    """Ratings of movies that have no clean row get a reason: nobody could name such a movie."""
-    known = movies.select("movie_id", F.lit(True).alias("known"))
+def refuse_unknown_movies(
+    ratings: DataFrame, movie_index: DataFrame, layout: Layout
+) -> DataFrame:
+    """Add movie_idx; ratings of movies without one get a reason: nobody could name such a movie."""
+    known = movie_index.select("movie_id", "movie_idx")
     joined = ratings.join(F.broadcast(known), "movie_id", "left")
     unknown = F.when(
-        F.col("known").isNull(),
+        F.col("movie_idx").isNull(),
         F.concat(F.lit("movie_id "), F.col("movie_id"), F.lit(f" is not in {layout.movies.file}")),
     )
-    return joined.withColumn("reason", F.coalesce("reason", unknown)).drop("known")
-
-
-def with_time(ratings: DataFrame, ds: date) -> DataFrame:
-    """Add rated_at: null where the timestamp is 0, or later than the day after the run's date.
-
-    The run's date, and not the clock, so that the same run gives the same times.
-    """
-    end = (ds.toordinal() - date(1970, 1, 1).toordinal() + 2) * 86_400
-    known = (F.col("timestamp") > 0) & (F.col("timestamp") < end)
-    return ratings.withColumn("rated_at", F.when(known, F.timestamp_seconds("timestamp")))
-
-
-def newest(ratings: DataFrame) -> DataFrame:
-    """One rating per user and movie: the newest by rated_at; of equally old ones the last line."""
-    order = Window.partitionBy("user_id", "movie_id").orderBy(
-        F.desc_nulls_last("rated_at"), F.desc("block"), F.desc("position")
-    )
-    ranked = ratings.withColumn("newest", F.row_number().over(order) == 1)
-    return ranked.filter("newest").drop("newest")
-
-
-def quarantine(
-    parsed: DataFrame, lines: DataFrame, file: str, run_id: str, header: bool
-) -> DataFrame:
-    """The lines with a reason, in schemas.QUARANTINE; numbers count from 1, header included."""
-    before = Window.orderBy("block").rowsBetween(Window.unboundedPreceding, -1)
-    blocks = (
-        lines.groupBy("block")
-        .agg(F.count("*").alias("lines"), F.min("position").alias("first"))
-        .withColumn("before", F.coalesce(F.sum("lines").over(before), F.lit(0)))
-    )
-    bad = parsed.filter(F.col("reason").isNotNull()).join(F.broadcast(blocks), "block")
-    line = F.col("before") + F.col("position") - F.col("first") + (2 if header else 1)
-    return bad.select(
-        F.lit(run_id).alias("run_id"),
-        F.lit(file).alias("file"),
-        line.alias("line"),
-        "reason",
-        "content",
-    )
+    return joined.withColumn("reason", F.coalesce("reason", unknown))

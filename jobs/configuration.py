@@ -254,8 +254,37 @@ class EvaluateSettings(Section):
 class ScoreSettings(Section):
     top_k: PositiveInt | Literal["all"]
     """Recommendations per user; `all` writes every scored pair."""
-    users_per_block: PositiveInt
-    """Users scored together: a task holds users_per_block x movies scores of 4 bytes."""
+    device: Literal["auto", "cpu", "cuda"]
+    """What scores: GPUs where there are some, processor cores, or GPUs and nothing else."""
+    mode: Literal["full", "incremental"]
+    """`incremental` takes over the rows of users for whom nothing has changed since the newest
+    published run; the result is that of `full`."""
+    damping: Annotated[float, Field(ge=0)]
+    """Training ratings at which a movie's prediction counts by half in the order of movies; 0
+    orders by predicted rating alone."""
+    genres_in: list[str]
+    """Only movies of one of these genres; [] for all."""
+    genres_out: list[str]
+    """No movie of one of these genres."""
+    year_from: int | None
+    """Only movies released in this year or later; those without a year are left out."""
+    year_to: int | None
+    """Only movies released in this year or earlier; those without a year are left out."""
+    min_ratings: Annotated[int, Field(ge=0, strict=True)]
+    """Only movies with this many ratings, of all splits, in the run's data."""
+    block_list: list[PositiveInt] | str
+    """Ids of movies that nobody is recommended; or a CSV or Parquet file with a column movie_id."""
+    candidates: str | None
+    """A CSV or Parquet file with columns user_id and movie_id: the users in it are recommended
+    movies of their own list only, all others whatever the other settings leave."""
+
+    @model_validator(mode="after")
+    def some_movie_can_pass(self) -> ScoreSettings:
+        if both := sorted(set(self.genres_in) & set(self.genres_out)):
+            raise ValueError(f"{', '.join(both)} stands in both genres_in and genres_out")
+        if self.year_from and self.year_to and self.year_from > self.year_to:
+            raise ValueError(f"no year lies from {self.year_from} to {self.year_to}")
+        return self
 
 
 class TrackingSettings(Section):

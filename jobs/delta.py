@@ -59,9 +59,12 @@ def open_table(warehouse: Path, name: str) -> DeltaTable:
     return DeltaTable(warehouse / "tables" / name)
 
 
-def file_paths(table: DeltaTable) -> list[str]:
-    """The files of a version as paths, which delta-rs returns URL-encoded."""
-    return [unquote(uri) for uri in table.file_uris()]
+def file_paths(table: DeltaTable, where: str | None = None) -> list[str]:
+    """The files of a version as paths, which delta-rs returns URL-encoded.
+
+    With `where`, in SQL, only those that may hold such rows, by the log's bounds of each file.
+    """
+    return [unquote(uri) for uri in table.file_uris(file_pruning_predicate=where)]
 
 
 def history(table: DeltaTable) -> list[Commit]:

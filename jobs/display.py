@@ -38,8 +38,9 @@ def show_table(
     console.print(table)
 
 
-def show_recommendations(title: str, rows: Iterable[Recommendation]) -> None:
-    """Print one user's recommendations, best first."""
+def show_recommendations(title: str, rows: Sequence[Recommendation]) -> None:
+    """Print one user's recommendations, best first; with what ranks them, if it is damped."""
+    damped = any(row.ranking_score is not None for row in rows)
     cells = (
         (
             row.rank,
@@ -47,9 +48,12 @@ def show_recommendations(title: str, rows: Iterable[Recommendation]) -> None:
             row.title,
             ", ".join(row.genres or []),
             f"{row.predicted_rating:.2f}",
+            *([] if row.ranking_score is None else [f"{row.ranking_score:.2f}"]),
             row.source,
         )
         for row in rows
     )
-    headers = ["Rank", "Movie", "Title", "Genres", "Predicted", "Source"]
-    show_table(title, headers, cells, numbers={"Rank", "Movie", "Predicted"})
+    headers = ["Rank", "Movie", "Title", "Genres", "Predicted", "Score", "Source"]
+    if not damped:
+        headers.remove("Score")
+    show_table(title, headers, cells, numbers={"Rank", "Movie", "Predicted", "Score"})

@@ -20,13 +20,17 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from jobs.arguments import command_arguments, day
+from jobs.base_run import find_base
+from jobs.candidate_lists import given_lists
 from jobs.command import run_command
 from jobs.configuration import RELEASES, Configuration, load_configuration
 from jobs.errors import JobError
+from jobs.filters import with_blocked
 from jobs.layouts import find_layout
 from jobs.registry import champion_version
 from jobs.releases import describe, digest_of, incoming_folder, obtain
-from jobs.run import Run, safe_run_id, warehouse_folder, write_json
+from jobs.run import Run, safe_run_id, write_json
+from jobs.warehouse import warehouse_folder
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -71,7 +75,7 @@ def configuration_of(arguments: argparse.Namespace) -> Configuration:
     if source and "://" not in source:
         source = str(Path(source).expanduser().resolve())
     ingest = conf.ingest.model_copy(update={"source": source})
-    return conf.model_copy(update={"ingest": ingest})
+    return with_blocked(conf.model_copy(update={"ingest": ingest}))
 
 
 def champion_of(run: Run) -> str | None:
@@ -119,11 +123,17 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parse_arguments(argv)
     refuse_future(arguments.ds)
     conf = configuration_of(arguments)
+    lists = given_lists(conf)
     run_id = safe_run_id(arguments.run_id)
-    run, files, size = deliver(conf, warehouse_folder(conf), run_id, arguments.ds)
+    run, files, size = deliver(conf, warehouse_folder(conf.warehouse), run_id, arguments.ds)
+    base, why = find_base(run)
     with run.step("ingest", started) as figures:
+        run = replace(run, base_run=base)
         run.save()
+        if lists:
+            figures["candidates"] = lists.keep(run.output("candidates"))
         figures.update(release=run.release, digest=run.digest, files=files, bytes=size)
+        figures.update(base_run=base, why_base=why)
 
 
 if __name__ == "__main__":

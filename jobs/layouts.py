@@ -21,31 +21,6 @@ MOVIE_FIELDS = ("movie_id", "title", "genres")
 ITEM_FIELDS = ("movie_id", "title", "release_date", "video_release_date", "url")
 NO_GENRE = "unknown"
 
-# The README of ml-1m: a user's occupation is a number from 0 to 20.
-OCCUPATIONS = [
-    "other or not specified",
-    "academic/educator",
-    "artist",
-    "clerical/admin",
-    "college/grad student",
-    "customer service",
-    "doctor/health care",
-    "executive/managerial",
-    "farmer",
-    "homemaker",
-    "K-12 student",
-    "lawyer",
-    "programmer",
-    "retired",
-    "sales/marketing",
-    "scientist",
-    "self-employed",
-    "technician/engineer",
-    "tradesman/craftsman",
-    "unemployed",
-    "writer",
-]
-
 
 @dataclass(frozen=True)
 class Table:

@@ -38,6 +38,7 @@ QUESTIONS = {
     "recommend": ("jobs.query:recommend", "a user's recommendations"),
     "predict": ("jobs.predict:main", "the rating that a user would give a movie"),
     "sql": ("jobs.query:sql", "any question to the published tables"),
+    "history": ("jobs.history:main", "the versions of a table, to read or restore"),
 }
 COMMANDS = STEPS | PAGES | UPKEEP | QUESTIONS
 

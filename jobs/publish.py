@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -27,11 +28,14 @@ from jobs.command import run_command
 from jobs.commits import commit
 from jobs.delta import file_paths, open_table
 from jobs.errors import JobError
+from jobs.filters import allowed_movies, trained_movies
 from jobs.layouts import detect_layout
 from jobs.locks import exclusive
 from jobs.published import connect
+from jobs.row_groups import write_by_user
 from jobs.run import Run, open_run
 from jobs.spark import spark_session
+from model.factors import load_factors
 
 
 def to_audit(spark: SparkSession, run: Run) -> Published:
@@ -42,13 +46,20 @@ def to_audit(spark: SparkSession, run: Run) -> Published:
 
     top_k = run.conf.score.top_k
     users = read(run.data("users"), schemas.USERS)
+    # Worked out anew, not taken from what score has noted.
+    version = run.record("score")["model_version"]
+    factors = registry.factors_folder(run.conf, run.warehouse, run.release, version)
+    movie_ids = trained_movies(load_factors(factors), allowed_movies(run).movie_ids)
     return Published(
         recommendations=read(run.output("scored"), schemas.RECOMMENDATIONS).cache(),
         ratings=read(run.data("ratings"), schemas.RATINGS),
         users=users if run.users is None else users.filter(F.col("user_id").isin(run.users)),
         ds=run.ds,
         top_k=None if top_k == "all" else top_k,
-        movies_scored=run.record("score")["movies_scored"],
+        movies=spark.createDataFrame(pd.DataFrame({"movie_id": movie_ids}), "movie_id int"),
+        candidates=read(run.output("candidates"), schemas.CANDIDATES)
+        if run.conf.score.candidates
+        else spark.createDataFrame([], schemas.CANDIDATES),
         rating_range=detect_layout(run.raw).rating_range,
     )
 
@@ -73,6 +84,7 @@ def summary(spark: SparkSession, run: Run, started: float) -> DataFrame:
         "candidate_version": evaluation.get("candidate_version"),
         "users_scored": None if run.users is None else len(run.users),
         "validation_rmse": evaluation.get("validation_rmse"),
+        "damping": run.conf.score.damping,
     }
     return spark.createDataFrame([row], schemas.RUNS)
 
@@ -99,8 +111,7 @@ def keep_others(spark: SparkSession, run: Run, scored: DataFrame) -> None:
         )
     others = published.filter(~F.col("user_id").isin(run.users or []))
     rows = others.unionByName(scored).repartitionByRange("user_id")
-    rows = rows.sortWithinPartitions("user_id", "rank")
-    rows.write.mode("overwrite").partitionBy("ds").parquet(str(run.output("merged")))
+    write_by_user(rows.sortWithinPartitions("user_id", "rank"), run.output("merged"))
 
 
 def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
 from deltalake import DeltaTable
 
-from jobs.delta import file_paths, is_published, open_table
+from jobs.delta import file_paths
 from jobs.errors import JobError
 from jobs.schemas import PUBLISHED, columns_of
+from jobs.versions import tables_at
 
 
 class LatestRun(NamedTuple):
@@ -35,32 +36,52 @@ class Recommendation(NamedTuple):
     source: str
     model_version: str
     run_id: str
+    ranking_score: float | None
+    """What movies are ranked by, where that is not the predicted rating itself."""
 
 
-def connect(warehouse: Path, needed: Iterable[str] = ()) -> duckdb.DuckDBPyConnection:
+def connect(
+    warehouse: Path, needed: Iterable[str] = (), at: int | datetime | None = None
+) -> duckdb.DuckDBPyConnection:
     """DuckDB with a view of each needed table, else of all there are, each of one version.
 
-    Raises JobError if a needed table, or every table, is missing.
+    The versions are the current ones, or those `at` a moment or a version of `recommendations`, as
+    in `versions.tables_at`. Raises JobError if a needed table, or every table, is missing.
     """
-    existing = [name for name in PUBLISHED if is_published(warehouse, name)]
+    return connect_to(tables_at(warehouse, needed, at))
+
+
+def connect_to(tables: dict[str, DeltaTable]) -> duckdb.DuckDBPyConnection:
+    """DuckDB with a view of each of these published tables, by name."""
     connection = duckdb.connect()
     # Times are kept in UTC and shown so, whatever the zone of the machine.
     connection.execute("set TimeZone = 'UTC'")
-    for name in list(needed) or existing or ["recommendations"]:
-        view = view_of(open_table(warehouse, name), columns_of(PUBLISHED[name][0]))
-        connection.execute(f"create view {name} as {view}")
+    for name, table in tables.items():
+        add_view(connection, name, table)
     return connection
 
 
-def view_of(table: DeltaTable, known: dict[str, str] | None = None) -> str:
+def add_view(
+    connection: duckdb.DuckDBPyConnection, name: str, table: DeltaTable, where: str | None = None
+) -> None:
+    """Show a version of a published table as a view; see `view_of`."""
+    view = view_of(table, columns_of(PUBLISHED[name][0]), where)
+    connection.execute(f"create view {name} as {view}")
+
+
+def view_of(
+    table: DeltaTable, known: dict[str, str] | None = None, where: str | None = None
+) -> str:
     """SQL that selects all rows of a version, in the columns and types of its schema.
 
-    Columns of `known`, by name and type, that the version does not have yet are null.
+    Columns of `known`, by name and type, that the version does not have yet are null. With `where`,
+    a condition on columns in SQL, files that the log knows to hold no such row are left out: of the
+    others, rows that do not meet it may still come.
     """
     fields = [(field.name, sql_type(field.type)) for field in table.schema().fields]
     known = known or {}
     later = {name: kind for name, kind in known.items() if name not in dict(fields)}
-    paths = file_paths(table)
+    paths = file_paths(table, where)
     if not paths:
         every = [*fields, *later.items()]
         nothing = ", ".join(f'cast(null as {kind}) as "{name}"' for name, kind in every)
@@ -135,7 +156,7 @@ def recommended(
     rows = connection.execute(
         """
         select r.rank, r.movie_id, r.title, genres, r.predicted_rating, r.source, r.model_version,
-            r.run_id
+            r.run_id, if(damping > 0, r.ranking_score, null)
         from recommendations r
         left join runs using (run_id)
         -- Movies are those of the release published last: another's have other ids.

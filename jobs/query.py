@@ -4,27 +4,33 @@
     nightreel sql "select * from recommendations where user_id = 2000"
 
 Tables are read by DuckDB in this process, each at the version that is current when the command
-starts; no Spark and no model is loaded.
+starts, or at an earlier one; no Spark and no model is loaded.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import sys
 from datetime import date
 
 import duckdb
 
-from jobs.arguments import command_arguments, day, positive, warehouse_of
+from jobs.arguments import command_arguments, day, positive, version_or_moment, warehouse_of
 from jobs.display import show_recommendations, show_table
 from jobs.errors import JobError
-from jobs.published import connect, latest_run, recommended, require_user
+from jobs.published import add_view, connect, connect_to, latest_run, recommended, require_user
+from jobs.versions import tables_at
 
 RECOMMEND_HELP = """Show the movies that a user is recommended, best first.
 
     nightreel recommend --user 2000
     nightreel recommend --user 2000 --top 5
-    nightreel recommend --user 2000 --ds 2026-11-23     as published for an earlier date
+    nightreel recommend --user 2000 --ds 2026-11-23     those of an earlier date
+    nightreel recommend --user 2000 --at 12             as version 12 of the table held them
+    nightreel recommend --user 2000 --at 2026-11-23T09:00
+
+Versions: nightreel history
 """
 
 SQL_HELP = """Query the published tables with DuckDB's SQL.
@@ -34,6 +40,10 @@ SQL_HELP = """Query the published tables with DuckDB's SQL.
     nightreel sql "select title, count(*) as users from recommendations group by title
                    order by users desc"
     nightreel sql --csv "from runs" > runs.csv
+    nightreel sql --at 2026-11-23 "select count(*) from recommendations"
+
+With --at, each table is read as it was at that time (in UTC; a date stands for its end), or, given
+a number, as the publish that made that version of recommendations left it: nightreel history.
 
 Tables: recommendations (one row per date, user and rank), movies, users, ratings, quarantine (the
 lines that could not be used, and why) and runs (one row per run, with its metrics).
@@ -48,13 +58,20 @@ def recommend(argv: list[str] | None = None) -> None:
     parser.add_argument("--user", type=positive, required=True, help="the user's id")
     parser.add_argument("--top", type=positive, default=20, help="how many movies (default: 20)")
     parser.add_argument("--ds", type=day, help="the date (default: that of the newest run)")
+    add_at(parser)
     arguments = parser.parse_args(argv)
-    connection = connect(warehouse_of(arguments), ("recommendations", "movies", "users", "runs"))
-    ds = arguments.ds or latest_run(connection).ds
-    rows = recommended(connection, arguments.user, ds, arguments.top)
+    needed = ("movies", "users", "runs", "recommendations")
+    tables = tables_at(warehouse_of(arguments), needed, arguments.at)
+    published = tables.pop("recommendations")
+    connection = connect_to(tables)
+    ds, user = arguments.ds or latest_run(connection).ds, arguments.user
+    # Of thousands of files, those with rows of this user: one a date.
+    add_view(connection, "recommendations", published, f"ds = '{ds}' and user_id = {user}")
+    rows = recommended(connection, user, ds, arguments.top)
     if not rows:
-        raise no_rows(connection, arguments.user, ds)
-    title = f"Recommendations for user {arguments.user} of {ds}, model version"
+        dates = {partition["ds"] for partition in published.partitions()}
+        raise no_rows(connection, user, ds, sorted(dates, reverse=True))
+    title = f"Recommendations for user {user} of {ds}, model version"
     show_recommendations(f"{title} {rows[0].model_version}", rows)
     if len(rows) < arguments.top:
         print(
@@ -63,17 +80,27 @@ def recommend(argv: list[str] | None = None) -> None:
         )
 
 
-def no_rows(connection: duckdb.DuckDBPyConnection, user_id: int, ds: date) -> JobError:
-    """Why a user has no recommendations of a date."""
+def add_at(parser: argparse.ArgumentParser) -> None:
+    """The argument that goes back in time."""
+    parser.add_argument(
+        "--at",
+        type=version_or_moment,
+        metavar="VERSION|TIME",
+        help="as published then: a version of recommendations, or a time as 2026-11-23T02:00 (UTC)",
+    )
+
+
+def no_rows(
+    connection: duckdb.DuckDBPyConnection, user_id: int, ds: date, published: list[str]
+) -> JobError:
+    """Why a user has no recommendations of a date; `published` are the dates, newest first."""
     require_user(connection, user_id)
-    query = "select distinct ds from recommendations order by ds desc"
-    published = [row[0] for row in connection.execute(query).fetchall()]
-    if ds in published:
+    if ds.isoformat() in published:
         return JobError(
             f"User {user_id} has no recommendations of {ds}: either the user has rated every "
             "movie, or was not there yet."
         )
-    shown = ", ".join(map(str, published[:10])) + (", ..." if len(published) > 10 else "")
+    shown = ", ".join(published[:10]) + (", ..." if len(published) > 10 else "")
     return JobError(f"Nothing is published for {ds}. Published dates: {shown}.")
 
 
@@ -83,8 +110,9 @@ def sql(argv: list[str] | None = None) -> None:
     parser.add_argument("query", help="one statement, in quotes")
     parser.add_argument("--csv", action="store_true", help="write CSV instead of a table")
     parser.add_argument("--limit", type=positive, help="most rows (default: 100, with --csv all)")
+    add_at(parser)
     arguments = parser.parse_args(argv)
-    connection = connect(warehouse_of(arguments))
+    connection = connect(warehouse_of(arguments), at=arguments.at)
     try:
         answer(connection, arguments.query, arguments.csv, arguments.limit)
     except duckdb.CatalogException as error:

@@ -20,6 +20,7 @@ from jobs.pages.examples import examples
 from jobs.pages.learning import learning
 from jobs.pages.overview import overall
 from jobs.pages.page import Page, Section, Text, number, share, write_page
+from jobs.pages.scope import scope
 from jobs.pages.tables import clean_tables
 from jobs.run import Run
 from model.factors import load_factors
@@ -62,6 +63,7 @@ def run_report(run: Run) -> Page:
             ],
             sections=[
                 *model_sections(connection, run),
+                scope(run.record("score"), run.conf.score),
                 coverage(connection, given),
                 examples(connection),
                 drift(connection, run, sizes, test_rmse),

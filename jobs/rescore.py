@@ -12,16 +12,21 @@ follow: nightreel score, nightreel publish.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 from jobs import registry
 from jobs.arguments import command_arguments, day, positive
+from jobs.base_run import find_base
+from jobs.candidate_lists import given_lists, refuse_unknown_candidates
 from jobs.command import run_command
 from jobs.configuration import RELEASES, load_configuration
 from jobs.errors import JobError
+from jobs.filters import allowed_movies, with_blocked
 from jobs.published import connect, latest_run
-from jobs.run import Run, open_run, safe_run_id, warehouse_folder
+from jobs.run import Run, open_run, safe_run_id
+from jobs.warehouse import warehouse_folder
 
 
 def user_ids(text: str) -> list[int]:
@@ -68,8 +73,8 @@ def data_run(warehouse: Path, earlier: Run | None) -> Run:
 
 def plan_run(arguments: argparse.Namespace) -> Run:
     """All that the run relies on. A further attempt relies on what the first one found."""
-    conf = load_configuration(arguments.set, warehouse=arguments.warehouse)
-    warehouse, run_id = warehouse_folder(conf), safe_run_id(arguments.run_id)
+    conf = with_blocked(load_configuration(arguments.set, warehouse=arguments.warehouse))
+    warehouse, run_id = warehouse_folder(conf.warehouse), safe_run_id(arguments.run_id)
     earlier = earlier_attempt(warehouse, run_id)
     base = data_run(warehouse, earlier)
     if arguments.dataset not in (None, base.release):
@@ -102,9 +107,17 @@ def main(argv: list[str] | None = None) -> None:
     run = plan_run(parse_arguments(argv))
     if not (run.data("rated")).is_dir():
         raise JobError(f"The data of run {run.data_run} is gone. Make a new run: make nightly")
+    allowed_movies(run)
+    lists = given_lists(run.conf)
+    refuse_unknown_candidates(lists, run)
+    base, why = find_base(run)
     with run.step("rescore") as figures:
+        run = replace(run, base_run=base)
         run.save()
+        if lists:
+            figures["candidates"] = lists.keep(run.output("candidates"))
         figures.update(data_run=run.data_run, model_version=run.champion, ds=run.ds.isoformat())
+        figures.update(base_run=base, why_base=why)
         if run.users:
             figures["users"] = len(run.users)
 

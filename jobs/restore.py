@@ -20,48 +20,27 @@ import argparse
 import json
 import shlex
 from contextlib import nullcontext
-from datetime import UTC, date, datetime, time
-from pathlib import Path
 
 from deltalake import DeltaTable
 from deltalake.transaction import CommitProperties
 
-from jobs.arguments import command_arguments, warehouse_of
+from jobs.arguments import command_arguments, moment, warehouse_of
 from jobs.command import run_command
-from jobs.delta import Commit, File, commit_at, file_paths, files_of, history, open_table
+from jobs.delta import Commit, File, file_paths, files_of, history, open_table
 from jobs.display import show_table
 from jobs.errors import JobError
 from jobs.locks import exclusive
 from jobs.schemas import PUBLISHED
-
-
-def moment(text: str) -> datetime:
-    """The type of --at: UTC unless it says otherwise; a date stands for the end of that day."""
-    try:
-        if len(text) == len("2026-11-23"):
-            return datetime.combine(date.fromisoformat(text), time.max, UTC)
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        expected = "expected 2026-11-23 or 2026-11-23T02:00"
-        raise argparse.ArgumentTypeError(f"{expected}, found {text!r}") from None
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+from jobs.versions import find_version, load_version, no_version
 
 
 def wanted(arguments: argparse.Namespace, commits: list[Commit]) -> int:
     """The version to restore. Raises JobError, saying which ones there are, if there is none."""
-    newest, oldest = commits[0], commits[-1]
-    version, name = arguments.version, f"version {arguments.version}"
-    if arguments.at:
-        commit = commit_at(commits, arguments.at)
-        version, name = commit and commit.version, f"version of {arguments.at:%Y-%m-%d %H:%M} UTC"
-    elif version is None:
-        version, name = newest.version - 1, "earlier version"
-    if version is None or not oldest.version <= version <= newest.version:
-        raise JobError(
-            f"Table {arguments.table} has no {name}. Its versions are {oldest.version} to "
-            f"{newest.version}, the oldest of {oldest.at:%Y-%m-%d %H:%M} UTC."
-        )
-    return version
+    if arguments.version is None and arguments.at is None:
+        if len(commits) == 1:
+            raise no_version(arguments.table, "earlier version", commits)
+        return commits[1].version
+    return find_version(arguments.table, commits, arguments.at or arguments.version)
 
 
 def is_done(from_version: int | None, version: int, commits: list[Commit]) -> bool:
@@ -81,18 +60,11 @@ def is_done(from_version: int | None, version: int, commits: list[Commit]) -> bo
 
 
 def check(name: str, current: DeltaTable, target: DeltaTable) -> None:
-    """Raise JobError if there is nothing to restore, or no longer all of it."""
-    files = file_paths(target)
-    if set(files) == set(file_paths(current)):
+    """Raise JobError if there is nothing to restore."""
+    if set(file_paths(target)) == set(file_paths(current)):
         raise JobError(
             f"Version {target.version()} of table {name} is what readers see already, as version "
             f"{current.version()}. Choose another with --version or --at."
-        )
-    if missing := sum(not Path(file).is_file() for file in files):
-        raise JobError(
-            f"Version {target.version()} of table {name} cannot be restored: {missing} of its "
-            f"{len(files)} files are gone, as `nightreel cleanup` removes old ones. "
-            "Choose a newer version, or run that date again."
         )
 
 
@@ -133,7 +105,7 @@ def main(argv: list[str] | None = None) -> None:
     with lock if arguments.apply else nullcontext():
         current, target = open_table(warehouse, name), open_table(warehouse, name)
         before, commits = current.version(), history(current)
-        target.load_as_version(version)
+        load_version(target, name, version, to="restored")
         done_before = is_done(arguments.from_version, version, commits)
         if not done_before:
             check(name, current, target)

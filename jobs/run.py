@@ -55,6 +55,8 @@ class Run:
     """The earlier run whose clean data this one scores again; None: its own data."""
     users: list[int] | None = None
     """The users to score; None: all."""
+    base_run: str | None = None
+    """The published run whose rows may be taken over where nothing has changed; None: none."""
 
     @property
     def folder(self) -> Path:
@@ -191,24 +193,6 @@ def safe_run_id(run_id: str) -> str:
     if not safe:
         raise JobError(f"--run-id {run_id!r}: expected letters, digits, '_', '-' or '.'.")
     return safe
-
-
-def warehouse_folder(conf: Configuration) -> Path:
-    """The warehouse as an absolute folder. Raises JobError for a URI or a name that misleads."""
-    if re.match(r"^[a-z][a-z0-9+.-]*://", conf.warehouse):
-        raise JobError(
-            f"warehouse {conf.warehouse}: expected a folder. "
-            "On a cluster, mount the store as a folder that every host sees."
-        )
-    folder = Path(conf.warehouse).expanduser().resolve()
-    # Spark takes some of these for a pattern, petastorm and Delta Lake others for parts of a URL.
-    misleading = re.search(r"[\[\]{}*?#]|%[0-9A-Fa-f]{2}", str(folder))
-    if misleading:
-        raise JobError(
-            f"warehouse {folder}: {misleading.group()} has a meaning of its own to Spark or Delta "
-            "Lake. Choose a folder without [ ] { } * ? # and without % before two digits."
-        )
-    return folder
 
 
 def open_run(warehouse: Path, run_id: str) -> Run:

@@ -12,6 +12,10 @@ MOVIES = "movie_id int, title string, year int, genres array<string>"
 USERS = "user_id int, gender string, age int, occupation string, zip_code string"
 QUARANTINE = "run_id string, file string, line bigint, reason string, content string"
 
+# Row numbers in Factors: an id's place among all ids.
+USER_INDEX = "user_id int, user_idx int"
+MOVIE_INDEX = "movie_id int, movie_idx int"
+
 # What training and scoring read.
 INDEXED_RATINGS = "user_idx int, movie_idx int, rating float, split string"
 # In time order, position by position; ratings without a time come last, by movie.
@@ -22,21 +26,24 @@ HISTORIES = (
 # A 1 for each genre of the movie, in the alphabetical order of all genres.
 MOVIE_FEATURES = "movie_idx int, genres array<float>, year int"
 RATED = "user_id int, movie_ids array<int>"
-SCORED = "user_id int, rank int, movie_id int, predicted_rating float, source string"
+# Of the users who have one, the only movies that may be recommended to them.
+CANDIDATES = "user_id int, movie_id int"
 
+# ranking_score is what movies are ranked by: not clipped, and damped where score.damping says so.
+# It is null in rows that were published before there was such a column.
 RECOMMENDATIONS = (
     "ds date, user_id int, rank int, movie_id int, title string, predicted_rating float, "
-    "source string, model_version string, run_id string"
+    "source string, model_version string, run_id string, ranking_score float"
 )
 # model_version scored; test_rmse and test_mae are those of candidate_version, the run's own model:
 # the same version where it was promoted. Where a split left no test ratings they are null, and
 # validation_rmse is that model's on the validation ratings; else that is null. users_scored: null
-# for all of them.
+# for all of them. damping: of the order of the recommendations; null before there was any.
 RUNS = (
     "run_id string, ds date, release string, ratings bigint, users int, movies int, "
     "quarantined bigint, model_version string, promoted boolean, test_rmse double, "
     "test_mae double, rows_published bigint, seconds double, finished_at timestamp, "
-    "candidate_version string, users_scored int, validation_rmse double"
+    "candidate_version string, users_scored int, validation_rmse double, damping double"
 )
 
 # What the rules about a run's clean data found.

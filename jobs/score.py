@@ -5,119 +5,131 @@
 Reads the `Factors` of the run's own version if it was good enough, else of the champion, and each
 user's rated movies; writes `scored`: the rows of the recommendations table, partitioned by ds as
 the table is. Never a rated movie, whatever its split; never a movie without a training rating,
-whose weights are untrained.
-Movies are ranked by unclipped score, so that the best do not all tie at the top of the scale.
+whose weights are untrained; never one that the filters of `score` in conf take away.
+Movies are ranked by unclipped score, so that the best do not all tie at the top of the scale, and
+damped by score.damping. With score.mode=incremental, users for whom nothing has changed since the
+newest published run keep its rows.
+
+Spark hands out ranges of users; a task maps the model and writes its rows (jobs/scoring.py), and
+only figures come back.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
-import numpy as np
-import pandas as pd
-import torch
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs import registry, schemas
+from jobs import registry
 from jobs.arguments import run_of, step_arguments
 from jobs.command import run_command
+from jobs.devices import task_device
 from jobs.errors import JobError
 from jobs.run import Run
+from jobs.scoring import Scoring, even_ranges, score_range
+from jobs.scoring_inputs import Inputs, write_inputs
+from jobs.scoring_plan import candidates_folder, plan_scoring
 from jobs.spark import spark_session
-from model.factors import load_factors
-from model.ranking import Ranker
+from jobs.task_progress import show_tasks
+from model.factors import known
 
-Blocks = Iterable[pd.DataFrame]
+Batches = Iterable[pa.RecordBatch]
 
-
-def score_block(ranker: Ranker, users: pd.DataFrame, top_k: int | None) -> pd.DataFrame:
-    """Rows of schemas.RATED in, rows of schemas.SCORED out."""
-    factors = ranker.factors
-    user_ids = users["user_id"].to_numpy()
-    # The model may be older than the ratings, so its row numbers are looked up by id.
-    user_idx = factors.user_idx(user_ids)
-    rated = [factors.movie_idx(movie_ids) for movie_ids in users["movie_ids"]]
-    ranked = ranker.top_k(user_idx, rated, top_k)
-    return pd.DataFrame(
-        {
-            "user_id": user_ids[ranked.row_R],
-            "rank": ranked.rank_R,
-            "movie_id": factors.movie_ids_M[ranked.movie_idx_R],
-            "predicted_rating": ranked.score_R.clip(factors.rating_min, factors.rating_max),
-            "source": factors.source(user_idx[ranked.row_R], ranked.movie_idx_R),
-        }
-    )
+FIGURES = "users long, rows long"
+# Pairs of a task: about a second's work, and so the step by which progress is seen.
+PAIRS_PER_TASK = 2_000_000_000
 
 
-def scorer(
-    folder: str, movie_ids: np.ndarray, top_k: int | None, users_per_block: int
-) -> Callable[[Blocks], Blocks]:
-    """The function for mapInPandas, which scores block by block to bound the memory."""
-    if top_k is None:
-        # Every pair is ordered and returned, at about 150 bytes: 150 MB a block.
-        users_per_block = max(1, 1_000_000 // max(1, len(movie_ids)))
+def scorer(scoring: Scoring, ranges: list[tuple[int, int]]) -> Callable[[Batches], Batches]:
+    """The function for mapInArrow: numbers of ranges in, users and rows of each out."""
 
-    def score(batches: Blocks) -> Blocks:
-        # Spark runs one worker per core: more threads would fight one another.
-        torch.set_num_threads(1)
-        ranker = Ranker(load_factors(Path(folder)), movie_ids)
+    def score(batches: Batches) -> Batches:
         for batch in batches:
-            for start in range(0, len(batch), users_per_block):
-                yield score_block(ranker, batch.iloc[start : start + users_per_block], top_k)
+            with task_device(scoring.device) as device:
+                done = [score_range(scoring, ranges[i], device) for i in batch["id"].to_pylist()]
+            users, rows = zip(*done, strict=True)
+            yield pa.RecordBatch.from_arrays([pa.array(users), pa.array(rows)], ["users", "rows"])
 
     return score
 
 
-def recommendations(scored: DataFrame, movies: DataFrame, run: Run, version: str) -> DataFrame:
-    """schemas.RECOMMENDATIONS: titles added, and what tells this run's rows from others'."""
-    titles = F.broadcast(movies.select("movie_id", "title"))
-    return scored.join(titles, "movie_id").select(
-        F.lit(run.ds).cast("date").alias("ds"),
-        "user_id",
-        "rank",
-        "movie_id",
-        "title",
-        "predicted_rating",
-        "source",
-        F.lit(version).alias("model_version"),
-        F.lit(run.run_id).alias("run_id"),
-    )
+def score_all(spark: SparkSession, scoring: Scoring, inputs: Inputs) -> tuple[int, int]:
+    """Score all users of the inputs; returns how many they are and their rows."""
+    movies = len(inputs.catalogue.movie_idx_C)
+    tasks = len(inputs.user_ids_U) * movies // PAIRS_PER_TASK
+    tasks = max(tasks, 2 * spark.sparkContext.defaultParallelism)
+    ranges = even_ranges(inputs.offset_U1, movies, tasks, inputs.kept_U)
+    numbers = spark.range(0, len(ranges), 1, len(ranges))
+    figures: DataFrame = numbers.mapInArrow(scorer(scoring, ranges), FIGURES)
+    with show_tasks(spark, "score"):
+        [total] = figures.agg(F.sum("users").alias("users"), F.sum("rows").alias("rows")).collect()
+    return total["users"], total["rows"]
 
 
-def chosen(rated: DataFrame, user_ids: list[int], release: str) -> DataFrame:
-    """The rows of these users. Raises JobError, naming them, if some are unknown."""
-    rows = rated.filter(F.col("user_id").isin(user_ids))
-    unknown = set(user_ids) - {row.user_id for row in rows.select("user_id").collect()}
+def require_users(inputs: Inputs, user_ids: list[int], release: str) -> None:
+    """Raises JobError, naming them, if some of the wanted users are unknown."""
+    unknown = set(user_ids) - set(inputs.user_ids_U.tolist())
     if unknown:
         raise JobError(f"Release {release} has no user {', '.join(map(str, sorted(unknown)))}.")
-    return rows
 
 
-def score(spark: SparkSession, run: Run, version: str) -> dict[str, int | str]:
-    """Score all users with a version; returns the figures of the step."""
-    folder = registry.factors_folder(run.conf, run.warehouse, run.release, version)
-    movies = spark.read.schema(schemas.MOVIES).parquet(str(run.data("movies")))
-    rated = spark.read.schema(schemas.RATED).parquet(str(run.data("rated")))
-    if run.users is not None:
-        rated = chosen(rated, run.users, run.release)
-    movie_ids = np.array([row.movie_id for row in movies.select("movie_id").collect()])
-    settings = run.conf.score
-    top_k = None if settings.top_k == "all" else settings.top_k
-    users = rated.repartitionByRange(2 * spark.sparkContext.defaultParallelism, "user_id")
-    users = users.sortWithinPartitions("user_id")
-    scored = users.mapInPandas(
-        scorer(str(folder), movie_ids, top_k, settings.users_per_block), schemas.SCORED
+def score(spark: SparkSession, run: Run, version: str, folder: Path) -> dict[str, Any]:
+    """Score with the `Factors` in a folder, as the run's settings say; returns the figures."""
+    plan = plan_scoring(run, version, folder)
+    print(f"score: {plan}", flush=True)
+    movies = pq.read_table(run.data("movies"), columns=["movie_id", "title"])
+    movies = movies.filter(pc.is_in(movies["movie_id"], pa.array(plan.movie_ids)))
+    # Another name at each attempt: processes that are kept keep what they have mapped.
+    prepared = run.staging / f"scoring-{uuid4().hex}"
+    base = plan.base
+    inputs = write_inputs(
+        prepared,
+        plan.ranking,
+        movies,
+        run.data("rated"),
+        run.users,
+        candidates_folder(run),
+        (base.data("rated"), candidates_folder(base)) if base else None,
     )
-    target = str(run.output("scored"))
-    rows = recommendations(scored, movies, run, version)
-    rows.write.mode("overwrite").partitionBy("ds").parquet(target)
-    return {
-        "model_version": version,
-        "users": users.count(),
-        "movies_scored": len(Ranker(load_factors(folder), movie_ids).movie_idx_C),
-        "rows": spark.read.parquet(target).count(),
+    if run.users is not None:
+        require_users(inputs, run.users, run.release)
+    ranking = folder
+    if plan.ranking is not plan.model:
+        ranking = prepared / "ranking"
+        plan.ranking.save(ranking)
+    target = run.output("scored") / f"ds={run.ds.isoformat()}"
+    shutil.rmtree(run.output("scored"), ignore_errors=True)
+    target.mkdir(parents=True)
+    top_k = run.conf.score.top_k
+    scoring = Scoring(
+        factors=str(folder),
+        ranking=str(ranking),
+        inputs=str(prepared),
+        target=str(target),
+        base=str(base.output("scored")) if base else None,
+        top_k=None if top_k == "all" else top_k,
+        device=run.conf.score.device,
+        model_version=version,
+        run_id=run.run_id,
+    )
+    users, rows = score_all(spark, scoring, inputs)
+    kept = int(inputs.kept_U.sum())
+    trained = known(plan.model.user_idx(inputs.user_ids_U), plan.model.user_trained_U)
+    shutil.rmtree(prepared)
+    return plan.figures | {
+        "users": users,
+        "users_scored": users - kept,
+        "users_kept": kept,
+        "users_popular": users - int(trained.sum()),
+        "rows": rows,
     }
 
 
@@ -131,7 +143,8 @@ def main(argv: list[str] | None = None) -> None:
                 f"No model to score with: {run.record('evaluate')['reason']}, and release "
                 f"{run.release} has no champion yet. Change the settings of train and run again."
             )
-        figures.update(score(spark_session("score", run.staging), run, version))
+        folder = registry.factors_folder(run.conf, run.warehouse, run.release, version)
+        figures.update(score(spark_session("score", run.staging), run, version, folder))
 
 
 if __name__ == "__main__":

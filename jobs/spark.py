@@ -3,7 +3,10 @@
 import os
 import re
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import SparkSession
 
@@ -28,3 +31,19 @@ def spark_session(step: str, scratch: Path) -> SparkSession:
     if not named:
         builder = builder.config("spark.local.dir", str(scratch))
     return builder.getOrCreate()
+
+
+def together(spark: SparkSession, *works: Callable[[], Any]) -> list[Any]:
+    """Do some works at once, so that the jobs of one use cores that those of another leave idle.
+
+    Returns their results. If one fails, the others are stopped, and its error is raised.
+    """
+    with ThreadPoolExecutor(len(works)) as pool:
+        started = [pool.submit(work) for work in works]
+        try:
+            for work in as_completed(started):
+                work.result()
+        except BaseException:
+            spark.sparkContext.cancelAllJobs()
+            raise
+    return [work.result() for work in started]

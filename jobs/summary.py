@@ -26,7 +26,7 @@ Records = dict[str, dict[str, Any]]
 
 def show_data(records: Records) -> None:
     """From lines of the delivery to rows of the table."""
-    etl = records["etl"]
+    etl, score = records["etl"], records["score"]
     rows = [
         ("lines of ratings read", etl["lines"], ""),
         (
@@ -36,12 +36,30 @@ def show_data(records: Records) -> None:
         ),
         ("lines in quarantine", etl["quarantined"], ""),
         ("ratings replaced by newer ones", etl["duplicates"], ""),
-        ("users", etl["users"], ""),
-        ("movies", etl["movies"], ""),
+        ("users", etl["users"], users_note(score)),
+        ("movies", etl["movies"], movies_note(score)),
         ("recommendations published", records["publish"]["rows_published"], ""),
     ]
     cells = ((name, f"{count:,}", note) for name, count, note in rows)
     show_table("Data", ["", "Rows", ""], cells, numbers={"Rows"})
+
+
+def users_note(score: dict[str, Any]) -> str:
+    """How many users were scored, and what stood in for the model."""
+    kept, popular = score["users_kept"], score["users_popular"]
+    notes = [f"{score['users_scored']:,} scored"]
+    notes += [f"{kept:,} kept from run {score['base_run']}"] if kept else []
+    notes += [f"{popular:,} by popularity"] if popular else []
+    return ", ".join(notes)
+
+
+def movies_note(score: dict[str, Any]) -> str:
+    """How many movies could be recommended, and why the others could not."""
+    notes = [f"{score['movies_scored']:,} to recommend"]
+    taken = sum(score["filtered"].values())
+    notes += [f"{taken:,} filtered out"] if taken else []
+    notes += [f"{score['movies_new']:,} new to the model"] if score["movies_new"] else []
+    return ", ".join(notes)
 
 
 def show_quality(records: Records, run: Run) -> None:

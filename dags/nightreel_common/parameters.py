@@ -1,5 +1,7 @@
 """Parameters that several DAGs have, and how parameters become options of a command."""
 
+import json
+import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -49,6 +51,100 @@ def top_k() -> Param:
         pattern="^([1-9][0-9]*|all)$",
         minimum=1,
     )
+
+
+# Parameters of `scoring_parameters` that are settings: the key in conf/ that each one changes.
+SCORING = {
+    "top_k": "score.top_k",
+    "scoring": "score.mode",
+    "damping": "score.damping",
+    "genres_in": "score.genres_in",
+    "genres_out": "score.genres_out",
+    "year_from": "score.year_from",
+    "year_to": "score.year_to",
+    "min_ratings": "score.min_ratings",
+    "block_list": "score.block_list",
+    "candidates": "score.candidates",
+}
+GENRES = r"^\s*[^,\s][^,]*(,\s*[^,\s][^,]*)*$"
+IDS = r"\s*[1-9][0-9]*(\s*,\s*[1-9][0-9]*)*\s*"
+
+
+def scoring_parameters() -> dict[str, Param]:
+    """What is recommended to whom, and in which order."""
+    return {
+        "top_k": top_k(),
+        "scoring": optional(
+            "string",
+            "Scoring",
+            "'full' scores everybody; 'incremental' takes over the rows of users for whom nothing "
+            "has changed since the newest run. The result is the same. Empty: as in conf.",
+            enum=["full", "incremental"],
+        ),
+        "damping": optional(
+            "number",
+            "Damping",
+            "Ratings at which a movie's prediction counts by half in the order of movies; 0 orders "
+            "by predicted rating alone. Empty: as in conf.",
+            minimum=0,
+        ),
+        "genres_in": optional(
+            "string",
+            "Only genres",
+            "Only movies of one of these, as in 'Comedy, Film-Noir'. Empty: as in conf.",
+            pattern=GENRES,
+        ),
+        "genres_out": optional(
+            "string",
+            "Without genres",
+            "No movie of one of these, as in 'Horror, War'. Empty: as in conf.",
+            pattern=GENRES,
+        ),
+        "year_from": optional(
+            "integer", "From year", "Only movies of this year or later. Empty: as in conf."
+        ),
+        "year_to": optional(
+            "integer", "To year", "Only movies of this year or earlier. Empty: as in conf."
+        ),
+        "min_ratings": optional(
+            "integer",
+            "Least ratings",
+            "Only movies with so many ratings in the data. Empty: as in conf.",
+            minimum=0,
+        ),
+        "block_list": optional(
+            "string",
+            "Blocked movies",
+            "Ids with commas between them, or a CSV or Parquet file with a column movie_id that "
+            "the workers see. Empty: as in conf.",
+            minLength=1,
+        ),
+        "candidates": optional(
+            "string",
+            "Lists of candidates",
+            "A CSV or Parquet file with columns user_id and movie_id that the workers see: these "
+            "users are recommended movies of their own list only. Empty: as in conf.",
+            minLength=1,
+        ),
+    }
+
+
+def scoring_settings(params: Mapping[str, Any]) -> list[str]:
+    """The options for the parameters of `scoring_parameters` that are not empty."""
+
+    def value(name: str) -> str:
+        given = params[name]
+        if name in ("top_k", "scoring"):
+            return str(given)
+        if name.startswith("genres_"):
+            given = [genre.strip() for genre in given.split(",")]
+        elif name == "block_list" and re.fullmatch(IDS, given):
+            given = [int(movie_id) for movie_id in given.split(",")]
+        # JSON quotes names, so that YAML takes them as text whatever they hold.
+        return json.dumps(given, ensure_ascii=False)
+
+    named = (name for name in SCORING if params[name] is not None)
+    return [f"--set={SCORING[name]}={value(name)}" for name in named]
 
 
 def refuse_unknown(params: Mapping[str, Any], known: Mapping[str, Any]) -> None:

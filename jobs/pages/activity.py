@@ -6,9 +6,9 @@ import numpy as np
 from duckdb import DuckDBPyConnection
 from numpy.typing import NDArray
 
+from jobs.pages.curves import long_tail, lorenz
 from jobs.pages.overview import Overall
 from jobs.pages.page import Part, Plot, Section, number, share
-from jobs.pages.plots import long_tail, lorenz
 
 Counts = NDArray[np.int64]
 # Movies with fewer ratings than this are hard to learn anything about.

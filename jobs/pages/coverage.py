@@ -9,8 +9,9 @@ from duckdb import DuckDBPyConnection
 
 from jobs import schemas
 from jobs.pages.activity import Counts, gini, held_by_top
+from jobs.pages.curves import lorenz
 from jobs.pages.page import Part, Plot, Section, Table, Text, count, number, share
-from jobs.pages.plots import columns, lorenz
+from jobs.pages.plots import columns
 from jobs.pages.tables import add_view
 from jobs.run import Run
 

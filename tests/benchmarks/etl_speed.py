@@ -109,8 +109,8 @@ def with_polars(raw: Path, out: Path) -> int:
     ratings = ratings.sort("timestamp", maintain_order=True)
     ratings = ratings.unique(["user_id", "movie_id"], keep="last")
     dealt = pl.struct("user_id", "movie_id").hash(20) % 10
-    split = pl.when(dealt < 8).then(pl.lit("train"))
-    split = split.when(dealt < 9).then(pl.lit("validation")).otherwise(pl.lit("test"))
+    train = pl.when(dealt < 8).then(pl.lit("train"))
+    split = train.when(dealt < 9).then(pl.lit("validation")).otherwise(pl.lit("test"))
     ratings = ratings.with_columns(split.alias("split")).sort("user_id", "movie_id")
     rated = ratings.group_by("user_id", maintain_order=True).agg("movie_id")
     indexed = (

@@ -23,6 +23,17 @@ EXPECTED_DAGS = {"nightly", "rescore", "restore", "cleanup"}
 SCHEDULED = "scheduled__2026-03-01T02:00:00+00:00"
 TRIGGERED = "manual__2026-03-01T09:30:00.123456+00:00"
 # A run with every parameter; nothing in one may reach the shell or the template engine.
+SCORING: dict[str, Any] = {
+    "scoring": "incremental",
+    "damping": 12.5,
+    "genres_in": "Comedy,  Children's ",
+    "genres_out": "Film-Noir",
+    "year_from": 1950,
+    "year_to": 1999,
+    "min_ratings": 5,
+    "block_list": "17, 2000",
+    "candidates": "my lists/$(id): {{ ds }}.csv",
+}
 EVERY_PARAMETER: dict[str, dict[str, Any]] = {
     "nightly": {
         "mode": "full",
@@ -37,6 +48,7 @@ EVERY_PARAMETER: dict[str, dict[str, Any]] = {
         "warm_start": False,
         "top_k": "all",
         "ranks": 2,
+        **SCORING,
     },
     "rescore": {
         "model_version": "3",
@@ -44,6 +56,8 @@ EVERY_PARAMETER: dict[str, dict[str, Any]] = {
         "users": "17, 2000",
         "dataset": "ml-1m",
         "ds": "2026-02-14",
+        **SCORING,
+        "block_list": "it's # blocked.csv",
     },
     "restore": {"table": "movies", "version": None, "at": "2026-02-14T02:00", "dry_run": False},
     "cleanup": {"keep_runs": 3, "keep_days": 1, "dry_run": True},
@@ -179,6 +193,8 @@ def test_commands_are_the_recorded_ones(bag: Any, dag_id: str) -> None:
         ("nightly", "warm_start", True),
         ("nightly", "learning_rate", 0.001),
         ("nightly", "profile", "james-le"),
+        ("nightly", "genres_in", "(no genres listed), Sci-Fi"),
+        ("nightly", "damping", 0),
         ("rescore", "users", " 17 ,2000"),
         ("rescore", "model_version", "12"),
         ("restore", "version", 0),
@@ -212,6 +228,12 @@ def test_an_allowed_value_is_taken(bag: Any, dag_id: str, name: str, value: Any)
         ("nightly", "top_k", 0),
         ("nightly", "top_k", "0"),
         ("nightly", "top_k", "most"),
+        ("nightly", "scoring", "some"),
+        ("nightly", "damping", -1),
+        ("nightly", "genres_out", "Horror,,War"),
+        ("nightly", "min_ratings", -1),
+        ("rescore", "year_from", "1999"),
+        ("rescore", "block_list", ""),
         ("rescore", "users", "all"),
         ("rescore", "users", "17;2000"),
         ("rescore", "model_version", "champion"),

@@ -1,5 +1,7 @@
 """Runs that do not train: an earlier date by the champion, and chosen users once more."""
 
+import json
+
 from deltalake import DeltaTable
 
 from tests.end_to_end.conftest import SMALL
@@ -42,10 +44,30 @@ def test_an_earlier_date_and_then_two_users_again(published, delivery):
     assert published.sql("select rows_published from runs where run_id = 'again'") == [(6,)]
 
 
+def test_users_for_whom_nothing_has_changed_keep_their_rows(published):
+    """The data, the model and the settings are those of the newest run."""
+    for command in (
+        ["rescore", "--ds", "2026-01-01", "--set", "score.mode=incremental"],
+        ["score"],
+        ["publish"],
+    ):
+        done = published.run(command[0], "--run-id", "incremental", *command[1:])
+        assert done.returncode == 0, done.stderr
+    asked = ("summary", "--run-id", "incremental", "--json", "--step", "score")
+    record = json.loads(published.run(*asked).stdout)
+    assert (record["users_scored"], record["users_kept"]) == (0, 120)
+    of_run = "select * exclude (ds, run_id) from recommendations where run_id = '{}' order by all"
+    rows = published.sql(of_run.format("incremental"))
+    assert len(rows) == 120 * 20
+    assert rows == published.sql(of_run.format(record["base_run"]))
+
+
 def test_rescoring_asks_for_what_there_is(published):
     for arguments, sentence in (
         (["--model-version", "99"], "There is no version 99 of nightreel-ml-1m"),
         (["--dataset", "ml-25m"], "The tables hold release ml-1m, of run"),
+        (["--set", "score.genres_in=[Western]"], "has no genre Western. Its genres: Drama."),
+        (["--set", "score.block_list=no.csv"], "score.block_list: no.csv does not exist"),
         (["--users", "seven"], "expected a whole number from 1, found 'seven'"),
     ):
         refused = published.run("rescore", "--run-id", "refused", *arguments)

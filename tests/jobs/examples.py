@@ -1,6 +1,7 @@
 """Small runs, tables and models that several tests start from."""
 
-from datetime import date
+import re
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ ARROW = {
     "date": pa.date32(),
     "timestamp": pa.timestamp("us", "UTC"),
     "array<string>": pa.list_(pa.string()),
+    "array<int>": pa.list_(pa.int32()),
 }
 
 
@@ -66,3 +68,11 @@ def write(
     named = [dict(zip(schema.names, row, strict=True)) for row in rows]
     pq.write_table(pa.Table.from_pylist(named, schema), target / name, row_group_size=2)
     return folder
+
+
+def set_time(table: Path, version: int, time: str) -> None:
+    """Make a commit look as if it had been made at another time."""
+    milliseconds = int(datetime.fromisoformat(time).replace(tzinfo=UTC).timestamp() * 1000)
+    file = table / "_delta_log" / f"{version:020d}.json"
+    text = re.sub(r'"timestamp":\d+', f'"timestamp":{milliseconds}', file.read_text())
+    file.write_text(text)

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from jobs import cleaning
 from jobs.errors import JobError
 from jobs.layouts import detect_layout
+from jobs.lines import blank_end, read_lines
 from jobs.run import Run
 
 # Inserted into lines: separators, quotes, marks, halves of characters, numbers that are none.
@@ -185,11 +186,11 @@ def count_lines(spark: SparkSession, deliveries: list[Path]) -> Counter:
             (layout.movies, cleaning.parse_movies),
         ):
             file = raw / table.file
-            lines = parse(cleaning.read_lines(spark, file, layout), layout)
+            lines = parse(read_lines(spark, file, layout), layout)
             parsed.append(lines.select(F.lit(str(file)).alias("file"), "reason"))
             # bytes.splitlines ends lines where Spark does: at \n, \r and \r\n.
             given = len(file.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines())
-            expected[str(file)] = given - layout.header - cleaning.blank_end(file)
+            expected[str(file)] = given - layout.header - blank_end(file)
     every = (
         reduce(DataFrame.unionAll, parsed)
         .groupBy("file")

@@ -39,7 +39,13 @@ def test_modes_are_policies_of_training():
     assert set(literal("nightly.py", "POLICIES").values()) <= set(policies)
 
 
-@pytest.mark.parametrize("key", literal("nightly.py", "SETTINGS").values())
+@pytest.mark.parametrize(
+    "key",
+    [
+        *literal("nightly.py", "SETTINGS").values(),
+        *literal("nightreel_common/parameters.py", "SCORING").values(),
+    ],
+)
 def test_every_parameter_changes_a_setting_that_exists(key):
     section, name = key.split(".")
     assert section in Configuration.model_fields

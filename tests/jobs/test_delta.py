@@ -13,7 +13,15 @@ from jobs import delta
 from jobs.errors import JobError
 from jobs.footers import read_footer, statistics
 from jobs.published import view_of
-from jobs.schemas import MOVIES, PUBLISHED, QUARANTINE, RATINGS, in_json
+from jobs.schemas import (
+    MOVIES,
+    PUBLISHED,
+    QUARANTINE,
+    RATINGS,
+    RECOMMENDATIONS,
+    columns_of,
+    in_json,
+)
 from tests.jobs.examples import write
 
 
@@ -169,6 +177,27 @@ def test_a_column_added_later_is_null_in_older_files(tmp_path):
         (1, None),
         (2, 5),
     ]
+
+
+def test_recommendations_of_before_there_was_a_ranking_score(tmp_path):
+    older, _, _ = RECOMMENDATIONS.rpartition(", ")
+    row = (1, 1, 10, "A", 4.5, "model", "1", "r")
+    for ds, ddl, rows in (
+        ("2026-01-01", older, [row]),
+        ("2026-01-02", RECOMMENDATIONS, [(*row, 5.25)]),
+    ):
+        source = write(tmp_path / ds, ddl, {"ds": ds}, rows)
+        publish(tmp_path / "table", source, {"ds": ds}, ddl)
+    rows = rows_of(DeltaTable(tmp_path / "table"))
+    assert sorted((str(row[0]), row[-1]) for row in rows) == [
+        ("2026-01-01", None),
+        ("2026-01-02", 5.25),
+    ]
+    table = DeltaTable(tmp_path / "table", version=0)
+    [(score,)] = duckdb.execute(
+        f"select ranking_score from ({view_of(table, columns_of(RECOMMENDATIONS))})"
+    ).fetchall()
+    assert score is None
 
 
 def test_schemas_are_those_that_spark_would_name(spark):

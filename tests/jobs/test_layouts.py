@@ -7,6 +7,7 @@ import pytest
 from jobs import cleaning
 from jobs.errors import JobError
 from jobs.layouts import Layout, detect_layout, find_layout
+from jobs.lines import read_lines
 
 GENRES = "\n".join(f"{name}|{n}" for n, name in enumerate(["unknown", "Action", "Drama"])) + "\n\n"
 
@@ -20,13 +21,13 @@ def folder_of(folder: Path, **files: bytes) -> Path:
 
 def movies_of(spark, raw: Path, layout: Layout) -> list[tuple]:
     """movie_id, title, year and genres of the movies file, and the reason where there is one."""
-    lines = cleaning.read_lines(spark, raw / layout.movies.file, layout)
+    lines = read_lines(spark, raw / layout.movies.file, layout)
     rows = cleaning.parse_movies(lines, layout).orderBy("block", "position").collect()
     return [row.reason or (row.movie_id, row.title, row.year, row.genres) for row in rows]
 
 
 def ratings_of(spark, raw: Path, layout: Layout) -> list[tuple]:
-    lines = cleaning.read_lines(spark, raw / layout.ratings.file, layout)
+    lines = read_lines(spark, raw / layout.ratings.file, layout)
     rows = cleaning.parse_ratings(lines, layout).orderBy("block", "position").collect()
     return [row.reason or (row.user_id, row.movie_id, row.rating, row.timestamp) for row in rows]
 
@@ -60,7 +61,7 @@ def test_100k(spark, tmp_path):
         "expected 4 fields, found 3",
     ]
     assert layout.users
-    lines = cleaning.read_lines(spark, raw / "u.user", layout)
+    lines = read_lines(spark, raw / "u.user", layout)
     users = cleaning.parse_users(lines, layout.users).orderBy("user_id").collect()
     assert [tuple(row)[4:] for row in users] == [
         (1, "M", 24, "technician", "85711"),

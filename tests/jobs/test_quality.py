@@ -1,5 +1,6 @@
 """The rules about clean data, on a handful of rows; and the step that stops a bad delivery."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -7,12 +8,13 @@ import duckdb
 import pytest
 
 from jobs import check
-from jobs.configuration import QualitySettings
+from jobs.configuration import QualitySettings, load_configuration
+from jobs.delivered_tables import CLEAN, columns_in_sql
 from jobs.errors import JobError
 from jobs.layouts import LAYOUTS
 from jobs.published import connect
-from jobs.quality import CLEAN, Delivered, columns_in_sql, findings
-from jobs.schemas import MOVIES, QUARANTINE, RATINGS, RUNS, USERS, in_json
+from jobs.quality import Delivered, findings
+from jobs.schemas import CANDIDATES, MOVIES, QUARANTINE, RATINGS, RUNS, USERS, in_json
 from tests.jobs.examples import small_run, write
 
 [LAYOUT] = [layout for layout in LAYOUTS if layout.ratings.file == "ratings.dat"]
@@ -147,13 +149,29 @@ def run(tmp_path: Path):
     return run
 
 
+def test_a_filter_that_cannot_be_meant_stops_the_run_before_it_trains(run):
+    filtered = {"score.genres_in=[Western]": "no genre Western", "score.block_list=[7]": "movie 7"}
+    for setting, sentence in filtered.items():
+        conf = load_configuration([setting], warehouse=str(run.warehouse))
+        replace(run, conf=conf).save()
+        with pytest.raises(JobError, match=sentence):
+            check.main(["--warehouse", str(run.warehouse), "--run-id", run.run_id])
+    run.output("candidates").mkdir()
+    write(run.output("candidates"), CANDIDATES, {}, [(1, 10), (5, 10)], "part-0.parquet")
+    conf = load_configuration(["score.candidates=lists.csv"], warehouse=str(run.warehouse))
+    replace(run, conf=conf).save()
+    with pytest.raises(JobError, match=r"score.candidates: release ml-1m has no user 5\."):
+        check.main(["--warehouse", str(run.warehouse), "--run-id", run.run_id])
+    assert run.finished("check") is None
+
+
 def publish_run(warehouse: Path, ds: date, ratings: int) -> None:
-    row = ("before", ds, "ml-1m", ratings, 2, 2, 0, "1", True, 0.9, 0.7, 4, 1.0, None, "1")
-    folder = write(warehouse / "source", RUNS, {"run_id": "before"}, [(*row[1:], None, None)])
-    replace = {"run_id": "before"}
+    row = (ds, "ml-1m", ratings, 2, 2, 0, "1", True, 0.9, 0.7, 4, 1.0, None, "1", None, None, 0.0)
+    folder = write(warehouse / "source", RUNS, {"run_id": "before"}, [row])
+    partition = {"run_id": "before"}
     from jobs.delta import publish_files
 
-    publish_files(warehouse / "tables/runs", folder, in_json(RUNS), ["run_id"], replace, {})
+    publish_files(warehouse / "tables/runs", folder, in_json(RUNS), ["run_id"], partition, {})
 
 
 def test_the_step_writes_its_findings_and_passes(run):

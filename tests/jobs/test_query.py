@@ -49,20 +49,23 @@ def tables(tmp_path_factory):
     publish(warehouse, "movies", MOVIES)
     publish(warehouse, "users", USERS)
     publish(warehouse, "ratings", RATINGS)
-    for ds, version, first in (("2026-11-22", "6", 12), ("2026-11-23", "7", 11)):
+    for ds, version, first, damping in (
+        ("2026-11-22", "6", 12, 5.0),
+        ("2026-11-23", "7", 11, 0.0),
+    ):
         titles = {movie: title for movie, title, _, _ in MOVIES}
         rows = [
-            (user, rank, movie, titles[movie], 4.321 - rank / 10, "model", version, ds)
+            (user, rank, movie, titles[movie], 4.321 - rank / 10, "model", version, ds, 3.5)
             for user in (2, 3)
             for rank, movie in ((1, first), (2, 23 - first))
         ]
         publish(warehouse, "recommendations", rows, {"ds": ds})
         run = (date.fromisoformat(ds), *RUN_ROW[:5], version, *RUN_ROW[6:-1])
         finished = datetime.fromisoformat(ds).replace(tzinfo=UTC)
-        publish(warehouse, "runs", [(*run, finished, version, None, None)], {"run_id": ds})
+        publish(warehouse, "runs", [(*run, finished, version, None, None, damping)], {"run_id": ds})
     # A run that scored one user again, with an older model: not what the tables hold.
     run = (date(2026, 11, 24), *RUN_ROW[:5], "5", *RUN_ROW[6:-1])
-    publish(warehouse, "runs", [(*run, finished, "5", 1, None)], {"run_id": "one-user"})
+    publish(warehouse, "runs", [(*run, finished, "5", 1, None, 0.0)], {"run_id": "one-user"})
     publish(warehouse, "quarantine", [("ratings.dat", 3, "no rating", "1::2")], {"run_id": "007"})
     return warehouse
 
@@ -117,6 +120,10 @@ def test_fewer_and_earlier_recommendations(ask):
     assert "Nobody's Film" in printed
     assert "[Rec]" not in printed
     assert "no more" not in printed
+    # Ranked by a damped score, which is shown then.
+    assert ["1", "12", "Nobody's Film (2000)", "4.22", "3.50", "model"] in map(
+        cells, printed.splitlines()
+    )
 
 
 @pytest.mark.parametrize(
@@ -213,6 +220,10 @@ def test_summary_of_a_run(ask, tables):
             **{"test_rmse": 0.86, "test_mae": 0.68, "promoted": False, "reason": "worse"},
             **{"candidate_version": "8", "model_version": "7"},
         },
+        "score": {
+            **{"users_scored": 30, "users_kept": 1970, "base_run": "before", "users_popular": 4},
+            **{"movies_scored": 900, "movies_new": 7, "filtered": {"year_to": 1, "block_list": 2}},
+        },
         "publish": {"rows_published": 4, "model_version": "7", "test_rmse": 0.859},
     }
     for step in STEPS:
@@ -221,6 +232,8 @@ def test_summary_of_a_run(ask, tables):
     lines = [cells(line) for line in printed.splitlines()]
     assert "Run 2026-11-23: release ml-1m, date 2026-11-23" in printed
     assert ["this model", "0.8600", "0.6800"] in lines
+    assert ["users", "1,000,209", "30 scored, 1,970 kept from run before, 4 by popularity"] in lines
+    assert ["movies", "1,000,209", "900 to recommend, 3 filtered out, 7 new to the model"] in lines
     assert ["total", "12.0"] in lines  # of eight steps: none to promote
     assert "version 8 was not promoted: worse. Version 7 scores." in printed
     assert "Recommendations for user 2" in printed  # the smallest id that has any

@@ -34,15 +34,16 @@ EVALUATION = {
     "reason": "RMSE 0.8000 holds against the champion's 0.8100",
 }
 SCORED = [
-    (2, 1, 12, "Unknown (2000)", 4.5, "model", "2", "run"),
-    (3, 1, 10, "<b>Alien</b> (1979)", 4.0, "popular", "2", "run"),
-    (3, 2, 11, "Brazil (1985)", 2.0, "popular", "2", "run"),
+    (2, 1, 12, "Unknown (2000)", 4.5, "model", "2", "run", 4.5),
+    (3, 1, 10, "<b>Alien</b> (1979)", 4.0, "popular", "2", "run", 4.0),
+    (3, 2, 11, "Brazil (1985)", 2.0, "popular", "2", "run", 2.0),
 ]
 
 
 def finished_run(warehouse, run_id="run", ds=date(2026, 1, 2), scored=SCORED, **changes):
     """A run that all steps up to publish have finished; `changes` are fields of the run."""
-    run = replace(small_run(warehouse, run_id=run_id), ds=ds, **changes)
+    settings = ["score.genres_out=[Western, War]", "score.damping=5"]
+    run = replace(small_run(warehouse, overrides=settings, run_id=run_id), ds=ds, **changes)
     run.save()
     write(run.output("scored"), schemas.RECOMMENDATIONS, {"ds": ds.isoformat()}, scored)
     if run.data_run is None:
@@ -57,11 +58,17 @@ def finished_run(warehouse, run_id="run", ds=date(2026, 1, 2), scored=SCORED, **
             write(run.output("splits"), schemas.INDEXED_RATINGS, partition, indexed)
         manifest = MODEL.manifest | {"history": HISTORY}
         replace(MODEL, manifest=manifest).save(run.output("factors"))
+    score = {
+        **{"users": 3, "users_scored": 2, "users_kept": 1, "base_run": "before", "why_all": None},
+        **{"users_popular": 1, "movies": 3, "movies_new": 0, "movies_scored": 2},
+        "filtered": {"genres_out": 1},
+    }
     publish = {"rows_published": 3, "model_version": "2", "test_rmse": 0.8}
     figures: dict[str, dict] = {
         "plan": {"train": True},
         "train": {"best_epoch": 2},
         "evaluate": EVALUATION,
+        "score": score,
         "publish": publish,
     }
     (run.folder / "steps").mkdir()
@@ -75,9 +82,9 @@ def publish_rows(warehouse, *rows):
     for minute, (run_id, ds, ratings, rmse) in enumerate(rows):
         partition = {"run_id": run_id}
         finished = datetime(2026, 1, 3, 0, minute, tzinfo=UTC)
-        row = (ds, "ml-1m", ratings, 3, 3, 0, "1", True, rmse, 0.6, 3, 9.0, finished)
-        run = [(*row, "1", None, None)]
-        source = write(warehouse / "source" / run_id, schemas.RUNS, partition, run)
+        counts = (ds, "ml-1m", ratings, 3, 3, 0, "1", True, rmse, 0.6, 3, 9.0)
+        row = (*counts, finished, "1", None, None, 0.0)
+        source = write(warehouse / "source" / run_id, schemas.RUNS, partition, [row])
         schema = schemas.in_json(schemas.RUNS)
         publish_files(warehouse / "tables" / "runs", source, schema, ["run_id"], partition, {})
 
@@ -110,6 +117,8 @@ def page(tmp_path_factory):
         "66.7% of the recommendations rest on popularity",
         "33.3% of the recommendations name movies among the 10% rated most, which have 60.0%",
         "No earlier run of this release has been published.",
+        "2 users of 3 scored; for the others nothing has changed since run before. 1 user of whom",
+        "moved towards the mean the fewer training ratings they have: by half with 5.",
     ],
 )
 def test_findings(page, sentence):
@@ -120,6 +129,12 @@ def test_errors_by_rating(page):
     rows = rows_of(page)
     assert ["1.5", "1", "3.00", "1.500"] in rows
     assert ["3", "1", "4.00", "1.000"] in rows
+
+
+def test_movies_that_could_be_recommended(page):
+    rows = rows_of(page)
+    assert ["of one of the genres Western, War", "-1", "33.3%"] in rows
+    assert ["that could be recommended", "2", "66.7%"] in rows
 
 
 def test_users_with_what_they_rated_and_what_they_are_recommended(page):

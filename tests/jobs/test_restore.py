@@ -1,10 +1,8 @@
 """Putting an earlier version of a table back: what it shows, does and refuses."""
 
 import json
-import re
 import shlex
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -15,7 +13,7 @@ from jobs import delta, restore
 from jobs.errors import JobError
 from jobs.published import view_of
 from jobs.schemas import PUBLISHED, in_json
-from tests.jobs.examples import write
+from tests.jobs.examples import set_time, write
 
 
 def publish(warehouse, table, rows, partition=None, run_id="r"):
@@ -62,14 +60,6 @@ def table_of(warehouse, name="recommendations"):
 def counts(warehouse):
     query = f"select cast(ds as text), count(*) from ({view_of(table_of(warehouse))}) group by ds"
     return dict(duckdb.execute(query).fetchall())
-
-
-def set_time(table, version, time):
-    """Make a commit look as if it had been made at another time."""
-    milliseconds = int(datetime.fromisoformat(time).replace(tzinfo=UTC).timestamp() * 1000)
-    file = table / "_delta_log" / f"{version:020d}.json"
-    text = re.sub(r'"timestamp":\d+', f'"timestamp":{milliseconds}', file.read_text())
-    file.write_text(text)
 
 
 def test_a_dry_run_shows_and_writes_nothing(call, warehouse):

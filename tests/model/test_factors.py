@@ -1,5 +1,7 @@
 """Factors: the formula, the answers for the unknown, and the folder."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,16 @@ def test_saved_and_loaded_unchanged(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["factors"]
 
 
+def test_a_model_saved_before_counts_were_kept_still_loads(tmp_path):
+    counted = replace(model(), movie_count_M=np.array([3, 1, 0], np.int32))
+    counted.save(tmp_path / "factors")
+    count_M = load_factors(tmp_path / "factors").movie_count_M
+    assert count_M is not None
+    assert count_M.tolist() == [3, 1, 0]
+    (tmp_path / "factors" / "movie_count_M.npy").unlink()
+    assert load_factors(tmp_path / "factors").movie_count_M is None
+
+
 def test_a_truncated_array_is_refused(tmp_path):
     model().save(tmp_path / "factors")
     file = tmp_path / "factors" / "user_UK.npy"
@@ -66,3 +78,6 @@ def test_positions():
     ids = np.array([2, 5, 9], np.int32)
     assert positions(ids, np.array([5, 1, 9, 10])).tolist() == [1, -1, 2, -1]
     assert positions(ids[:0], np.array([5])).tolist() == [-1]
+    # Few of them and many of them are looked up in different ways.
+    assert positions(ids, np.array([9])).tolist() == [2]
+    assert positions(ids, np.array([10, 4, -3, 9] * 9)).tolist() == [-1, -1, -1, 2] * 9

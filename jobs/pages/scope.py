@@ -1,0 +1,62 @@
+"""What was scored: the movies that could be recommended, the users, and what ranks the movies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobs.configuration import ScoreSettings
+from jobs.pages.page import Part, Section, Table, Text, count, number, share
+
+# In words, with the setting's value, what each filter takes away.
+WORDS = {
+    "genres_in": "not of one of the genres {}",
+    "genres_out": "of one of the genres {}",
+    "year_from": "released before {}, or without a year",
+    "year_to": "released after {}, or without a year",
+    "min_ratings": "with fewer than {} ratings",
+    "block_list": "blocked by id",
+}
+
+
+def scope(scored: dict[str, Any], settings: ScoreSettings) -> Section:
+    """From the record of the step `score`."""
+    parts: list[Part] = [Text(users(scored)), Text(order(settings))]
+    rows = [("movies of the release", scored["movies"])]
+    for name, taken in scored["filtered"].items():
+        value = getattr(settings, name)
+        words = ", ".join(value) if name.startswith("genres_") else str(value)
+        rows.append((WORDS[name].format(words), -taken))
+    rows += [
+        ("new: without a training rating in the model", -scored["movies_new"]),
+        ("that could be recommended", scored["movies_scored"]),
+    ]
+    cells = [(name, number(n), share(abs(n), scored["movies"])) for name, n in rows]
+    headers = ["Movies", "Number", "Share"]
+    caption = "Which movies could be recommended; each counts where it is first taken away"
+    parts.append(Table(caption, headers, cells, frozenset(headers[1:])))
+    return Section("What was scored", parts)
+
+
+def users(scored: dict[str, Any]) -> str:
+    """Who was scored, and from which run the others' rows are."""
+    told = f"{count(scored['users_scored'], 'user')} of {number(scored['users'])} scored"
+    if scored["base_run"]:
+        told += f"; for the others nothing has changed since run {scored['base_run']}"
+    else:
+        told += f": {scored['why_all']}"
+    if scored["users_popular"]:
+        told += (
+            f". {count(scored['users_popular'], 'user')} of whom the model knows nothing: the "
+            "popular movies"
+        )
+    return f"{told}."
+
+
+def order(settings: ScoreSettings) -> str:
+    """What ranks the movies."""
+    if not settings.damping:
+        return "Movies are ranked by predicted rating."
+    return (
+        "Movies are ranked by predicted rating, moved towards the mean the fewer training ratings "
+        f"they have: by half with {settings.damping:g}."
+    )

@@ -1,0 +1,224 @@
+"""The step `score` as a whole, beside its own kernel and beside Spark's ALS.
+
+    PYTHONPATH=. python tests/benchmarks/scoring_job.py job      [--users N --movies M ...]
+    PYTHONPATH=. python tests/benchmarks/scoring_job.py als      [--users 25000 --movies 50000]
+    PYTHONPATH=. python tests/benchmarks/scoring_job.py growth
+
+Random factors, and rated movies written as etl writes them. Times run from a started session to
+written output. `job` also scores a quarter of the users, so that the difference of the two says how
+fast the step is once started; the kernel scores users with 2 threads in the same run. Memory is
+that of all processes but for mapped files. `als` gives the same factors to recommendForAllUsers,
+which leaves out nothing, at several block sizes.
+"""
+
+import argparse
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.ml.recommendation import ALSModel
+from pyspark.sql import SparkSession
+
+from jobs.configuration import load_configuration
+from jobs.run import Run, write_json
+from jobs.score import score
+from jobs.spark import spark_session
+from model.factors import Factors
+from model.ranking import Ranker, Rated
+from tests.benchmarks.scoring_data import random_factors, random_rated
+
+FILES = 8
+
+
+def prepared_run(warehouse: Path, factors: Factors, rated: Rated, top_k: int) -> Run:
+    """A run whose clean data are these."""
+    settings = [f"score.top_k={top_k}", "score.damping=0"]
+    conf = load_configuration(settings, warehouse=str(warehouse))
+    users, movies = len(rated), len(factors.movie_ids_M)
+    run = Run(warehouse, f"{users}x{movies}x{top_k}", date(2026, 1, 2), "ml-32m", "-", None, conf)
+    shutil.rmtree(run.folder, ignore_errors=True)
+    for name in ("rated", "movies"):
+        run.output(name).mkdir(parents=True)
+    (run.folder / "steps").mkdir()
+    write_json(run.folder / "steps" / "ingest.json", {"why_base": "score.mode is full"})
+    titles = [f"Movie {i} (2000)" for i in factors.movie_ids_M]
+    pq.write_table(
+        pa.table({"movie_id": factors.movie_ids_M, "title": titles}),
+        run.output("movies") / "part-0.parquet",
+    )
+    for i, users_ in enumerate(np.array_split(np.arange(users), FILES)):
+        start, stop = users_[0], users_[-1] + 1
+        part = rated.slice(start, stop)
+        movie_ids = factors.movie_ids_M[part.movie_idx_N]
+        lists = pa.ListArray.from_arrays(pa.array(part.offset_B1, pa.int32()), movie_ids)
+        table = pa.table({"user_id": factors.user_ids_U[start:stop], "movie_ids": lists})
+        pq.write_table(table, run.output("rated") / f"part-{i:05d}.parquet")
+    return run
+
+
+def memory_of_tree() -> int:
+    """Bytes of this process and all its descendants, mapped files left out."""
+    parents, bytes_of = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            lines = (folder / "status").read_text().splitlines()
+        except OSError:
+            continue
+        values = dict(line.split(":", 1) for line in lines)
+        pid = int(folder.name)
+        parents[pid] = int(values["PPid"])
+        sizes = [values.get(key, "0 kB").split()[0] for key in ("RssAnon", "RssShmem")]
+        bytes_of[pid] = sum(map(int, sizes)) * 1024
+    tree = {os.getpid()}
+    while found := {pid for pid, parent in parents.items() if parent in tree} - tree:
+        tree |= found
+    return sum(bytes_of.get(pid, 0) for pid in tree)
+
+
+@contextmanager
+def measured_memory() -> Iterator[list[int]]:
+    """Yield a list whose only element grows to the peak."""
+    peak, ended = [0], threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.2):
+            peak[0] = max(peak[0], memory_of_tree())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def timed_score(spark: SparkSession, run: Run, folder: Path) -> float:
+    started = time.perf_counter()
+    figures = score(spark, run, "1", folder)
+    taken = time.perf_counter() - started
+    shutil.rmtree(run.folder)
+    print(f"  {run.run_id}: {taken:.1f} s, {figures['rows']:,} rows", flush=True)
+    return taken
+
+
+def kernel_rate(factors: Factors, rated: Rated, top_k: int) -> float:
+    """Pairs per second of the kernel alone, with 2 threads, the best of three."""
+    ranker, users = Ranker(factors, threads=2), min(len(rated), 10_240)
+    pairs, best = users * len(ranker.movie_idx_C), 0.0
+    for _ in range(3):
+        started = time.perf_counter()
+        ranker.top_k(np.arange(users), rated.slice(0, users), top_k)
+        best = max(best, pairs / (time.perf_counter() - started))
+    return best
+
+
+def job(shape: argparse.Namespace, scratch: Path) -> None:
+    """The whole step at a shape: share of the kernel's speed, memory."""
+    factors = random_factors(shape.users, shape.movies, shape.factors)
+    rated = random_rated(shape.users, shape.movies, shape.rated)
+    factors.save(scratch / "factors")
+    quarter = shape.users // 4
+    runs = [
+        prepared_run(scratch, factors, rated.slice(0, n), shape.top_k)
+        for n in (quarter, shape.users)
+    ]
+    rate = kernel_rate(factors, rated, shape.top_k)
+    # The process that measures holds the same data once more: what it has now is no part of it.
+    before = memory_of_tree()
+    spark = spark_session("benchmark", scratch / "spark")
+    with measured_memory() as peak:
+        part, whole = (timed_score(spark, run, scratch / "factors") for run in runs)
+    spark.stop()
+    pairs = shape.users * shape.movies
+    once_started = (pairs - quarter * shape.movies) / (whole - part)
+    rates = {"kernel": rate, "job, whole": pairs / whole, "job, once started": once_started}
+    for name, each in rates.items():
+        print(f"{name:20} {each / 1e6:7.0f} million pairs/s, {each / rate:.0%} of the kernel")
+    print(f"peak memory           {(peak[0] - before) / 2**30:7.2f} GiB beside mapped files")
+
+
+def als_model(spark: SparkSession, factors: Factors, scratch: Path) -> ALSModel:
+    """Spark's model with these factors, which its own fit would have made."""
+    frames = []
+    for name, ids, rows in (
+        ("users", factors.user_ids_U, factors.user_UK),
+        ("items", factors.movie_ids_M, factors.movie_MK),
+    ):
+        offsets = pa.array(np.arange(len(rows) + 1) * rows.shape[1], pa.int32())
+        lists = pa.ListArray.from_arrays(offsets, rows.ravel())
+        pq.write_table(pa.table({"id": ids, "features": lists}), scratch / f"{name}.parquet")
+        frames.append(spark.read.parquet(str(scratch / f"{name}.parquet")).repartition(8).cache())
+        frames[-1].count()
+    java = spark._jvm.org.apache.spark.ml.recommendation.ALSModel  # type: ignore[union-attr]
+    width = factors.user_UK.shape[1]
+    model = ALSModel(java("als", width, frames[0]._jdf, frames[1]._jdf))
+    return model.setUserCol("user").setItemCol("item")
+
+
+def als(shape: argparse.Namespace, scratch: Path) -> None:
+    """Nightreel and recommendForAllUsers on the same factors, each to written output."""
+    factors = random_factors(shape.users, shape.movies, shape.factors)
+    rated = random_rated(shape.users, shape.movies, shape.rated)
+    factors.save(scratch / "factors")
+    run = prepared_run(scratch, factors, rated, shape.top_k)
+    spark = spark_session("benchmark", scratch / "spark")
+    pairs = shape.users * shape.movies
+    ours = pairs / timed_score(spark, run, scratch / "factors")
+    model, best = als_model(spark, factors, scratch), 0.0
+    for block in shape.block_sizes:
+        model = model.setBlockSize(block)
+        started = time.perf_counter()
+        target = str(scratch / "als")
+        model.recommendForAllUsers(shape.top_k).write.mode("overwrite").parquet(target)
+        rate = pairs / (time.perf_counter() - started)
+        print(f"ALS, block size {block:5}  {rate / 1e6:7.0f} million pairs/s", flush=True)
+        best = max(best, rate)
+    spark.stop()
+    print(f"nightreel              {ours / 1e6:7.0f}   {ours / best:.1f} times ALS at its best")
+
+
+def growth(shape: argparse.Namespace, scratch: Path) -> None:
+    """Seconds of the step as each of its sizes doubles."""
+    base = {"users": 20_000, "movies": 40_000, "factors": 64, "top_k": 20}
+    spark = spark_session("benchmark", scratch / "spark")
+    for name in (None, None, *base):
+        size = base | ({name: 2 * base[name]} if name else {})
+        factors = random_factors(size["users"], size["movies"], size["factors"])
+        rated = random_rated(size["users"], size["movies"], shape.rated)
+        folder = scratch / f"factors-{name}"
+        factors.save(folder)
+        print(f"{name or 'base'}: {size}")
+        timed_score(spark, prepared_run(scratch, factors, rated, size["top_k"]), folder)
+        shutil.rmtree(folder)
+    spark.stop()
+
+
+def main() -> None:
+    """Run one of the three."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["job", "als", "growth"])
+    parser.add_argument("--users", type=int, default=200_948)
+    parser.add_argument("--movies", type=int, default=87_585)
+    parser.add_argument("--factors", type=int, default=64)
+    parser.add_argument("--rated", type=int, default=160)
+    parser.add_argument("--top-k", type=int, default=20)
+    parser.add_argument("--block-sizes", type=int, nargs="+", default=[1024, 4096, 8192])
+    shape = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        {"job": job, "als": als, "growth": growth}[shape.what](shape, Path(scratch))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""The scoring kernel beside faiss and implicit, and beside what the processor can multiply.
+
+    pip install faiss-cpu implicit
+    PYTHONPATH=. python tests/benchmarks/scoring_kernel.py [--users 8192] [--movies 87585] ...
+
+All work on the same random factors with 2 threads, in turns; the best of the rounds counts.
+Nightreel and implicit leave out 160 rated movies per user, faiss nothing; Nightreel adds biases,
+the others do not. Without either, its answers are checked against faiss's.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+
+from model.catalogue import prepare_catalogue
+from model.ranking import Ranker, Rated
+from tests.benchmarks.scoring_data import random_factors, random_rated
+
+try:
+    import faiss
+    from implicit.cpu.topk import topk
+except ImportError:
+    sys.exit("This benchmark needs its peers: pip install faiss-cpu implicit")
+
+THREADS = 2
+
+
+def seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def product(rows: int, columns: int, width: int, dtype: torch.dtype) -> Callable[[], object]:
+    """The matrix product alone, in blocks that stay in the cache, on every thread."""
+    left = torch.ones(rows, width).to(dtype)
+    right = torch.ones(width, columns).to(dtype)
+    out = torch.empty(rows, columns, dtype=torch.int32 if dtype is torch.int8 else dtype)
+    multiply = torch._int_mm if dtype is torch.int8 else torch.mm
+    return lambda: multiply(left, right, out=out)
+
+
+def product_rate(width: int, dtype: torch.dtype) -> float:
+    """Pairs per second of the best block shape: the measured peak for rows of this width."""
+    best = 0.0
+    for rows, columns in ((1024, 256), (1024, 512), (2048, 512), (4096, 4096)):
+        repeat = max(1, 2**28 // (rows * columns))
+
+        def run(_: int, rows: int = rows, columns: int = columns, repeat: int = repeat) -> None:
+            work = product(rows, columns, width, dtype)
+            for _ in range(repeat):
+                work()
+
+        with ThreadPoolExecutor(THREADS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            taken = seconds(lambda: list(pool.map(run, range(THREADS))))
+        best = max(best, THREADS * repeat * rows * columns / taken)
+    return best
+
+
+def main() -> None:
+    """Print pairs per second of everybody, and the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--users", type=int, default=8192)
+    parser.add_argument("--movies", type=int, default=87_585)
+    parser.add_argument("--factors", type=int, default=64)
+    parser.add_argument("--rated", type=int, default=160)
+    parser.add_argument("--top-k", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    shape = parser.parse_args()
+    factors = random_factors(shape.users, shape.movies, shape.factors)
+    rated = random_rated(shape.users, shape.movies, shape.rated)
+    catalogue = prepare_catalogue(factors)
+    ranker = Ranker(factors, catalogue=catalogue, threads=THREADS)
+    every_user = np.arange(shape.users)
+
+    faiss.omp_set_num_threads(THREADS)
+    index = faiss.IndexFlatIP(shape.factors)
+    index.add(factors.movie_MK)
+    ones = np.ones(len(rated.movie_idx_N), np.float32)
+    filtered = csr_matrix(
+        (ones, rated.movie_idx_N, rated.offset_B1), shape=(shape.users, shape.movies)
+    )
+    work = {
+        "nightreel": lambda: ranker.top_k(every_user, rated, shape.top_k),
+        "faiss IndexFlatIP": lambda: index.search(factors.user_UK, shape.top_k),
+        "implicit topk": lambda: topk(
+            factors.movie_MK,
+            factors.user_UK,
+            shape.top_k,
+            filter_query_items=filtered,
+            num_threads=THREADS,
+        ),
+    }
+    pairs = shape.users * shape.movies
+    rates = dict.fromkeys(work, 0.0)
+    for _ in range(shape.rounds):
+        for name, run in work.items():
+            rate = pairs / seconds(run)
+            print(f"{name}: {rate / 1e6:.0f} million pairs/s", flush=True)
+            rates[name] = max(rates[name], rate)
+    check(shape, factors, index)
+
+    codes = catalogue.code_PQ.shape[1]
+    peaks = {
+        f"float32 product, {shape.factors} wide": product_rate(shape.factors, torch.float32),
+        f"int8 product, {codes} wide": product_rate(codes, torch.int8),
+    }
+    print(f"{shape}, {os.cpu_count()} cores, torch {torch.__version__}, faiss {faiss.__version__}")
+    for name, rate in (rates | peaks).items():
+        ratio = rates["nightreel"] / rate
+        print(f"{name:28} {rate / 1e6:8.0f} million pairs/s   nightreel is {ratio:5.2f} times that")
+
+
+def check(shape: argparse.Namespace, factors, index) -> None:
+    """Without biases and rated movies, faiss and Nightreel give the same scores."""
+    zero = np.zeros_like(factors.movie_bias_M)
+    plain = type(factors)(**{**vars(factors), "movie_bias_M": zero})
+    users = np.arange(min(200, shape.users))
+    nothing = Rated(np.zeros(len(users) + 1, np.int64), np.empty(0, np.int32))
+    ours = Ranker(plain).top_k(users, nothing, shape.top_k)
+    offset = factors.user_bias_U[users] + factors.mean
+    scores, _ = index.search(factors.user_UK[users], shape.top_k)
+    np.testing.assert_allclose(
+        ours.score_R.reshape(len(users), -1) - offset[:, None], scores, atol=1e-4
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""Whole scoring steps in Spark: filters, lists, damping, and the rows that are taken over."""
+
+from dataclasses import replace
+
+import duckdb
+import numpy as np
+import pytest
+
+from jobs import schemas
+from jobs.errors import JobError
+from jobs.id_files import IdFile
+from jobs.run import write_json
+from jobs.score import score
+from tests.jobs.examples import small_run, write
+from tests.model.examples import factors
+
+# Users 1 to 4, whose only factor is their number, so that best movies are those of the largest
+# factor; user 3 the other way round, and nothing is known of user 4. Movies 10 to 15; nothing is
+# known of 15.
+MODEL = factors(
+    [[1], [2], [-1], [0]],
+    [[1], [0.5], [2], [1.5], [0.25], [0]],
+    mean=3.0,
+    user_trained_U=np.array([True, True, True, False]),
+    movie_trained_M=np.array([True] * 5 + [False]),
+    popular_M=np.array([3.5, 4.5, 3.25, 3, 4, 3], np.float32),
+    movie_count_M=np.array([8, 8, 1, 8, 8, 0], np.int32),
+)
+# Movie 16 is new to the model.
+MOVIES = [
+    (movie, f"Movie {movie}", 2000 + movie, ["War"] if movie == 13 else ["Drama"])
+    for movie in range(10, 17)
+]
+RATED = {1: [10], 2: [], 3: [11], 4: [11], 5: []}
+
+
+@pytest.fixture
+def scored(spark, tmp_path):
+    """Score a run of this data; returns its figures and (user, rank, movie, ...) of its rows."""
+    MODEL.save(tmp_path / "factors")
+
+    def call(run_id, *settings, rated=RATED, movies=MOVIES, base=None, **changes):
+        overrides = ["score.top_k=2", "score.damping=0", *settings]
+        run = small_run(tmp_path / "warehouse", overrides=overrides, run_id=run_id)
+        run = replace(run, base_run=base, **changes)
+        run.save()
+        write(run.output("movies"), schemas.MOVIES, {}, movies)
+        write(run.output("rated"), schemas.RATED, {}, list(rated.items()))
+        ratings = [(user, movie, 3.0, None, "train") for user in rated for movie in rated[user]]
+        write(run.output("ratings"), schemas.RATINGS, {}, ratings)
+        lists = run.conf.score.candidates
+        if lists:
+            IdFile("score.candidates", lists, ("user_id", "movie_id")).keep(
+                run.output("candidates")
+            )
+        (run.folder / "steps").mkdir()
+        write_json(run.folder / "steps/ingest.json", {"why_base": "none was fixed"})
+        figures = score(spark, run, "1", tmp_path / "factors")
+        for step, record in (("score", figures), ("publish", {})):
+            write_json(run.folder / "steps" / f"{step}.json", record)
+        files = f"read_parquet('{run.output('scored')}/*/*.parquet', hive_partitioning = false)"
+        rows = duckdb.execute(f"select * exclude run_id from {files} order by user_id, rank")
+        return figures, rows.fetchall()
+
+    return call
+
+
+def movies_of(rows) -> dict[int, list[int]]:
+    return {user: [row[2] for row in rows if row[0] == user] for user in {row[0] for row in rows}}
+
+
+def test_everybody_by_model_or_by_popularity(scored):
+    figures, rows = scored("run")
+    assert movies_of(rows) == {1: [12, 13], 2: [12, 13], 3: [14, 10], 4: [14, 10], 5: [11, 14]}
+    # Unclipped scores order what lies beyond the scale; user 5 is unknown to the model.
+    assert rows[2] == (2, 1, 12, "Movie 12", 5.0, "model", "1", 7.0)
+    assert rows[8] == (5, 1, 11, "Movie 11", 4.5, "popular", "1", 4.5)
+    assert {name: figures[name] for name in ("users", "users_scored", "users_popular")} == {
+        **{"users": 5, "users_scored": 5, "users_popular": 2}
+    }
+    assert (figures["movies"], figures["movies_new"], figures["movies_scored"]) == (7, 2, 5)
+    assert figures["why_all"] == "none was fixed"
+
+
+def test_filters_lists_and_damping(scored, tmp_path):
+    (tmp_path / "lists.csv").write_text("user_id,movie_id\n2,10\n2,13\n2,14\n2,15\n4,14\n4,11\n")
+    figures, rows = scored(
+        "run",
+        *("score.genres_out=[War]", "score.block_list=[10]", "score.damping=1"),
+        f"score.candidates={tmp_path}/lists.csv",
+    )
+    assert figures["filtered"] == {"genres_out": 1, "block_list": 1}
+    assert figures["movies_scored"] == 3
+    # Left are 11, 12 and 14; of the lists, less what was rated, 14 for both.
+    assert movies_of(rows) == {1: [12, 11], 2: [14], 3: [14, 12], 4: [14], 5: [11, 14]}
+    # Movie 12 has one rating, and so half of 3 + 2 - 3; the prediction stays as it is.
+    assert rows[0] == (1, 1, 12, "Movie 12", 5.0, "model", "1", 4.0)
+    popular = next(row for row in rows if row[0] == 5)
+    assert popular[4:] == (4.5, "popular", "1", pytest.approx(3 + 1.5 * 8 / 9))
+
+
+def test_what_is_taken_over_is_what_would_be_scored(scored, tmp_path):
+    """Users 1 and 3 stay as they were, 2 rates a movie, 5 is gone, 6 is new; a title changes."""
+    lists = tmp_path / "lists.csv"
+    lists.write_text("user_id,movie_id\n1,13\n1,14\n4,13\n4,14\n")
+    settings = [f"score.candidates={lists}", "score.damping=1"]
+    scored("base", *settings)
+    lists.write_text("user_id,movie_id\n1,13\n1,14\n4,13\n4,12\n")
+    now = {1: [10], 2: [12], 3: [11], 4: [11], 6: [10]}
+    movies = [(10, "Other title", 2010, ["Drama"]), *MOVIES[1:]]
+    _, full = scored("full", *settings, rated=now, movies=movies)
+    figures, incremental = scored("some", *settings, rated=now, movies=movies, base="base")
+    assert incremental == full
+    assert (figures["users_scored"], figures["users_kept"]) == (3, 2)
+    assert (figures["base_run"], figures["why_all"]) == ("base", None)
+    assert any(row[0] == 3 and row[3] == "Other title" for row in full)
+    # Another top_k changes everybody's rows.
+    figures, rows = scored("other", *settings, "score.top_k=1", rated=now, base="base")
+    assert (figures["users_scored"], figures["base_run"]) == (5, None)
+    assert figures["why_all"] == "since run base, this has changed: top_k"
+    assert len(rows) == 5
+
+
+def test_what_cannot_be_scored_is_refused_before_anything_is_written(scored, tmp_path):
+    replace(MODEL, movie_count_M=None).save(tmp_path / "factors")
+    with pytest.raises(JobError, match=r"score.damping is 5, but model version 1 cannot be damped"):
+        scored("old", "score.damping=5")
+    with pytest.raises(JobError, match="knows none of the 1 movies that the filters leave"):
+        scored("none", "score.year_from=2016")
+    with pytest.raises(JobError, match=r"Release ml-1m has no user 7, 9\."):
+        scored("nobody", users=[1, 7, 9])
+    assert not list(tmp_path.glob("warehouse/runs/*/scored"))
