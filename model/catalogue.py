@@ -37,8 +37,8 @@ class Catalogue:
     movie_idx_C: NDArray[np.int32]
     column_M: NDArray[np.int32]
     """Column of each movie of the factors, -1 if it is no candidate; one more -1 at the end."""
-    row_PK: NDArray[np.float32]
-    bias_P: NDArray[np.float32]
+    row_PK2: NDArray[np.float32]
+    """Row, bias less `bias_centre`, and 1; the bias of padding is minus infinity."""
     exact_row_CK: NDArray[np.float64]
     exact_bias_C: NDArray[np.float64]
     popular_C: NDArray[np.float32]
@@ -135,10 +135,11 @@ def prepare_catalogue(
     column_M = np.full(len(factors.movie_ids_M) + 1, -1, dtype=np.int32)
     column_M[movie_idx_C] = np.arange(len(movie_idx_C))
     padded = -(-len(movie_idx_C) // movies_per_set) * movies_per_set
-    row_PK = np.zeros((padded, row_CK.shape[1]), np.float32)
-    row_PK[: len(row_CK)] = row_CK
-    bias_P = np.zeros(padded, np.float32)
-    bias_P[: len(bias_C)] = bias_C - centre
+    row_PK2 = np.zeros((padded, row_CK.shape[1] + 2), np.float32)
+    row_PK2[: len(row_CK), :-2] = row_CK
+    row_PK2[:, -2] = -np.inf
+    row_PK2[: len(row_CK), -2] = bias_C - centre
+    row_PK2[:, -1] = 1
     code_PQ = np.zeros((padded, wide_CQ.shape[1]), np.int8)
     scales, errors, norms = [], [], []
     for start in range(0, len(wide_CQ), movies_per_block):
@@ -152,8 +153,7 @@ def prepare_catalogue(
     return Catalogue(
         movie_idx_C=movie_idx_C,
         column_M=column_M,
-        row_PK=row_PK,
-        bias_P=bias_P,
+        row_PK2=row_PK2,
         exact_row_CK=row_CK,
         exact_bias_C=bias_C,
         popular_C=popular_C,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from model.catalogue import LARGEST_NORM, UNUSABLE, Catalogue, prepare_catalogue
 from model.factors import Factors, known
-from model.search import DenseSearch, Int8Search, int8_is_exact, pair_scores
+from model.search import DenseSearch, Int8Search, int8_is_exact, offsets, pair_scores
 
 Int = NDArray[np.integer]
 # They bound the memory of a block of users, whatever the size of the catalogue.
@@ -169,7 +169,7 @@ class Ranker:
         score_N = pair_scores(
             torch.from_numpy(row_BK),
             self.exact_row_CK,
-            torch.from_numpy(owner_N),
+            offsets(torch.from_numpy(owner_N), len(user_idx_B)),
             torch.from_numpy(column_N),
         ).numpy()
         score_N = score_N + c.exact_bias_C[column_N] + offset_B[owner_N]

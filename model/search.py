@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.catalogue import LARGEST_CODE, Catalogue
+from model.catalogue import LARGEST_CODE, LARGEST_NORM, Catalogue
 
 Int = NDArray[np.integer]
 Double = NDArray[np.float64]
@@ -42,8 +42,7 @@ class Int8Search:
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = c = catalogue
         self.code_PQ = torch.from_numpy(c.code_PQ)
-        self.row_PK = torch.from_numpy(c.row_PK)
-        self.bias_P = torch.from_numpy(c.bias_P)
+        self.row_PK2 = torch.from_numpy(c.row_PK2)
         self.groups = len(c.code_PQ) // c.movies_per_group
         self.sets = self.groups // c.groups_per_set
         self.block_S = np.arange(self.sets) * c.groups_per_set // self.groups_per_block
@@ -142,19 +141,18 @@ class Int8Search:
     ) -> tuple[Int, Int]:
         """The pairs of these groups whose float32 scores reach the k-th best's lower bound."""
         c, size = self.catalogue, self.catalogue.movies_per_group
+        # The usual bound of a sum of K products in float32, doubled; the lower bound is itself
+        # one of the summands, so that what is not negative reaches it.
+        largest_B = norm_B * c.norm_N.max() + np.abs(kth_B)
+        least_B = np.where(
+            np.isfinite(kth_B), kth_B - (row_BK.shape[1] + 8) * 2.0**-22 * largest_B, -LARGEST_NORM
+        )
+        rows_BK2 = np.column_stack([row_BK, np.ones(len(row_BK)), -least_B]).astype(np.float32)
+        first_B = offsets(owner_H, len(row_BK)) * size
         column_N = (group_H[:, None] * size + torch.arange(size)).view(-1)
-        owner_N = owner_H.repeat_interleave(size)
-        score_N = pair_scores(
-            torch.from_numpy(row_BK.astype(np.float32)), self.row_PK, owner_N, column_N
-        )
-        score_N += self.bias_P[column_N]
-        # The usual bound of a sum of K products in float32, doubled.
-        largest = norm_B * c.norm_N.max() + np.abs(c.bias_P).max()
-        least_B = kth_B - (row_BK.shape[1] + 8) * 2.0**-23 * largest
-        keep = (score_N >= torch.from_numpy(least_B.astype(np.float32))[owner_N]) & (
-            column_N < len(c.movie_idx_C)
-        )
-        return owner_N[keep].numpy(), column_N[keep].numpy()
+        score_N = pair_scores(torch.from_numpy(rows_BK2), self.row_PK2, first_B, column_N)
+        keep_N = (score_N >= 0).nonzero().view(-1)
+        return owner_H[keep_N // size].numpy(), column_N[keep_N].numpy()
 
 
 class DenseSearch:
@@ -204,15 +202,20 @@ class DenseSearch:
 
 
 def pair_scores(
-    row_BK: torch.Tensor, row_PK: torch.Tensor, owner_N: torch.Tensor, column_N: torch.Tensor
+    row_BK: torch.Tensor, row_PK: torch.Tensor, first_B: torch.Tensor, column_N: torch.Tensor
 ) -> torch.Tensor:
-    """Products of the rows of N pairs, owners ascending, in the rows' precision."""
-    first_B = torch.zeros(len(row_BK) + 1, dtype=torch.int64)
-    torch.cumsum(torch.bincount(owner_N, minlength=len(row_BK)), 0, out=first_B[1:])
-    shape = (len(row_BK), len(row_PK))
+    """Products of the rows of N pairs, in the rows' precision; user b's from first_B[b] on."""
     values = torch.zeros(len(column_N), dtype=row_BK.dtype)
+    shape = (len(row_BK), len(row_PK))
     pairs = torch.sparse_csr_tensor(first_B, column_N, values, shape, check_invariants=False)
     return torch.sparse.sampled_addmm(pairs, row_BK, row_PK.T, beta=0.0).values()
+
+
+def offsets(owner_N: torch.Tensor, users: int) -> torch.Tensor:
+    """Where the pairs of each of B users begin, owners ascending, and where the last ends."""
+    first_B1 = torch.zeros(users + 1, dtype=torch.int64)
+    torch.cumsum(torch.bincount(owner_N, minlength=users), 0, out=first_B1[1:])
+    return first_B1
 
 
 @cache
