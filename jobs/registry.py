@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,7 @@ def register(run: Run, factors: Path, params: dict[str, Any], metrics: dict[str,
         tracking.log_param(logged.info.run_id, key, value)
     for key, number in metrics.items():
         tracking.log_metric(logged.info.run_id, key, number)
+    log_curves(tracking, logged.info.run_id, load_factors(factors).manifest.get("history", []))
     source = keep_factors(run, logged.info, tracking, factors)
     tracking.set_terminated(logged.info.run_id)
     create_registered_model(tracking, run.release)
@@ -136,6 +138,22 @@ def register(run: Run, factors: Path, params: dict[str, Any], metrics: dict[str,
         tags={RUN_TAG: run.run_id, "nightreel.fingerprint": fingerprint},
     )
     return str(version.version)
+
+
+def log_curves(tracking: Any, logged: str, history: list[dict[str, Any]]) -> None:
+    """Log every epoch's figures as metrics whose step is the epoch, in one request for all."""
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    points = [
+        Metric(name, value, now, figures["epoch"])
+        for figures in history
+        for name, value in figures.items()
+        if name != "epoch"
+    ]
+    # More in one request are refused.
+    for start in range(0, len(points), 1000):
+        tracking.log_batch(logged, metrics=points[start : start + 1000])
 
 
 def keep_factors(run: Run, logged: Any, tracking: Any, factors: Path) -> str:

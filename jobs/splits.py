@@ -46,7 +46,13 @@ def hash_of(settings: EtlSettings, *more: str) -> Column:
 
 
 def split_of(settings: EtlSettings) -> Column:
-    """The splits that are dealt by hash: random, stratified, folds."""
+    """The splits that are dealt by hash: random, stratified, folds. Shares hold up to chance.
+
+    They cannot be exact: then the number of ratings would decide, and one more of them would move
+    another, or else the deal would have to follow the order in which ratings came, which is not
+    known of those without a time. Of n ratings, the share p comes out with a standard deviation of
+    sqrt(p (1 - p) / n): of 56,174 ratings of one value and p = 0.1, 0.13 percent points.
+    """
     if settings.split == "folds":
         fold = F.pmod(hash_of(settings), F.lit(settings.folds)) + 1
         following = settings.fold % settings.folds + 1
@@ -55,8 +61,7 @@ def split_of(settings: EtlSettings) -> Column:
             .when(fold == following, "validation")
             .otherwise("train")
         )
-    # With the rating in it, each rating value is dealt on its own, and has its shares up to chance.
-    # A rank within the value would be exact, but then one more rating would move others.
+    # With the rating in it, each rating value is dealt on its own.
     more = ["rating"] if settings.split == "stratified" else []
     bucket = F.pmod(hash_of(settings, *more), F.lit(BUCKETS))
     train = round(settings.train_share * BUCKETS)

@@ -18,7 +18,7 @@ class Exchange:
 
     def add_up(self, gradient_NW: Tensor) -> None:
         """Replace the gradient of a whole table by its sum over ranks."""
-        if hvd.size() == 1:
+        if alone():
             return
         self.bytes_sent += gradient_NW.numel() * self.dtype.itemsize
         if self.dtype == torch.float32:
@@ -35,7 +35,7 @@ class Exchange:
         Row numbers travel in front of their gradients, so that a step is one allgather. Every rank
         adds the same numbers in the same order, and all tables stay equal to the last bit.
         """
-        if hvd.size() == 1:
+        if alone():
             return row_D, gradient_DW
         wire = torch.int32 if self.dtype == torch.float32 else torch.int16
         number = row_D.to(torch.int32)[:, None].view(wire)
@@ -56,4 +56,9 @@ def sum_rows(row_C: Tensor, gradient_CW: Tensor) -> tuple[Tensor, Tensor]:
 
 def sum_over_ranks(numbers: Tensor) -> Tensor:
     """Elementwise sum of a small tensor over all ranks."""
-    return numbers if hvd.size() == 1 else hvd.allreduce(numbers, op=hvd.Sum)
+    return numbers if alone() else hvd.allreduce(numbers, op=hvd.Sum)
+
+
+def alone() -> bool:
+    """Whether there is no other rank to tell anything."""
+    return not hvd.is_initialized() or hvd.size() == 1

@@ -113,5 +113,6 @@ def unreadable(files: list[Path], error: Exception) -> str:
             for _ in pq.ParquetFile(file).iter_batches(columns=COLUMNS):
                 pass
         except Exception as damage:
-            return f"{file} cannot be read as ratings ({damage}). Run etl again."
+            found = " ".join(str(damage).split())
+            return f"{file} cannot be read as ratings ({found}). Run etl again."
     return f"{files[0].parent if files else 'The training data'} cannot be read: {error}"

@@ -34,7 +34,8 @@ class StreamShard:
     def blocks(self) -> Iterator[Ratings]:
         """All ratings, a row group at a time, in the order of the files."""
         for columns in self.row_groups(None):
-            yield Ratings(*(torch.from_numpy(column) for column in columns))
+            # Copies, because Arrow's arrays are read-only and torch wants none of these.
+            yield Ratings(*(torch.from_numpy(column.copy()) for column in columns))
 
     def batches(self, epoch: int, sizes: list[int], start: int) -> Iterator[Ratings]:
         """Shuffled by seed and epoch; the batches before `start` are read and passed over."""
@@ -73,9 +74,9 @@ class StreamShard:
                     break
                 pool.put(columns)
             if pool.rows < size:
-                raise ValueError(
-                    f"{self.folder} holds fewer rows than when training began. Run etl again."
-                )
+                # petastorm lists the files anew in every epoch.
+                short = ValueError("it holds fewer rows than when training began")
+                raise ValueError(unreadable(self.files, short))
             batch = Ratings(*(torch.from_numpy(column) for column in pool.take(size)))
             if torch.cuda.is_available():
                 batch = batch.pinned()

@@ -12,6 +12,7 @@ depend on the number of ranks. Only the order of rows differs.
 from __future__ import annotations
 
 import math
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -79,6 +80,8 @@ def train(
     metrics = summarise(training, data)
     if hvd.rank() == 0:
         save(training, data, spec, metrics)
+        # What it was for is done; a later attempt is to learn anew.
+        shutil.rmtree(spec.checkpoints, ignore_errors=True)
     hvd.barrier()
     return metrics
 

@@ -76,9 +76,9 @@ def main() -> None:
         seconds = time.perf_counter() - start
         rmse = metrics["validation_rmse_clipped"]
         words = " ".join(f"{key}={value}" for key, value in changes.items()) or "the defaults"
-        best = metrics["best_epoch"]
-        found.append((rmse, f"{rmse:.4f}  epoch {best:>2}  {seconds:5.1f} s  {words}"))
-        print(f"==> {found[-1][1]}", flush=True)
+        line = f"{rmse:.4f}  epoch {metrics['best_epoch']:>2}  {seconds:5.1f} s  {words}"
+        found.append((rmse, line))
+        print(f"==> {line}", flush=True)
     print("\n".join(line for _, line in sorted(found, reverse=True)))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jobs.errors import JobError
-from jobs.registry import champion_version, factors_folder, promote, register
+from jobs.registry import champion_version, client, factors_folder, promote, register
 from model.factors import load_factors
 from tests.jobs.examples import small_run
 from tests.model.examples import factors
@@ -61,6 +61,18 @@ def test_a_run_does_not_dethrone_a_champion_that_it_was_not_measured_against(war
     assert champion() == "4"
     # Another release has a champion of its own.
     assert champion_version(first.conf, warehouse, "ml-10m") is None
+
+
+def test_the_curves_of_training_are_metrics_by_epoch(warehouse):
+    run = small_run(warehouse)
+    history = [{"epoch": epoch, "validation_loss": 1 / epoch} for epoch in (1, 2, 3)]
+    manifest = {"train_mean": 3.0, "history": history}
+    factors([[1]], [[1]], manifest=manifest).save(run.output("factors"))
+    version = register(run, run.output("factors"), PARAMS, METRICS)
+    tracking = client(run.conf, warehouse)
+    logged = tracking.get_model_version(f"nightreel-{run.release}", version).run_id
+    points = tracking.get_metric_history(logged, "validation_loss")
+    assert [(point.step, point.value) for point in points] == [(1, 1), (2, 1 / 2), (3, 1 / 3)]
 
 
 def test_a_moved_warehouse_keeps_its_models(warehouse, tmp_path):

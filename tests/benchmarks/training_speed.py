@@ -1,0 +1,190 @@
+"""Training on ML-1M: ratings a second and seconds to an RMSE, beside peers in the same run.
+
+    nightreel ingest --run-id speed --dataset ml-1m --source ../shared/data/ml-1m.zip \
+        --set etl.train_share=0.85 --set etl.validation_share=0.05
+    nightreel etl --run-id speed
+    pip install scikit-surprise
+    python tests/benchmarks/training_speed.py <warehouse> speed [spark] [surprise]
+
+The limit is a loop over tensors in memory, written as one would by hand: the same model, optimiser
+and batch, nn.Embedding, autograd and torch.optim, on one thread, nothing else. Nightreel's ratings
+a second are those of whole epochs, reading and validation left out on both sides. Seconds to an
+RMSE are those of training with validation after each epoch, on the same validation rows, clipped.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from jobs.configuration import load_configuration
+from jobs.run import open_run
+from jobs.train import training_spec
+from model.ratings import Ratings, read_ratings
+from model.specification import TrainingSettings, TrainingSpec
+
+EPOCHS = 5
+
+
+def by_hand(train: Ratings, users: int, movies: int, settings: TrainingSettings) -> float:
+    """Ratings a second of the hand-written loop, its fastest epoch."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    tables = [
+        torch.nn.Embedding(size, width)
+        for size, width in (
+            (users, settings.factors),
+            (movies, settings.factors),
+            (users, 1),
+            (movies, 1),
+        )
+    ]
+    user, movie, user_bias, movie_bias = tables
+    weights = [table.weight for table in tables]
+    for weight in weights:
+        torch.nn.init.uniform_(weight, -settings.init_scale, settings.init_scale)
+    rate = settings.learning_rate
+    optimiser = {
+        "adam": lambda: torch.optim.Adam(weights, lr=rate, fused=True),
+        "adamax": lambda: torch.optim.Adamax(weights, lr=rate),
+        "adagrad": lambda: torch.optim.Adagrad(weights, lr=rate),
+        "sgd": lambda: torch.optim.SGD(weights, lr=rate),
+    }[settings.optimiser]()
+    user_N, movie_N = train.user_N.long(), train.movie_N.long()
+    mean, penalty = train.rating_N.mean(), settings.regularisation
+    best = 0.0
+    for _ in range(EPOCHS):
+        start = time.perf_counter()
+        for rows in torch.randperm(len(train)).split(settings.batch_size):
+            u, m, rating = user_N[rows], movie_N[rows], train.rating_N[rows]
+            user_BK, movie_BK = user(u), movie(m)
+            user_bias_B, movie_bias_B = user_bias(u).squeeze(1), movie_bias(m).squeeze(1)
+            score = (user_BK * movie_BK).sum(1) + user_bias_B + movie_bias_B + mean
+            squares = user_BK.square().sum() + movie_BK.square().sum()
+            squares = squares + user_bias_B.square().sum() + movie_bias_B.square().sum()
+            loss = ((score - rating).square().sum() + penalty * squares) / len(rows)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        best = max(best, len(train) / (time.perf_counter() - start))
+    return best
+
+
+def nightreel(spec: TrainingSpec, ranks: int, **changes: Any) -> tuple[float, list[dict[str, Any]]]:
+    """Ratings a second of the fastest epoch, and the history."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = TrainingSettings(**vars(spec.settings) | changes)
+        places = {"output": f"{folder}/factors", "checkpoints": f"{folder}/checkpoints"}
+        chosen = replace(spec, settings=settings, events=None, **places)
+        file = Path(folder) / "spec.json"
+        file.write_text(json.dumps(asdict(chosen)))
+        command = [sys.executable, "-m", "model.training", str(file)]
+        if ranks > 1:
+            runner = str(Path(sys.executable).with_name("horovodrun"))
+            command = [runner, "-np", str(ranks), "--gloo", *command]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        manifest = json.loads((Path(folder) / "factors/manifest.json").read_text())["manifest"]
+        history = manifest["history"]
+        return max(epoch["ratings_per_second"] for epoch in history), history
+
+
+def clipped_rmse(predicted: np.ndarray, rating: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((np.clip(predicted, 1, 5) - rating) ** 2)))
+
+
+def with_surprise(train: Ratings, validation: Ratings, epochs: int) -> tuple[float, float]:
+    """Seconds to fit Surprise's SVD, its defaults, and its RMSE."""
+    import pandas as pd
+    from surprise import SVD, Dataset, Reader
+
+    columns = {n: c.numpy() for n, c in zip("umr", train.columns, strict=True)}
+    data = Dataset.load_from_df(pd.DataFrame(columns), Reader(rating_scale=(1, 5)))
+    trainset = data.build_full_trainset()
+    start = time.perf_counter()
+    model = SVD(n_epochs=epochs, random_state=0).fit(trainset)
+    seconds = time.perf_counter() - start
+    pairs = zip(*(column.tolist() for column in validation.columns[:2]), strict=True)
+    predicted = np.array([model.predict(u, m).est for u, m in pairs])
+    return seconds, clipped_rmse(predicted, validation.rating_N.numpy())
+
+
+def with_spark(spec: TrainingSpec) -> tuple[float, float]:
+    """Seconds to fit Spark ALS, rank 64, reg 0.08, 15 iterations, and its RMSE."""
+    from pyspark.ml.recommendation import ALS
+    from pyspark.sql import functions as F
+
+    from jobs.spark import spark_session
+
+    with tempfile.TemporaryDirectory() as folder:
+        spark = spark_session("training_speed", Path(folder))
+        train = spark.read.parquet(spec.train).cache()
+        train.count()
+        names = {"userCol": "user_idx", "itemCol": "movie_idx", "ratingCol": "rating"}
+        start = time.perf_counter()
+        model = ALS(rank=64, regParam=0.08, maxIter=15, seed=0, **names).fit(train)
+        model.userFactors.count()
+        seconds = time.perf_counter() - start
+        scored = model.transform(spark.read.parquet(spec.validation)).na.fill(3.5, ["prediction"])
+        clipped = F.least(F.greatest("prediction", F.lit(1.0)), F.lit(5.0))
+        [(mse,)] = scored.select(F.avg((clipped - F.col("rating")) ** 2)).collect()
+        spark.stop()
+        return seconds, float(mse**0.5)
+
+
+def seconds_to(history: list[dict[str, Any]], rmse: float) -> str:
+    """When the validation RMSE was first as low, in words."""
+    seconds = 0.0
+    for epoch in history:
+        seconds += epoch["seconds"]
+        if epoch["validation_rmse_clipped"] <= rmse:
+            return f"{seconds:.1f} s"
+    return "never"
+
+
+def main() -> None:
+    """Measure one and two ranks, and the peers that were asked for."""
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    run = open_run(Path(sys.argv[1]).resolve(), sys.argv[2])
+    settings = TrainingSettings(**load_configuration().train.of_the_model())
+    spec = replace(training_spec(run), settings=settings)
+    train, validation = (read_ratings(Path(folder)) for folder in (spec.train, spec.validation))
+    users, movies = (len(read_ratings_index(i)) for i in (spec.user_index, spec.movie_index))
+    limit = by_hand(train, users, movies, settings)
+    print(f"by hand, 1 thread            {limit:12,.0f} ratings/s", flush=True)
+    for ranks in (1, 2):
+        for gradients in ("dense", "sparse"):
+            changes = {"gradients": gradients, "epochs": EPOCHS, "patience": EPOCHS}
+            rate, _ = nightreel(spec, ranks, **changes)
+            name = f"{ranks} rank(s), {gradients}"
+            print(f"{name:28} {rate:12,.0f} ratings/s  {rate / limit:5.2f} of it", flush=True)
+    start = time.perf_counter()
+    _, history = nightreel(spec, 1)
+    seconds = time.perf_counter() - start
+    best = min(epoch["validation_rmse_clipped"] for epoch in history)
+    learning = sum(epoch["seconds"] for epoch in history)
+    print(f"nightreel, 1 rank: RMSE {best:.4f} in {learning:.1f} s, {seconds:.1f} s start to end")
+    if "surprise" in sys.argv:
+        took, rmse = with_surprise(train, validation, 20)
+        ours = seconds_to(history, rmse)
+        print(f"Surprise SVD: RMSE {rmse:.4f} in {took:.1f} s; nightreel {ours}", flush=True)
+    if "spark" in sys.argv:
+        took, rmse = with_spark(spec)
+        print(f"Spark ALS: RMSE {rmse:.4f} in {took:.1f} s; nightreel {seconds_to(history, rmse)}")
+
+
+def read_ratings_index(folder: str) -> np.ndarray:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(folder).column(0).to_numpy()
+
+
+if __name__ == "__main__":
+    main()
