@@ -59,7 +59,7 @@ def to_audit(spark: SparkSession, run: Run) -> Published:
         movies=spark.createDataFrame(pd.DataFrame({"movie_id": movie_ids}), "movie_id int"),
         candidates=read(run.output("candidates"), schemas.CANDIDATES)
         if run.conf.score.candidates
-        else spark.createDataFrame([], schemas.CANDIDATES),
+        else None,
         rating_range=detect_layout(run.raw).rating_range,
     )
 
