@@ -10,7 +10,7 @@ from jobs.published import view_of
 from jobs.row_groups import write_by_user
 from jobs.schemas import RECOMMENDATIONS, in_json
 
-USERS, TOP_K = 10_000, 20
+USERS, TOP_K = 30_000, 20
 
 
 def test_a_question_about_one_user_reads_one_row_group(spark, tmp_path):
