@@ -10,7 +10,9 @@ from jobs.schemas import PUBLISHED, in_json
 from tests.jobs.examples import write
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "querying.md"
-SNIPPETS = re.findall(r"^## (.+?)\n.*?^```python\n(.*?)^```", PAGE.read_text(), re.M | re.S)
+SNIPPETS = re.findall(
+    r"^## ([^\n]+)\n(?:(?!^## ).)*?^```python\n(.*?)^```", PAGE.read_text(), re.M | re.S
+)
 
 
 def test_the_page_has_a_snippet_for_each_client():
