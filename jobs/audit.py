@@ -26,8 +26,8 @@ class Published:
     """None: every scored pair."""
     movies: DataFrame
     """`movie_id` of all that could be recommended: what the filters leave and the model knows."""
-    candidates: DataFrame
-    """Of schemas.CANDIDATES: the users who have a list of their own, and its movies."""
+    candidates: DataFrame | None
+    """Of schemas.CANDIDATES: the users who have a list of their own, and its movies. None: none."""
     rating_range: tuple[float, float]
 
 
@@ -91,6 +91,8 @@ def filtered_out(run: Published) -> DataFrame:
 
 def not_listed(run: Published) -> DataFrame:
     """A movie that is not on the list of a user who has one."""
+    if run.candidates is None:
+        return run.recommendations.filter(F.lit(False))
     theirs = run.recommendations.join(run.candidates, "user_id", "left_semi")
     return theirs.join(run.candidates, ["user_id", "movie_id"], "left_anti")
 
@@ -100,19 +102,21 @@ def wrong_count(run: Published) -> DataFrame:
 
     Left are the movies that could be recommended, of a user's list if there is one, less the rated.
     """
-    listed = run.candidates.select("user_id").distinct()
     rated = run.ratings.join(F.broadcast(run.movies), "movie_id", "left_semi")
-    rated = rated.join(listed, "user_id", "left_anti")
-    lists = run.candidates.join(F.broadcast(run.movies), "movie_id", "left_semi")
-    lists = lists.join(run.ratings, ["user_id", "movie_id"], "left_anti")
     counts = (
         run.users.select("user_id")
         .join(counted(run.recommendations, "rows"), "user_id", "left")
         .join(counted(rated, "rated"), "user_id", "left")
-        .join(listed.join(counted(lists, "listed"), "user_id", "left").fillna(0), "user_id", "left")
         .fillna(0, ["rows", "rated"])
     )
-    left = F.coalesce("listed", F.lit(run.movies.count()) - F.col("rated"))
+    left = F.lit(run.movies.count()) - F.col("rated")
+    if run.candidates is not None:
+        lists = run.candidates.join(F.broadcast(run.movies), "movie_id", "left_semi")
+        lists = lists.join(run.ratings, ["user_id", "movie_id"], "left_anti")
+        listed = run.candidates.select("user_id").distinct()
+        listed = listed.join(counted(lists, "listed"), "user_id", "left").fillna(0)
+        counts = counts.join(listed, "user_id", "left")
+        left = F.coalesce("listed", left)
     wanted = left if run.top_k is None else F.least(left, F.lit(run.top_k))
     return counts.filter(F.col("rows") != wanted)
 

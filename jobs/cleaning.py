@@ -19,7 +19,7 @@ def first_reason(*reasons: Column) -> Column:
 def digits(name: str, kind: str) -> Column:
     """A field of one to ten digits as a number; null where it is anything else."""
     value = F.col(name).try_cast(kind)
-    # Of a field that says the number as we would, no pattern needs to be looked for: that is slow.
+    # A field that says the number as we would needs no pattern.
     plain = (value.cast("string") == F.col(name)) & value.between(0, 9_999_999_999)
     return F.when(plain | F.col(name).rlike("^[0-9]{1,10}$"), value)
 

@@ -8,11 +8,20 @@ job before anything is written, naming the layer, the key, what was found and wh
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from jobs.errors import JobError
 
@@ -287,6 +296,24 @@ class ScoreSettings(Section):
         return self
 
 
+class PublishSettings(Section):
+    postgresql: str | None
+    """Connection string of a PostgreSQL server that gets a copy of what is published; null: none.
+    NIGHTREEL_POSTGRESQL goes before it. It may hold no password: settings are kept with the run."""
+
+    @field_validator("postgresql")
+    @classmethod
+    def no_password(cls, dsn: str | None) -> str | None:
+        if dsn and re.search(r"://[^/@]*:[^@]*@|\bpassword\s*=", dsn):
+            # Of this type, the message repeats nothing of what was found.
+            raise PydanticCustomError(
+                "password",
+                "holds a password. Leave it out here, and give it by PGPASSWORD, ~/.pgpass or "
+                "NIGHTREEL_POSTGRESQL",
+            )
+        return dsn
+
+
 class TrackingSettings(Section):
     uri: str | None
     """MLflow server; null keeps runs in <warehouse>/mlflow.db."""
@@ -304,6 +331,7 @@ class Configuration(Section):
     train: TrainSettings
     evaluate: EvaluateSettings
     score: ScoreSettings
+    publish: PublishSettings
     tracking: TrackingSettings
 
 
@@ -344,6 +372,11 @@ def load_configuration(
         layers.append(("--warehouse", {"warehouse": warehouse}))
     layers += [parse_override(override) for override in overrides or []]
     return validate(layers)
+
+
+def postgresql_dsn(conf: Configuration) -> str | None:
+    """Where published rows are copied to: NIGHTREEL_POSTGRESQL, else conf; None: nowhere."""
+    return os.environ.get("NIGHTREEL_POSTGRESQL") or conf.publish.postgresql
 
 
 def read_layer(file: Path) -> Layer:
@@ -404,6 +437,8 @@ def explain(detail: dict[str, Any], layers: list[Layer]) -> str:
     if detail["type"] == "extra_forbidden":
         allowed = ", ".join(allowed_keys(path[:-1]))
         return f"{where}: unknown key {key}. Allowed here: {allowed}."
+    if detail["type"] == "password":
+        return f"{key} {detail['msg']}."
     if detail["type"] == "missing":
         return f"{layers[0][0]}: the key {key} is missing."
     return f"{where or layers[0][0]}: {key}: found {detail['input']!r}. {detail['msg']}."

@@ -35,7 +35,7 @@ from jobs.spark import spark_session, together
 from jobs.splits import shuffled, with_split
 
 SPLITS = ("train", "validation", "test")
-# Of the delivered file: about two million ratings, which a task sorts in some 200 MiB.
+# Of the delivered file: about two million ratings, which one task sorts.
 PARTITION_BYTES = 48 << 20
 
 

@@ -79,7 +79,7 @@ def with_quoted_fields(cut: DataFrame, names: tuple[str, ...]) -> DataFrame:
     """Fields of CSV: of `plain` lines as they were cut, of others as a CSV parser sees them."""
     schema = ", ".join(f"{name} string" for name in [*names, "malformed"])
     options = {"columnNameOfCorruptRecord": "malformed", "escape": '"'}
-    # Parsing costs ten times as much as cutting.
+    # Only what needs a parser goes through one.
     parsed = F.when(~F.col("plain"), F.from_csv("content", schema, options))
     rows = cut.withColumn("parsed", parsed)
     wrong = F.col("parsed.malformed").isNotNull()

@@ -6,6 +6,8 @@ Each table gets one Delta commit that carries run_id and model_version: readers 
 after, never between. A failed audit publishes nothing. Running it again replaces what this run
 published. The row in `runs` comes last: a run that stands there has published everything.
 
+With `publish.postgresql`, what was committed is then copied there; see jobs/postgresql.py.
+
 `movies`, `users` and `ratings` are those of the newest date: a run of an earlier one leaves them.
 A run that scores chosen users keeps what is published for the others.
 """
@@ -13,6 +15,7 @@ A run that scores chosen users keeps what is published for the others.
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,11 +29,13 @@ from jobs.arguments import run_of, step_arguments
 from jobs.audit import Published, audit
 from jobs.command import run_command
 from jobs.commits import commit
+from jobs.configuration import postgresql_dsn
 from jobs.delta import file_paths, open_table
 from jobs.errors import JobError
 from jobs.filters import allowed_movies, trained_movies
 from jobs.layouts import detect_layout
 from jobs.locks import exclusive
+from jobs.postgresql import connection_to, load
 from jobs.published import connect
 from jobs.row_groups import write_by_user
 from jobs.run import Run, open_run
@@ -59,7 +64,7 @@ def to_audit(spark: SparkSession, run: Run) -> Published:
         movies=spark.createDataFrame(pd.DataFrame({"movie_id": movie_ids}), "movie_id int"),
         candidates=read(run.output("candidates"), schemas.CANDIDATES)
         if run.conf.score.candidates
-        else spark.createDataFrame([], schemas.CANDIDATES),
+        else None,
         rating_range=detect_layout(run.raw).rating_range,
     )
 
@@ -125,13 +130,19 @@ def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
         "model_version": run.model_version,
         **errors_of_scored(run),
     }
-    # Between reading what others have published and committing, nobody else may publish.
-    with exclusive(run.warehouse / "tables" / ".lock", "another run to have published"):
-        if run.users is not None:
-            keep_others(spark, run, published.recommendations)
-        row = summary(spark, run, started).coalesce(1)
-        row.write.mode("overwrite").partitionBy("run_id").parquet(str(run.output("summary")))
-        versions = commit(run)
+    with ExitStack() as open_until_the_end:
+        sink = None
+        if dsn := postgresql_dsn(run.conf):
+            sink = open_until_the_end.enter_context(connection_to(dsn))
+        # Between reading what others have published and committing, nobody else may publish.
+        with exclusive(run.warehouse / "tables" / ".lock", "another run to have published"):
+            if run.users is not None:
+                keep_others(spark, run, published.recommendations)
+            row = summary(spark, run, started).coalesce(1)
+            row.write.mode("overwrite").partitionBy("run_id").parquet(str(run.output("summary")))
+            versions = commit(run)
+        if sink:
+            figures["rows_in_postgresql"] = load(sink, run.warehouse, run.ds)
     figures["table_version"] = versions["recommendations"]
     if not run.data_run:
         # What the event of the asset `ratings` says; unchanged where a later date's rows stay.

@@ -14,6 +14,8 @@ class Exchange:
 
     def __init__(self, compression: str) -> None:
         self.dtype = COMPRESSED[compression]
+        # Means over a batch are small: in float16 they would lose digits near its smallest number.
+        self.scale = 256.0 if compression == "fp16" else 1.0
         self.bytes_sent = 0
 
     def add_up(self, gradient_NW: Tensor) -> None:
@@ -25,9 +27,10 @@ class Exchange:
             hvd.allreduce_(gradient_NW, op=hvd.Sum, name="table")
             return
         # Horovod adds up no bfloat16, and float16 on a CPU number by number.
-        sent_NW = gradient_NW.to(self.dtype)
-        gathered = hvd.allgather(sent_NW.view(torch.int16), name="table").view(self.dtype)
+        sent_NW = (gradient_NW * self.scale).to(self.dtype)
+        gathered = hvd.allgather(sent_NW.view(torch.uint8), name="table").view(self.dtype)
         torch.sum(gathered.view(hvd.size(), *gradient_NW.shape).float(), 0, out=gradient_NW)
+        gradient_NW.div_(self.scale)
 
     def gather_rows(self, row_D: Tensor, gradient_DW: Tensor) -> tuple[Tensor, Tensor]:
         """All ranks' rows, ascending, and the sums of their gradients.
@@ -37,14 +40,15 @@ class Exchange:
         """
         if alone():
             return row_D, gradient_DW
-        wire = torch.int32 if self.dtype == torch.float32 else torch.int16
-        number = row_D.to(torch.int32)[:, None].view(wire)
-        sent = torch.cat([number, gradient_DW.to(self.dtype).view(wire)], 1)
-        self.bytes_sent += sent.numel() * wire.itemsize
+        # As bytes, which every one of Horovod's transports takes.
+        number = row_D.to(torch.int32)[:, None].view(torch.uint8)
+        values = (gradient_DW * self.scale).to(self.dtype).view(torch.uint8)
+        sent = torch.cat([number, values], 1)
+        self.bytes_sent += sent.numel()
         gathered = hvd.allgather(sent, name="rows")
-        width = number.shape[1]
-        row_E = gathered[:, :width].contiguous().view(torch.int32)[:, 0].long()
-        return sum_rows(row_E, gathered[:, width:].contiguous().view(self.dtype).float())
+        row_E = gathered[:, :4].contiguous().view(torch.int32)[:, 0].long()
+        gradient_EW = gathered[:, 4:].contiguous().view(self.dtype).float() / self.scale
+        return sum_rows(row_E, gradient_EW)
 
 
 def sum_rows(row_C: Tensor, gradient_CW: Tensor) -> tuple[Tensor, Tensor]:

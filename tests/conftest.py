@@ -6,7 +6,7 @@ import time
 import pytest
 
 # What the caller's shell says of other runs must not decide the tests.
-for name in ("NIGHTREEL_WAREHOUSE", "NIGHTREEL_ENV", "NIGHTREEL_CONF"):
+for name in ("NIGHTREEL_WAREHOUSE", "NIGHTREEL_ENV", "NIGHTREEL_CONF", "NIGHTREEL_POSTGRESQL"):
     os.environ.pop(name, None)
 # Spark hands timestamps to Python in the machine's zone.
 os.environ["TZ"] = "UTC"

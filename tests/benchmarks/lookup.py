@@ -43,10 +43,10 @@ assert len(rows) == 20
 """
 
 
-def recommendations(spark: SparkSession, ds: str) -> DataFrame:
+def recommendations(spark: SparkSession, ds: str, users: int) -> DataFrame:
     """Made-up rows in the order of users."""
     n, movie = F.col("id"), F.abs(F.hash("id")) % MOVIES + 1
-    return spark.range(0, USERS * TOP_K, 1, 2 * spark.sparkContext.defaultParallelism).select(
+    return spark.range(0, users * TOP_K, 1, 2 * spark.sparkContext.defaultParallelism).select(
         F.lit(ds).cast("date").alias("ds"),
         (n / TOP_K + 1).cast("int").alias("user_id"),
         (n % TOP_K + 1).cast("int").alias("rank"),
@@ -76,25 +76,25 @@ def publish_small(warehouse: Path, table: str, columns: dict[str, pa.Array], ds:
     publish(warehouse, table, source, ds)
 
 
-def make(warehouse: Path) -> Path:
+def make(warehouse: Path, dates: list[str], users: int) -> Path:
     """Publish all tables that the command reads; returns the unsorted copy of the newest date."""
     spark = spark_session("lookup", warehouse / "staging")
-    for ds in DATES:
-        write_by_user(recommendations(spark, ds), warehouse / "made" / ds)
+    for ds in dates:
+        write_by_user(recommendations(spark, ds, users), warehouse / "made" / ds)
         publish(warehouse, "recommendations", warehouse / "made" / ds, ds)
     unsorted = warehouse / "unsorted"
-    recommendations(spark, DATES[-1]).repartition(4, F.rand(1)).write.parquet(str(unsorted))
+    recommendations(spark, dates[-1], users).repartition(4, F.rand(1)).write.parquet(str(unsorted))
     spark.stop()
-    ds, ids = DATES[-1], pa.array(range(1, MOVIES + 1), pa.int32())
+    ds, ids = dates[-1], pa.array(range(1, MOVIES + 1), pa.int32())
     titles = pa.array([f"A Film Called {movie} (1999)" for movie in range(1, MOVIES + 1)])
     years = pa.array([1999] * MOVIES, pa.int32())
     genres = pa.array([["Comedy", "Drama"]] * MOVIES)
     movies = {"movie_id": ids, "title": titles, "year": years, "genres": genres}
     publish_small(warehouse, "movies", movies, ds)
-    users = {"user_id": pa.array(range(1, USERS + 1), pa.int32())}
+    described = {"user_id": pa.array(range(1, USERS + 1), pa.int32())}
     for name in ("gender", "age", "occupation", "zip_code"):
-        users[name] = pa.nulls(USERS, pa.int32() if name == "age" else pa.string())
-    publish_small(warehouse, "users", users, ds)
+        described[name] = pa.nulls(USERS, pa.int32() if name == "age" else pa.string())
+    publish_small(warehouse, "users", described, ds)
     run = {
         "ds": pa.array([date.fromisoformat(ds)]),
         "release": pa.array(["ml-32m"]),
@@ -146,7 +146,7 @@ def told(times: list[tuple[float, float]]) -> str:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         warehouse = Path(folder)
-        unsorted = make(warehouse)
+        unsorted = make(warehouse, DATES, USERS)
         table = open_table(warehouse, "recommendations")
         every = file_paths(table)
         touched = {

@@ -81,8 +81,13 @@ def nightreel(spec: TrainingSpec, ranks: int, **changes: Any) -> tuple[float, li
     """Ratings a second of the fastest epoch, and the history."""
     with tempfile.TemporaryDirectory() as folder:
         settings = TrainingSettings(**vars(spec.settings) | changes)
-        places = {"output": f"{folder}/factors", "checkpoints": f"{folder}/checkpoints"}
-        chosen = replace(spec, settings=settings, events=None, **places)
+        chosen = replace(
+            spec,
+            settings=settings,
+            output=f"{folder}/factors",
+            checkpoints=f"{folder}/checkpoints",
+            events=None,
+        )
         file = Path(folder) / "spec.json"
         file.write_text(json.dumps(asdict(chosen)))
         command = [sys.executable, "-m", "model.training", str(file)]
@@ -126,9 +131,10 @@ def with_spark(spec: TrainingSpec) -> tuple[float, float]:
         spark = spark_session("training_speed", Path(folder))
         train = spark.read.parquet(spec.train).cache()
         train.count()
-        names = {"userCol": "user_idx", "itemCol": "movie_idx", "ratingCol": "rating"}
+        als = ALS(rank=64, regParam=0.08, maxIter=15, seed=0)
+        als = als.setUserCol("user_idx").setItemCol("movie_idx").setRatingCol("rating")
         start = time.perf_counter()
-        model = ALS(rank=64, regParam=0.08, maxIter=15, seed=0, **names).fit(train)
+        model = als.fit(train)
         model.userFactors.count()
         seconds = time.perf_counter() - start
         scored = model.transform(spark.read.parquet(spec.validation)).na.fill(3.5, ["prediction"])
@@ -161,8 +167,7 @@ def main() -> None:
     print(f"by hand, 1 thread            {limit:12,.0f} ratings/s", flush=True)
     for ranks in (1, 2):
         for gradients in ("dense", "sparse"):
-            changes = {"gradients": gradients, "epochs": EPOCHS, "patience": EPOCHS}
-            rate, _ = nightreel(spec, ranks, **changes)
+            rate, _ = nightreel(spec, ranks, gradients=gradients, epochs=EPOCHS, patience=EPOCHS)
             name = f"{ranks} rank(s), {gradients}"
             print(f"{name:28} {rate:12,.0f} ratings/s  {rate / limit:5.2f} of it", flush=True)
     start = time.perf_counter()

@@ -39,7 +39,7 @@ def test_later_layers_win(folder):
         ("train: {epochs: many}", ["local.yaml: train.epochs: found 'many'", "valid integer"]),
         (
             "train: {optimiser: rmsprop}",
-            ["train.optimiser: found 'rmsprop'", "'adam', 'adamax' or"],
+            ["train.optimiser: found 'rmsprop'", "'adam', 'adamax', 'adagrad' or"],
         ),
         ("score: {top_k: 0}", ["local.yaml: score.top_k: found 0", "greater than or equal to 1"]),
         ("score: {top_k: some}", ["score.top_k: found 'some'", "'all'"]),

@@ -1,9 +1,14 @@
-"""The decision to promote."""
+"""What a model is measured on, and the decision to promote."""
+
+from dataclasses import replace
 
 import pytest
 
+from jobs import registry, schemas
 from jobs.deals import same_split
-from jobs.evaluate import decide
+from jobs.evaluate import decide, evaluate
+from jobs.pages.learning import learning
+from tests.jobs.examples import MODEL, small_run, write
 
 
 @pytest.mark.parametrize(
@@ -36,3 +41,23 @@ def test_models_are_compared_on_one_deal():
     assert not same_split(
         new | {"split": "given", "given": "u1"}, new | {"split": "given", "given": "u2"}
     )
+
+
+def test_without_test_ratings_the_validation_ratings_are_measured_and_named(tmp_path):
+    shares = ["etl.train_share=0.9", "etl.validation_share=0.1", "etl.test_share=0"]
+    run = small_run(tmp_path, overrides=["etl.split=position", *shares])
+    # By row number: MODEL predicts 3.75 and 3.5.
+    held = [(0, 0, 4.75), (1, 0, 3.5)]
+    for split, rows in (("train", [(0, 0, 1.0), (1, 1, 5.0)]), ("validation", held)):
+        write(run.output("splits"), schemas.INDEXED_RATINGS, {"split": split}, rows)
+    manifest = {"train_mean": 3.0, "settings": run.conf.train.of_the_model()}
+    replace(MODEL, manifest=manifest).save(run.output("factors"))
+    figures = evaluate(run)
+    assert figures["measured_on"] == "validation"
+    assert figures["validation_rmse"] == pytest.approx(0.5**0.5, abs=1e-5)
+    assert not any(name.startswith("test") for name in figures)
+    assert "on the validation ratings" in str(figures["reason"])
+    assert registry.test_rmse(run, str(figures["candidate_version"])) is None
+    text = repr(learning([], 1, figures))
+    assert "on the validation ratings" in text
+    assert "test" not in text

@@ -10,7 +10,7 @@ from jobs.published import view_of
 from jobs.row_groups import write_by_user
 from jobs.schemas import RECOMMENDATIONS, in_json
 
-USERS, TOP_K = 10_000, 20
+USERS, TOP_K = 30_000, 20
 
 
 def test_a_question_about_one_user_reads_one_row_group(spark, tmp_path):
@@ -38,5 +38,6 @@ def test_a_question_about_one_user_reads_one_row_group(spark, tmp_path):
     assert len(bounds) > 1
     assert sum(group.min <= 7777 <= group.max for group in bounds) == 1
     query = f"select rank from ({view_of(table, where=where)}) where {where} order by 1"
-    assert duckdb.execute(query).fetchall() == [(rank,) for rank in range(1, TOP_K + 1)]
+    found = duckdb.execute(query)
+    assert found.fetchall() == [(rank,) for rank in range(1, TOP_K + 1)]
     assert file_paths(table, "ds = '2026-11-24'") == []

@@ -1,9 +1,13 @@
 """What the train step checks before the ranks start; the loop is tested in tests/model."""
 
+from dataclasses import replace
+
 import pytest
 
 from jobs.errors import JobError
-from jobs.train import check_shards
+from jobs.registry import factors_folder, promote, register
+from jobs.train import champion_to_start_from, check_shards
+from tests.jobs.examples import MODEL, small_run
 
 
 def test_every_rank_needs_a_row_group(tmp_path):
@@ -15,3 +19,24 @@ def test_every_rank_needs_a_row_group(tmp_path):
         match=r"2 ranks cannot share 1 row groups in .*\. Lower train.ranks or raise etl.min_row_",
     ):
         check_shards(tmp_path, ranks=2)
+
+
+def test_a_warm_start_is_from_the_champion_that_knows_no_held_back_rating(tmp_path, capsys):
+    first = small_run(tmp_path)
+    data = {"digest": first.digest, **first.conf.etl.model_dump()}
+    replace(MODEL, manifest={"data": data}).save(first.output("factors"))
+    version = register(first, first.output("factors"), {}, {})
+    promote(first, version)
+
+    def start(champion: str | None, *overrides: str):
+        warm = ["train.warm_start=true", *overrides]
+        return champion_to_start_from(small_run(tmp_path, overrides=warm, champion=champion))
+
+    folder = factors_folder(first.conf, tmp_path, first.release, version)
+    assert start(version) == folder
+    # Not what is the champion now: what was when the run began.
+    assert start(None) is None
+    assert "no champion to start from" in capsys.readouterr().out
+    assert champion_to_start_from(small_run(tmp_path, champion=version)) is None
+    with pytest.raises(JobError, match="champion 1 was trained on another split, so it has learn"):
+        start(version, "etl.split_seed=21")

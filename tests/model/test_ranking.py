@@ -173,9 +173,9 @@ def problems(draw):
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     scale = draw(st.sampled_from([1e-3, 1, 100]))
     if draw(st.booleans()):
-        user_UK = random.integers(-2, 3, (users, width))
-        movie_MK = random.integers(-2, 3, (movies, width))
-        bias_M = random.integers(-3, 4, movies)
+        user_UK = random.integers(-2, 3, (users, width)).astype(float)
+        movie_MK = random.integers(-2, 3, (movies, width)).astype(float)
+        bias_M = random.integers(-3, 4, movies).astype(float)
     else:
         user_UK = random.normal(0, scale, (users, width))
         # Some movies are a thousand times as long as others, and some have no length.

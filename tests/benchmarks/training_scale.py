@@ -1,0 +1,120 @@
+"""Training at ML-32M's shape: memory, ratings a second, bytes exchanged, by rows against dense.
+
+    python tests/benchmarks/training_scale.py [ratings, in millions: default 4]
+
+Made-up ratings of 200,948 users and 87,585 movies, popular ones more often, in 16 Parquet files; 64
+factors and biases, batches of 16,384, one epoch of at most the given ratings. Memory is the highest
+of any rank, the libraries included. Bytes are those that a rank hands to Horovod in a step.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.configuration import load_configuration
+from model.specification import TrainingSettings, TrainingSpec
+
+ROOT = Path(__file__).resolve().parents[2]
+USERS, MOVIES, FILES = 200_948, 87_585, 16
+MEASURED = """
+import resource, sys
+from pathlib import Path
+import horovod.torch as hvd
+from model import state
+from model.specification import read_spec
+from model.training import train
+
+made = []
+start = state.Training.__init__
+def noted(self, *given):
+    start(self, *given)
+    made.append(self)
+state.Training.__init__ = noted
+metrics = train(read_spec(Path(sys.argv[1])))
+[training] = made
+steps = -(-int(sys.argv[2]) // training.settings.batch_size)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+print("FIGURES", metrics["ratings_per_second"], peak, training.exchange.bytes_sent // steps)
+"""
+
+
+def make_data(folder: Path, ratings: int) -> TrainingSpec:
+    """Write the ratings, and the spec of a training on them."""
+    random = np.random.default_rng(0)
+    for name, rows in (("train", ratings), ("validation", 100_000)):
+        (folder / name).mkdir()
+        for number in range(FILES):
+            size = rows // FILES
+            user = (random.random(size) ** 1.5 * USERS).astype(np.int32)
+            movie = (random.random(size) ** 4 * MOVIES).astype(np.int32)
+            rating = random.integers(1, 11, size).astype(np.float32) / 2
+            columns = {"user_idx": user, "movie_idx": movie, "rating": rating}
+            pq.write_table(pa.table(columns), folder / name / f"{number}.parquet")
+    for entity, rows in (("user", USERS), ("movie", MOVIES)):
+        ids = pa.array(np.arange(rows, dtype=np.int32))
+        index = pa.table({f"{entity}_id": ids, f"{entity}_idx": ids})
+        pq.write_table(index, folder / f"{entity}_index.parquet")
+    changes = ["train.epochs=1", "train.batch_size=16384", "train.factors=64"]
+    settings = load_configuration(changes).train.of_the_model()
+    return TrainingSpec(
+        train=str(folder / "train"),
+        validation=str(folder / "validation"),
+        user_index=str(folder / "user_index.parquet"),
+        movie_index=str(folder / "movie_index.parquet"),
+        output=str(folder / "factors"),
+        checkpoints=str(folder / "checkpoints"),
+        events=None,
+        rating_min=0.5,
+        rating_max=5,
+        settings=TrainingSettings(**settings),
+        provenance={},
+    )
+
+
+def measure(spec: TrainingSpec, ranks: int, rows: int, **changes: object) -> list[int]:
+    """Ratings a second, MiB of the largest rank, bytes a step and rank."""
+    values = asdict(spec)
+    values["settings"] |= changes
+    file = Path(spec.output).with_name("spec.json")
+    file.write_text(json.dumps(values))
+    command = [sys.executable, "-c", MEASURED, str(file), str(rows)]
+    if ranks > 1:
+        runner = str(Path(sys.executable).with_name("horovodrun"))
+        script = Path(spec.output).with_name("measured.py")
+        script.write_text(MEASURED)
+        program = [sys.executable, str(script), str(file), str(rows)]
+        command = [runner, "-np", str(ranks), "--gloo", *program]
+    variables = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=variables, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    lines = [line for line in done.stdout.decode().splitlines() if "FIGURES" in line]
+    figures = [[int(word) for word in line.split("FIGURES")[1].split()] for line in lines]
+    return [max(column) for column in zip(*figures, strict=True)]
+
+
+def main() -> None:
+    """Measure both kinds of gradients with one and two ranks."""
+    ratings = int(float(sys.argv[1] if len(sys.argv) > 1 else 4) * 1e6)
+    rows = ratings // FILES * FILES
+    print(f"{rows:,} ratings, {USERS:,} users, {MOVIES:,} movies, 64 factors and biases")
+    with tempfile.TemporaryDirectory(prefix="nightreel-scale-") as folder:
+        spec = make_data(Path(folder), ratings)
+        for ranks in (1, 2):
+            for changes in ({"gradients": "dense"}, {"gradients": "sparse"}):
+                rate, peak, sent = measure(spec, ranks, rows, **changes)
+                print(
+                    f"{ranks} rank(s) {changes['gradients']:6} {rate:10,} ratings/s  "
+                    f"{peak:6,} MiB a rank  {sent / 1e6:6.2f} MB a step and rank",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
