@@ -7,11 +7,11 @@ and movie.
 from __future__ import annotations
 
 from jobs import schemas
-from jobs.configuration import Configuration
 from jobs.errors import JobError
 from jobs.filters import unknown_ids
 from jobs.id_files import IdFile
 from jobs.run import Run
+from jobs.settings import Configuration
 
 COLUMNS = tuple(schemas.columns_of(schemas.CANDIDATES))
 

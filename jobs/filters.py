@@ -14,11 +14,11 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.configuration import Configuration, ScoreSettings
 from jobs.delivered_tables import open_tables
 from jobs.errors import JobError
 from jobs.id_files import IdFile
 from jobs.run import Run
+from jobs.settings import Configuration, ScoreSettings
 from model.factors import Factors, known
 
 # The condition, in DuckDB's SQL, under which each filter takes a movie away; in this order.

@@ -23,13 +23,14 @@ from jobs.arguments import command_arguments, day
 from jobs.base_run import find_base
 from jobs.candidate_lists import given_lists
 from jobs.command import run_command
-from jobs.configuration import RELEASES, Configuration, load_configuration
+from jobs.configuration import load_configuration
 from jobs.errors import JobError
 from jobs.filters import with_blocked
 from jobs.layouts import find_layout
 from jobs.registry import champion_version
 from jobs.releases import describe, digest_of, incoming_folder, obtain
 from jobs.run import Run, safe_run_id, write_json
+from jobs.settings import RELEASES, Configuration
 from jobs.warehouse import warehouse_folder
 
 

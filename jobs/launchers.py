@@ -16,10 +16,10 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import IO
 
-from jobs.configuration import LaunchSettings
 from jobs.errors import JobError
 from jobs.run import write_json
 from jobs.spark import spark_session
+from jobs.training_settings import LaunchSettings
 from model.rank import error_files, run_rank
 from model.specification import TrainingSpec
 from model.training import train

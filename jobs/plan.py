@@ -19,9 +19,9 @@ from datetime import date
 from jobs import registry
 from jobs.arguments import run_of, step_arguments
 from jobs.command import run_command
-from jobs.configuration import RetrainSettings
 from jobs.errors import JobError
 from jobs.run import Run
+from jobs.settings import RetrainSettings
 from model.factors import load_factors
 
 

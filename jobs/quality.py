@@ -13,9 +13,9 @@ from typing import Any
 import duckdb
 
 from jobs import schemas
-from jobs.configuration import QualitySettings
 from jobs.delivered_tables import CLEAN, DUCKDB_TYPES
 from jobs.layouts import Layout
+from jobs.settings import QualitySettings
 
 
 @dataclass(frozen=True)

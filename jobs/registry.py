@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jobs.configuration import Configuration
 from jobs.errors import JobError
 from jobs.run import Run
+from jobs.settings import Configuration
 from model.factors import load_factors
 
 CHAMPION = "champion"

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from jobs.configuration import IngestSettings
 from jobs.download import DownloadError, download
 from jobs.errors import JobError
 from jobs.sample import write_sample
+from jobs.settings import IngestSettings
 from jobs.unpacking import copy_folder, unpack_zip
 
 GROUPLENS = "https://files.grouplens.org/datasets/movielens"

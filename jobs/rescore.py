@@ -21,11 +21,12 @@ from jobs.arguments import command_arguments, day, positive
 from jobs.base_run import find_base
 from jobs.candidate_lists import given_lists, refuse_unknown_candidates
 from jobs.command import run_command
-from jobs.configuration import RELEASES, load_configuration
+from jobs.configuration import load_configuration
 from jobs.errors import JobError
 from jobs.filters import allowed_movies, with_blocked
 from jobs.published import connect, latest_run
 from jobs.run import Run, open_run, safe_run_id
+from jobs.settings import RELEASES
 from jobs.warehouse import warehouse_folder
 
 

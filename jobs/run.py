@@ -26,9 +26,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jobs.configuration import Configuration
 from jobs.errors import JobError, NotNeeded
 from jobs.locks import exclusive
+from jobs.settings import Configuration
 
 # A nightly run makes all of these, less those that `plan` and `evaluate` make needless.
 STEPS = ("ingest", "etl", "check", "plan", "train", "evaluate", "promote", "score", "publish")

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.configuration import EtlSettings
+from jobs.settings import EtlSettings
 
 BUCKETS = 1_000_000
 

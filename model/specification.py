@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How to learn. Each field is described by TrainSettings in jobs/configuration.py."""
+    """How to learn. Each field is described by TrainSettings in jobs/training_settings.py."""
 
     factors: int
     biases: bool

@@ -10,8 +10,9 @@ from typing import Any, get_args
 
 import pytest
 
-from jobs.configuration import RELEASES, Configuration, RetrainSettings, allowed_keys
+from jobs.configuration import allowed_keys
 from jobs.schemas import PUBLISHED
+from jobs.settings import RELEASES, Configuration, RetrainSettings
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 

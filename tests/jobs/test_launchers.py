@@ -20,10 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.configuration import TrainSettings, load_configuration
+from jobs.configuration import load_configuration
 from jobs.errors import JobError
 from jobs.launchers import launch, own_hosts
 from jobs.locks import is_held
+from jobs.training_settings import TrainSettings
 from model.factors import load_factors
 from model.specification import TrainingSettings, TrainingSpec
 

@@ -5,9 +5,9 @@ from datetime import date
 
 import pytest
 
-from jobs.configuration import RetrainSettings
 from jobs.errors import JobError
 from jobs.plan import Champion, decide
+from jobs.settings import RetrainSettings
 
 DS = date(2026, 1, 8)
 

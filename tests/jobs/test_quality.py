@@ -8,13 +8,14 @@ import duckdb
 import pytest
 
 from jobs import check
-from jobs.configuration import QualitySettings, load_configuration
+from jobs.configuration import load_configuration
 from jobs.delivered_tables import CLEAN, columns_in_sql
 from jobs.errors import JobError
 from jobs.layouts import LAYOUTS
 from jobs.published import connect
 from jobs.quality import Delivered, findings
 from jobs.schemas import CANDIDATES, MOVIES, QUARANTINE, RATINGS, RUNS, USERS, in_json
+from jobs.settings import QualitySettings
 from tests.jobs.examples import small_run, write
 
 [LAYOUT] = [layout for layout in LAYOUTS if layout.ratings.file == "ratings.dat"]

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
-from jobs.configuration import EtlSettings, load_configuration
+from jobs.configuration import load_configuration
 from jobs.errors import JobError
 from jobs.layouts import detect_layout
 from jobs.lines import read_lines
+from jobs.settings import EtlSettings
 from jobs.splits import with_split
 from tests.jobs.examples import small_run
 

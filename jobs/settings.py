@@ -1,0 +1,191 @@
+"""The settings of a run, as typed classes: each field's docstring describes it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from jobs.section import PositiveInt, Section, Share, WholeNumber
+from jobs.training_settings import TrainSettings
+
+Release = Literal[
+    "sample",
+    "ml-100k",
+    "ml-1m",
+    "ml-10m",
+    "ml-20m",
+    "ml-25m",
+    "ml-32m",
+    "ml-latest",
+    "ml-latest-small",
+]
+RELEASES: tuple[str, ...] = get_args(Release)
+
+
+class IngestSettings(Section):
+    dataset: Release
+    """Which release of MovieLens; `sample` is generated, needing no download."""
+    source: str | None
+    """A local zip or folder, or a URL; null takes the release from GroupLens."""
+    max_unpacked_gib: Annotated[float, Field(gt=0)]
+    """A delivery that unpacks to more than this is refused."""
+
+
+class EtlSettings(Section):
+    split: Literal["random", "stratified", "leave-last-out", "time", "folds", "given", "position"]
+    """How ratings are dealt to train, validation and test: by hash; by hash within each rating
+    value; each user's last two out; by global cuts in time; one of `folds` folds; as ml-100k gives
+    them; by their place in the file after a shuffle, as pandas and Keras do. leave-last-out and
+    folds do not use the shares."""
+    train_share: Share
+    """Share of ratings to learn from."""
+    validation_share: Share
+    """Share of ratings on which settings and the best epoch are chosen."""
+    test_share: Annotated[float, Field(ge=0, lt=1)]
+    """Share of ratings on which the result is reported, once; `given` has its own. `position` may
+    do without: the result is then that on the validation ratings, and says so."""
+    split_seed: WholeNumber
+    """Seed of the hash that deals each (user, movie) pair to a split; with split position, of the
+    shuffle."""
+    folds: Annotated[int, Field(ge=3, strict=True)]
+    """With split folds: how many there are, dealt by hash."""
+    fold: PositiveInt
+    """With split folds: which one, from 1, is test; the one after it is validation."""
+    given: Literal["u1", "u2", "u3", "u4", "u5", "ua", "ub"] | None
+    """With split given: u1 takes the rows of u1.test for test; validation is dealt from the others
+    in the proportion of validation_share to train_share."""
+    row_group_rows: PositiveInt
+    """Rows of training data per Parquet row group, the unit that ranks share out."""
+    min_row_groups: PositiveInt
+    """Fewest row groups of training data: at least ranks x reader workers."""
+
+    @model_validator(mode="after")
+    def shares_add_up(self) -> EtlSettings:
+        total = self.train_share + self.validation_share + self.test_share
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train, validation and test shares add up to {total:g}, not to 1")
+        if not self.test_share and self.split != "position":
+            raise ValueError(
+                f"split {self.split} needs test ratings: test_share may be 0 with position alone"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def the_part_exists(self) -> EtlSettings:
+        if self.fold > self.folds:
+            raise ValueError(f"fold {self.fold} does not exist: there are {self.folds} folds")
+        if self.split == "given" and self.given is None:
+            raise ValueError("split given needs etl.given, as in etl.given=u1")
+        if self.split == "position" and not 0 <= self.split_seed < 2**32:
+            raise ValueError("split position needs a split_seed from 0 to 4294967295")
+        return self
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that there must be ratings in; errors are reported on the last of them."""
+        return ("train", "validation", "test")[: 3 if self.test_share else 2]
+
+
+class QualitySettings(Section):
+    max_quarantined_share: Annotated[float, Field(ge=0, le=1)]
+    """Most lines of ratings that could not be used, as a share of all."""
+    max_duplicate_share: Annotated[float, Field(ge=0, le=1)]
+    """Most ratings that a newer one of the same user and movie replaced."""
+    max_unknown_movie_share: Annotated[float, Field(ge=0, le=1)]
+    """Most ratings of movies that the release does not name."""
+    max_unknown_user_share: Annotated[float, Field(ge=0, le=1)]
+    """Most ratings by users that the release does not describe, where it describes users."""
+    max_undated_share: Annotated[float, Field(ge=0, le=1)]
+    """Most ratings without a time."""
+    min_share_of_previous: Annotated[float, Field(ge=0)]
+    """Fewest ratings, as a share of those of the release's newest published run."""
+
+
+class RetrainSettings(Section):
+    policy: Literal["always", "weekly", "new-ratings", "never"]
+    """When a nightly run trains; in the others, and until a better model, the champion scores."""
+    new_ratings_share: Annotated[float, Field(gt=0)]
+    """With new-ratings: by what share the ratings must have grown since the champion's."""
+
+
+class EvaluateSettings(Section):
+    champion_tolerance: Annotated[float, Field(ge=0)]
+    """By how much RMSE a new version may be worse than the champion and still replace it."""
+
+
+class ScoreSettings(Section):
+    top_k: PositiveInt | Literal["all"]
+    """Recommendations per user; `all` writes every scored pair."""
+    device: Literal["auto", "cpu", "cuda"]
+    """What scores: GPUs where there are some, processor cores, or GPUs and nothing else."""
+    mode: Literal["full", "incremental"]
+    """`incremental` takes over the rows of users for whom nothing has changed since the newest
+    published run; the result is that of `full`."""
+    damping: Annotated[float, Field(ge=0)]
+    """Training ratings at which a movie's prediction counts by half in the order of movies; 0
+    orders by predicted rating alone."""
+    genres_in: list[str]
+    """Only movies of one of these genres; [] for all."""
+    genres_out: list[str]
+    """No movie of one of these genres."""
+    year_from: int | None
+    """Only movies released in this year or later; those without a year are left out."""
+    year_to: int | None
+    """Only movies released in this year or earlier; those without a year are left out."""
+    min_ratings: Annotated[int, Field(ge=0, strict=True)]
+    """Only movies with this many ratings, of all splits, in the run's data."""
+    block_list: list[PositiveInt] | str
+    """Ids of movies that nobody is recommended; or a CSV or Parquet file with a column movie_id."""
+    candidates: str | None
+    """A CSV or Parquet file with columns user_id and movie_id: the users in it are recommended
+    movies of their own list only, all others whatever the other settings leave."""
+
+    @model_validator(mode="after")
+    def some_movie_can_pass(self) -> ScoreSettings:
+        if both := sorted(set(self.genres_in) & set(self.genres_out)):
+            raise ValueError(f"{', '.join(both)} stands in both genres_in and genres_out")
+        if self.year_from and self.year_to and self.year_from > self.year_to:
+            raise ValueError(f"no year lies from {self.year_from} to {self.year_to}")
+        return self
+
+
+class PublishSettings(Section):
+    postgresql: str | None
+    """Connection string of a PostgreSQL server that gets a copy of what is published; null: none.
+    NIGHTREEL_POSTGRESQL goes before it. It may hold no password: settings are kept with the run."""
+
+    @field_validator("postgresql")
+    @classmethod
+    def no_password(cls, dsn: str | None) -> str | None:
+        if dsn and re.search(r"://[^/@]*:[^@]*@|\bpassword\s*=", dsn):
+            # Of this type, the message repeats nothing of what was found.
+            raise PydanticCustomError(
+                "password",
+                "holds a password. Leave it out here, and give it by PGPASSWORD, ~/.pgpass or "
+                "NIGHTREEL_POSTGRESQL",
+            )
+        return dsn
+
+
+class TrackingSettings(Section):
+    uri: str | None
+    """MLflow server; null keeps runs in <warehouse>/mlflow.db."""
+
+
+class Configuration(Section):
+    """All settings of one run."""
+
+    warehouse: str
+    """Folder of everything that Nightreel writes; relative to the working folder."""
+    ingest: IngestSettings
+    etl: EtlSettings
+    quality: QualitySettings
+    retrain: RetrainSettings
+    train: TrainSettings
+    evaluate: EvaluateSettings
+    score: ScoreSettings
+    publish: PublishSettings
+    tracking: TrackingSettings
