@@ -59,9 +59,13 @@ def test_the_same_run_twice_leaves_the_same_tables(published, delivery):
 
 def test_a_killed_score_leaves_the_tables_and_the_next_try_repairs(published):
     before = published.content()
-    scored = published.folder / "runs/first/scored/_temporary"
-    assert not scored.exists()
-    kill_when(published.start("score", "--run-id", "first"), scored.exists)
+    scratch = published.folder / "staging/first"
+
+    def at_work() -> bool:
+        return any(scratch.glob("scoring-*/*.parquet.*"))
+
+    assert not at_work()
+    kill_when(published.start("score", "--run-id", "first"), at_work)
     assert published.content() == before
     refused = published.run("publish", "--run-id", "first")
     assert refused.returncode == 1
