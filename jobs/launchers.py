@@ -173,9 +173,8 @@ def failure(spec_file: Path, said: str) -> JobError:
         who = f"rank {found[1]}" if found[1] else "a rank"
         why = ", as the system does when memory runs out" if name == "SIGKILL" else ""
         return JobError(
-            f"Training failed: {who} was ended by {name}{why}. Nothing of it was kept. Run the "
-            "step again, with fewer ranks if memory is short; with train.elastic the other ranks "
-            "go on."
+            f"Training failed: {who} was ended by {name}{why}. Run the step again: it goes on from "
+            "the last checkpoint, if there was one yet. With train.elastic the other ranks go on."
         )
     last = [line.strip() for line in said.splitlines() if line.strip()][-1:]
     return JobError(
