@@ -56,6 +56,7 @@ def recommendations(spark: SparkSession, ds: str, users: int) -> DataFrame:
         F.lit("model").alias("source"),
         F.lit("7").alias("model_version"),
         F.lit(f"scheduled__{ds}").alias("run_id"),
+        (5 - n % TOP_K / 25).cast("float").alias("ranking_score"),
     )
 
 
@@ -111,6 +112,8 @@ def make(warehouse: Path, dates: list[str], users: int) -> Path:
         "finished_at": pa.array([datetime.now(UTC)], pa.timestamp("us", "UTC")),
         "candidate_version": pa.array(["7"]),
         "users_scored": pa.nulls(1, pa.int32()),
+        "validation_rmse": pa.nulls(1, pa.float64()),
+        "damping": pa.array([0.0]),
     }
     publish_small(warehouse, "runs", run, ds)
     return unsorted
