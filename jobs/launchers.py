@@ -30,6 +30,7 @@ START_SECONDS = 300
 # A rank that died may come back after so many seconds, at least and at most.
 COOLDOWN_SECONDS = (5, 60)
 RANK = re.compile(r"\[\d+\]<std(out|err)>:")
+SSH_FAILED = 255
 EXITED = re.compile(r"Process (\d+) exit with status code (\d+)|Exit code: (\d+)")
 
 
@@ -79,7 +80,7 @@ def by_horovodrun(spec_file: Path, settings: LaunchSettings) -> None:
             running.terminate()
             raise
     if status != 0:
-        raise failure(spec_file, said)
+        raise failure(spec_file, said, settings.hosts)
 
 
 def horovodrun(settings: LaunchSettings) -> list[str]:
@@ -162,13 +163,19 @@ def on_spark(spec_file: Path, ranks: int, scratch: Path) -> None:
         raise failure(spec_file, str(error)) from error
 
 
-def failure(spec_file: Path, said: str) -> JobError:
+def failure(spec_file: Path, said: str, hosts: str | None = None) -> JobError:
     """Why training failed: the sentence of a rank, or else what horovodrun said of it."""
     for file in error_files(spec_file):
         return JobError(file.read_text(encoding="utf-8"))
     found = EXITED.search(said)
     code = int(found[2] or found[3]) if found else 0
-    if found and code > 128:
+    if code == SSH_FAILED and hosts:
+        return JobError(
+            f"Training failed: a host of train.hosts ({hosts}) could not be reached over ssh, or "
+            "the connection broke. Each needs ssh without a password from here; what ssh said is "
+            "shown above."
+        )
+    if found and code - 128 in {*signal.Signals}:
         name = signal.Signals(code - 128).name
         who = f"rank {found[1]}" if found[1] else "a rank"
         why = ", as the system does when memory runs out" if name == "SIGKILL" else ""

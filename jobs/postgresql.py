@@ -87,7 +87,13 @@ def sentence(error: psycopg.Error) -> str:
 def prepare(connection: Connection) -> None:
     """Create schema, tables and view; add columns that earlier versions of a schema lacked."""
     # Released when the connection ends.
-    connection.execute("select pg_advisory_lock(hashtext('nightreel'))")
+    take_turn = "select pg_try_advisory_lock(hashtext('nightreel'))"
+    waiting = False
+    while connection.execute(take_turn).fetchone() == (False,):
+        if not waiting:
+            print("PostgreSQL: waiting for another load to end", flush=True)
+        waiting = True
+        time.sleep(1)
     connection.execute("set timezone = 'UTC'")
     # Whoever may not create a schema, may write into one that is there.
     if connection.execute("select to_regnamespace(%s)", [SCHEMA]).fetchone() == (None,):

@@ -1,4 +1,7 @@
-"""How recommendations lie in their files: a question about one user reads one row group."""
+"""How Spark writes recommendations: a question about one user reads one row group.
+
+`score` writes most files without Spark, to the same end (jobs/scoring.py).
+"""
 
 from __future__ import annotations
 

@@ -87,9 +87,13 @@ def score(spark: SparkSession, run: Run, version: str, folder: Path) -> dict[str
     print(f"score: {plan}", flush=True)
     movies = pq.read_table(run.data("movies"), columns=["movie_id", "title"])
     movies = movies.filter(pc.is_in(movies["movie_id"], pa.array(plan.movie_ids)))
+    # What is left of an attempt that was killed, which can then write nothing more.
+    for abandoned in run.staging.glob("scoring-*"):
+        shutil.rmtree(abandoned)
     # Another name at each attempt: processes that are kept keep what they have mapped.
     prepared = run.staging / f"scoring-{uuid4().hex}"
     base = plan.base
+    base_record = base and base.finished("score")
     inputs = write_inputs(
         prepared,
         plan.ranking,
@@ -121,6 +125,11 @@ def score(spark: SparkSession, run: Run, version: str, folder: Path) -> dict[str
         run_id=run.run_id,
     )
     users, rows = score_all(spark, scoring, inputs)
+    if base and base.finished("score") != base_record:
+        raise JobError(
+            f"Run {base.run_id}, of which rows are taken over, was made again meanwhile. Run score "
+            "again."
+        )
     kept = int(inputs.kept_U.sum())
     trained = known(plan.model.user_idx(inputs.user_ids_U), plan.model.user_trained_U)
     shutil.rmtree(prepared)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -87,7 +88,7 @@ def score_range(scoring: Scoring, users: tuple[int, int], device: str) -> tuple[
     start, stop = users
     ranker, model = models_of(scoring, device)
     target = Path(scoring.target) / f"part-{start:09d}-{stop:09d}.parquet"
-    temporary = Path(scoring.inputs) / f"{target.name}.{os.getpid()}"
+    temporary = Path(scoring.inputs) / f"{target.name}.{uuid4().hex}"
     rows = 0
     # Parquet holds plain strings, as Spark would write them.
     with pq.ParquetWriter(temporary, SCHEMA, compression="zstd", store_schema=False) as writer:

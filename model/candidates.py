@@ -22,7 +22,7 @@ def rank_candidates(
     """
     owner_P = np.repeat(np.arange(len(candidate_B), dtype=np.int32), list(map(len, candidate_B)))
     movie_P = np.concatenate([*candidate_B, np.empty(0, np.int32)]).astype(np.int32)
-    score_P = pair_scores(factors, user_idx_B[owner_P], movie_P)
+    score_P = scores_of(factors, user_idx_B[owner_P], movie_P)
     if np.isnan(score_P).any():
         raise ValueError("The model gives scores that are not numbers: train it again.")
     order = np.lexsort((movie_P, -score_P, owner_P))
@@ -37,7 +37,7 @@ def rank_candidates(
     )
 
 
-def pair_scores(factors: Factors, user_idx_P: Int, movie_idx_P: Int) -> NDArray[np.float32]:
+def scores_of(factors: Factors, user_idx_P: Int, movie_idx_P: Int) -> NDArray[np.float32]:
     """Unclipped scores of P pairs of known movies, summed in float64 as the kernel's are."""
     score_P = factors.popular_M[movie_idx_P].astype(np.float64)
     by_model = np.flatnonzero(known(user_idx_P, factors.user_trained_U))

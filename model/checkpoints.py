@@ -11,6 +11,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,9 @@ def save_checkpoint(folder: Path, state: dict[str, Any], say: Callable[[str], No
         partial.replace(folder / LATEST)
         sync_folder(folder)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        # Where nothing can be written, nothing may be removed either.
+        with suppress(OSError):
+            partial.unlink()
         say(
             f"no checkpoint could be written to {folder}: {error.strerror}. Training goes on; if "
             "it is killed, it goes on from the checkpoint before this one, if there is one."

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import horovod.torch as hvd
 import torch
 from torch import Tensor
 
+POLL_SECONDS = 5e-5
 COMPRESSED = {"none": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -24,11 +28,12 @@ class Exchange:
             return
         self.bytes_sent += gradient_NW.numel() * self.dtype.itemsize
         if self.dtype == torch.float32:
-            hvd.allreduce_(gradient_NW, op=hvd.Sum, name="table")
+            finish(hvd.allreduce_async_(gradient_NW, op=hvd.Sum, name="table"))
             return
         # Horovod adds up no bfloat16, and float16 on a CPU number by number.
         sent_NW = (gradient_NW * self.scale).to(self.dtype)
-        gathered = hvd.allgather(sent_NW.view(torch.uint8), name="table").view(self.dtype)
+        gathered = finish(hvd.allgather_async(sent_NW.view(torch.uint8), name="table"))
+        gathered = gathered.view(self.dtype)
         torch.sum(gathered.view(hvd.size(), *gradient_NW.shape).float(), 0, out=gradient_NW)
         gradient_NW.div_(self.scale)
 
@@ -45,7 +50,7 @@ class Exchange:
         values = (gradient_DW * self.scale).to(self.dtype).view(torch.uint8)
         sent = torch.cat([number, values], 1)
         self.bytes_sent += sent.numel()
-        gathered = hvd.allgather(sent, name="rows")
+        gathered = finish(hvd.allgather_async(sent, name="rows"))
         row_E = gathered[:, :4].contiguous().view(torch.int32)[:, 0].long()
         gradient_EW = gathered[:, 4:].contiguous().view(self.dtype).float() / self.scale
         return sum_rows(row_E, gradient_EW)
@@ -60,7 +65,18 @@ def sum_rows(row_C: Tensor, gradient_CW: Tensor) -> tuple[Tensor, Tensor]:
 
 def sum_over_ranks(numbers: Tensor) -> Tensor:
     """Elementwise sum of a small tensor over all ranks."""
-    return numbers if alone() else hvd.allreduce(numbers, op=hvd.Sum)
+    return numbers if alone() else finish(hvd.allreduce_async(numbers, op=hvd.Sum))
+
+
+def finish(handle: Any) -> Tensor:
+    """The result of one of Horovod's operations, when it is there.
+
+    Horovod's own wait is a loop around sched_yield: on a host that has no core to spare it keeps
+    the thread that does the operation from running, and ranks spend most of their time on it.
+    """
+    while not hvd.poll(handle):
+        time.sleep(POLL_SECONDS)
+    return hvd.synchronize(handle)
 
 
 def alone() -> bool:

@@ -160,6 +160,8 @@ class DenseSearch:
 
     def __init__(self, catalogue: Catalogue, device: str, dtype: torch.dtype) -> None:
         self.device, self.dtype = device, dtype
+        # Otherwise parts of a sum may be added up in bfloat16, which the bound does not allow for.
+        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
         rows_CK = catalogue.exact_row_CK
         self.row_KC = torch.from_numpy(rows_CK.T.copy()).to(device, dtype)
         bias_C = torch.from_numpy(catalogue.exact_bias_C - catalogue.bias_centre)

@@ -22,7 +22,7 @@ import pytest
 
 from jobs.configuration import load_configuration
 from jobs.errors import JobError
-from jobs.launchers import launch, own_hosts
+from jobs.launchers import failure, launch, own_hosts
 from jobs.locks import is_held
 from jobs.training_settings import TrainSettings
 from model.factors import load_factors
@@ -258,6 +258,12 @@ def test_a_host_that_is_found_joins_an_elastic_job(data, tmp_path):
     job.terminate()
     job.wait(timeout=60)
     wait_for(lambda: not ranks_of(tmp_path), seconds=10)
+
+
+def test_a_host_that_ssh_does_not_reach_is_named(tmp_path):
+    said = "Process name: 1\nExit code: 255\n"
+    error = failure(tmp_path / "spec.json", said, hosts="near:1,far:1")
+    assert "a host of train.hosts (near:1,far:1) could not be reached over ssh" in str(error)
 
 
 def test_every_own_host_is_this_machine():
