@@ -77,7 +77,7 @@ SMALL = [
     f"--set={setting}"
     for setting in (
         "train.factors=8",
-        "train.learning_rate=0.02",
+        "train.learning_rate=0.01",
         "train.batch_size=256",
         "train.epochs=20",
         "etl.min_row_groups=4",
