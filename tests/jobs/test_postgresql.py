@@ -35,8 +35,8 @@ def publish_run(warehouse, ds, run_id, titles):
         rows.append(tuple(row.get(name.split()[0]) for name in names[1:]))
     publish(warehouse, "recommendations", rows, run_id, {"ds": f"{ds}"})
     publish(warehouse, "movies", [(1, titles[0], 1999, ["Drama", 'a "b"']), *[]], run_id)
-    run = (ds, "ml-1m", 4, 3, 3, 0, run_id, True, 0.9, 0.7, 1, 6.0, FINISHED, run_id, None)
-    publish(warehouse, "runs", [run], run_id, {"run_id": run_id})
+    run = (ds, "ml-1m", 4, 3, 3, 0, run_id, True, 0.9, 0.7, 1, 6.0, FINISHED, run_id)
+    publish(warehouse, "runs", [(*run, None, None, 0.0)], run_id, {"run_id": run_id})
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ def publish(warehouse, table, rows, partition=None, run_id="r"):
 
 
 def recommended(count):
-    return [(2, rank, rank, "Alien", 4.0, "model", "7", "r") for rank in range(1, count + 1)]
+    return [(2, rank, rank, "Alien", 4.0, "model", "7", "r", 4.0) for rank in range(1, count + 1)]
 
 
 @pytest.fixture

@@ -36,13 +36,13 @@ def warehouse(tmp_path_factory):
     set_time(folder / "tables" / "users", 0, "2026-11-22T02:00")
     for run_id, ds, hour in RUNS:
         titles = [(10, run_id, 1999, ["Drama"])] if run_id != "c" else []
-        rows = [(2, 1, 10, run_id, 4.0, "model", run_id, run_id)]
+        rows = [(2, 1, 10, run_id, 4.0, "model", run_id, run_id, 4.0)]
         run = (date.fromisoformat(ds), "ml-1m", 4, 3, 3, 0, run_id, True, 0.9, 0.7, 1, 6.0)
         for minute, (table, rows_of, partition) in enumerate(
             [
                 ("movies", titles, None),
-                                ("recommendations", rows, {"ds": ds}),
-                ("runs", [(*run, FINISHED, run_id, None)], {"run_id": run_id}),
+                ("recommendations", rows, {"ds": ds}),
+                ("runs", [(*run, FINISHED, run_id, None, None, 0.0)], {"run_id": run_id}),
             ]
         ):
             version = publish(folder, table, rows_of, run_id, partition)
