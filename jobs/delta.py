@@ -54,7 +54,8 @@ def open_table(warehouse: Path, name: str) -> DeltaTable:
     """The table at its current version. Raises JobError before the first."""
     if not is_published(warehouse, name):
         raise JobError(
-            f"There is no table {name} in {warehouse} yet. Publish one with: make nightly"
+            f"There is no table {name} in {warehouse} yet. Publish one with: make nightly. "
+            "Elsewhere than there: --warehouse, or NIGHTREEL_WAREHOUSE."
         )
     return DeltaTable(warehouse / "tables" / name)
 

@@ -1,6 +1,6 @@
 """Predict the rating that a user would give a movie, with the model of the newest published run.
 
-    nightreel predict --user 2000 --movie 1193
+    nightreel predict --user 2000 --movie 456
     nightreel predict --user 2000 --rated            what the user did rate, beside the prediction
     nightreel predict --pairs pairs.csv --out predictions.csv
 
