@@ -7,7 +7,6 @@ number, because a block of them shares one scale of 8-bit integers: rows of like
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.factors import Factors
+from model.folders import whole_folder
 
 Int = NDArray[np.integer]
 LARGEST_CODE = 127
@@ -72,19 +72,15 @@ class Catalogue:
 
     def save(self, folder: Path) -> None:
         """Write all arrays; `folder` appears whole or not at all."""
-        temporary = folder.with_name(f".{folder.name}.partial")
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
         scalars = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, np.ndarray):
-                np.save(temporary / f"{field.name}.npy", value)
-            else:
-                scalars[field.name] = value
-        (temporary / "scalars.json").write_text(json.dumps(scalars), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.replace(folder)
+        with whole_folder(folder) as temporary:
+            for field in fields(self):
+                value = getattr(self, field.name)
+                if isinstance(value, np.ndarray):
+                    np.save(temporary / f"{field.name}.npy", value)
+                else:
+                    scalars[field.name] = value
+            (temporary / "scalars.json").write_text(json.dumps(scalars), encoding="utf-8")
 
 
 def load_catalogue(folder: Path) -> Catalogue:

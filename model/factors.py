@@ -10,13 +10,14 @@ user about whom nothing is known gives a movie.
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from model.folders import whole_folder
 
 Float = NDArray[np.float32]
 Int = NDArray[np.integer]
@@ -90,17 +91,13 @@ class Factors:
 
     def save(self, folder: Path) -> None:
         """Write all arrays and manifest.json; `folder` appears whole or not at all."""
-        temporary = folder.with_name(f".{folder.name}.partial")
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        for name in array_names():
-            if (array := getattr(self, name)) is not None:
-                np.save(temporary / f"{name}.npy", array)
         scalars = {name: float(getattr(self, name)) for name in SCALARS}
         text = json.dumps(scalars | {"manifest": self.manifest}, indent=2)
-        (temporary / "manifest.json").write_text(text + "\n", encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.replace(folder)
+        with whole_folder(folder) as temporary:
+            for name in array_names():
+                if (array := getattr(self, name)) is not None:
+                    np.save(temporary / f"{name}.npy", array)
+            (temporary / "manifest.json").write_text(text + "\n", encoding="utf-8")
 
 
 SCALARS = ("mean", "rating_min", "rating_max")
