@@ -38,8 +38,8 @@ def count_ratings(blocks: Iterable[Ratings], users: int, movies: int) -> Counts:
         movie_M += torch.bincount(block.movie_N, minlength=movies)
         rating_sum_M += torch.bincount(block.movie_N, block.rating_N.double(), minlength=movies)
     touched_N = torch.cat([user_U, movie_M]) > 0
-    totals = (sum_over_ranks(counts) for counts in (user_U, movie_M, rating_sum_M))
-    return Counts(*totals, touched_N)
+    user_U, movie_M = sum_over_ranks(user_U), sum_over_ranks(movie_M)
+    return Counts(user_U, movie_M, sum_over_ranks(rating_sum_M), touched_N)
 
 
 def export(
