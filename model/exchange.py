@@ -57,9 +57,7 @@ class Exchange:
         gathered = gathered.view(self.dtype).view(hvd.size(), *gradient_SW.shape)
         return gathered.float().sum(0).div_(self.scale)
 
-    def gather_rows(
-        self, row_D: Tensor, gradient_DW: Tensor
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def gather_rows(self, row_D: Tensor, gradient_DW: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Parts of all ranks' rows, none of them in two parts, with the sums of their gradients.
 
         Of this rank's own rows the part comes at once, while the others' are on their way. Row

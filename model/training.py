@@ -103,9 +103,7 @@ def resume(training: Training, spec: TrainingSpec, say: Callable[[str], None]) -
         say(f"going on from a checkpoint: epoch {training.epoch}, step {training.step}")
 
 
-def saver(
-    training: Training, spec: TrainingSpec, say: Callable[[str], None]
-) -> Callable[[], None]:
+def saver(training: Training, spec: TrainingSpec, say: Callable[[str], None]) -> Callable[[], None]:
     """What every rank calls between steps: rank 0 saves every checkpoint_seconds."""
     saved, every = time.perf_counter(), training.settings.checkpoint_seconds
 

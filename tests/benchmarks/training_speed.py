@@ -3,16 +3,18 @@
     nightreel ingest --run-id speed --dataset ml-1m --source ../shared/data/ml-1m.zip \
         --set etl.train_share=0.85 --set etl.validation_share=0.05
     nightreel etl --run-id speed
-    pip install scikit-surprise
+    pip install --no-deps scikit-surprise joblib
     python tests/benchmarks/training_speed.py <warehouse> speed [spark] [surprise]
 
 The limit is a loop over tensors in memory, written as one would by hand: the same model, optimiser
 and batch, nn.Embedding, autograd and torch.optim, on one thread, nothing else. Nightreel's ratings
 a second are those of whole epochs, reading and validation left out on both sides. Seconds to an
 RMSE are those of training with validation after each epoch, on the same validation rows, clipped.
+Of two ranks it also measures what bounds them: the sum over ranks of the movies' gradients, alone.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -31,6 +33,20 @@ from model.ratings import Ratings, read_ratings
 from model.specification import TrainingSettings, TrainingSpec
 
 EPOCHS = 5
+EXCHANGE = """
+import sys, time
+import horovod.torch as hvd, torch
+from model.exchange import Exchange
+hvd.init()
+torch.set_num_threads(1)
+gradient, exchange = torch.zeros(int(sys.argv[1]), int(sys.argv[2])), Exchange("none")
+for step in range(220):
+    if step == 20:
+        start = time.perf_counter()
+    exchange.sum(gradient)
+if hvd.rank() == 0:
+    print("MILLISECONDS", 1000 * (time.perf_counter() - start) / 200)
+"""
 
 
 def by_hand(train: Ratings, users: int, movies: int, settings: TrainingSettings) -> float:
@@ -91,13 +107,32 @@ def nightreel(spec: TrainingSpec, ranks: int, **changes: Any) -> tuple[float, li
         file = Path(folder) / "spec.json"
         file.write_text(json.dumps(asdict(chosen)))
         command = [sys.executable, "-m", "model.training", str(file)]
-        if ranks > 1:
-            runner = str(Path(sys.executable).with_name("horovodrun"))
-            command = [runner, "-np", str(ranks), "--gloo", *command]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(launcher(ranks) + command, check=True, stdout=subprocess.DEVNULL)
         manifest = json.loads((Path(folder) / "factors/manifest.json").read_text())["manifest"]
         history = manifest["history"]
         return max(epoch["ratings_per_second"] for epoch in history), history
+
+
+def launcher(ranks: int) -> list[str]:
+    """What stands before the command of a rank."""
+    if ranks == 1:
+        return []
+    return [str(Path(sys.executable).with_name("horovodrun")), "-np", str(ranks), "--gloo"]
+
+
+def exchange_milliseconds(rows: int, width: int) -> float:
+    """What two ranks take to add a gradient up that has rows of this width."""
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as script:
+        script.write(EXCHANGE)
+        script.flush()
+        command = [sys.executable, script.name, str(rows), str(width)]
+        done = subprocess.run(
+            launcher(2) + command,
+            check=True,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        )
+    return float(done.stdout.decode().split("MILLISECONDS")[1].split()[0])
 
 
 def clipped_rmse(predicted: np.ndarray, rating: np.ndarray) -> float:
@@ -170,12 +205,22 @@ def main() -> None:
             rate, _ = nightreel(spec, ranks, gradients=gradients, epochs=EPOCHS, patience=EPOCHS)
             name = f"{ranks} rank(s), {gradients}"
             print(f"{name:28} {rate:12,.0f} ratings/s  {rate / limit:5.2f} of it", flush=True)
-    start = time.perf_counter()
-    _, history = nightreel(spec, 1)
-    seconds = time.perf_counter() - start
-    best = min(epoch["validation_rmse_clipped"] for epoch in history)
-    learning = sum(epoch["seconds"] for epoch in history)
-    print(f"nightreel, 1 rank: RMSE {best:.4f} in {learning:.1f} s, {seconds:.1f} s start to end")
+    histories = []
+    for ranks in (1, 2):
+        start = time.perf_counter()
+        histories.append(nightreel(spec, ranks)[1])
+        seconds = time.perf_counter() - start
+        best = min(epoch["validation_rmse_clipped"] for epoch in histories[-1])
+        learning = sum(epoch["seconds"] for epoch in histories[-1])
+        print(
+            f"nightreel, {ranks} rank(s): RMSE {best:.4f} in {learning:.1f} s of epochs, "
+            f"{seconds:.1f} s start to end",
+            flush=True,
+        )
+    history = histories[0]
+    step = 1000 * settings.batch_size / max(e["ratings_per_second"] for e in histories[1])
+    exchange = exchange_milliseconds(movies, settings.factors + settings.biases)
+    print(f"2 ranks: {step:.2f} ms a step; the sum of {movies:,} rows alone {exchange:.2f} ms")
     if "surprise" in sys.argv:
         took, rmse = with_surprise(train, validation, 20)
         ours = seconds_to(history, rmse)

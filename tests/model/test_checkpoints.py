@@ -60,13 +60,31 @@ def test_a_disk_that_refuses_leaves_the_last_checkpoint(tmp_path):
     assert found["epoch"] == 1
 
 
-def attempt(spec: TrainingSpec, file: Path, ranks: int) -> subprocess.Popen:
+def test_a_disk_that_refuses_the_model_leaves_none(spec, tmp_path):
+    chosen = spec(epochs=2)
+    file = tmp_path / "spec.json"
+    with attempt(chosen, file, 1, file_bytes=512) as process:
+        said = process.communicate(timeout=100)[0]
+    assert process.returncode == 1
+    assert f"The trained model could not be written to {chosen.output}: File too large." in said
+    assert not list(tmp_path.glob("*factors*"))
+    with attempt(chosen, file, 1) as process:
+        process.communicate(timeout=100)
+    assert load_factors(Path(chosen.output)).manifest["metrics"]["epochs"] == 2
+
+
+def attempt(
+    spec: TrainingSpec, file: Path, ranks: int, file_bytes: int = resource.RLIM_INFINITY
+) -> subprocess.Popen:
+    """A training of its own, in which no file may grow longer than so many bytes."""
     file.write_text(json.dumps(asdict(spec)))
     launcher = [str(Path(sys.executable).with_name("horovodrun")), "-np", str(ranks), "--gloo"]
     return subprocess.Popen(
         [*(launcher if ranks > 1 else ()), sys.executable, "-m", "model.training", str(file)],
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes)),
         env=os.environ | {"PYTHONPATH": os.getcwd()},
     )
 
