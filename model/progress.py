@@ -36,7 +36,10 @@ class Reporter:
     def say(self, line: str) -> None:
         """Print a line, above the bar if there is one."""
         if self.speaks:
-            (self.bar.console.print if self.bar else print)(line, **({} if self.bar else FLUSH))
+            if self.bar:
+                self.bar.console.print(line, highlight=False, soft_wrap=True)
+            else:
+                print(line, flush=True)
 
     def advance(self, epoch: int, share: float, loss: float, rows: int) -> None:
         """Show that `rows` more ratings have been learned from, at this mean loss of the epoch."""
@@ -71,9 +74,6 @@ class Reporter:
         """Take the bar away."""
         if self.bar:
             self.bar.stop()
-
-
-FLUSH: dict[str, Any] = {"flush": True}
 
 
 def write_events(folder: Path, history: list[dict[str, Any]]) -> None:
