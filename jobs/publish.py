@@ -6,7 +6,8 @@ Each table gets one Delta commit that carries run_id and model_version: readers 
 after, never between. A failed audit publishes nothing. Running it again replaces what this run
 published. The row in `runs` comes last: a run that stands there has published everything.
 
-With `publish.postgresql`, what was committed is then copied there; see jobs/postgresql.py.
+With `publish.postgresql` or `publish.object_store`, what was committed is then copied there; see
+jobs/postgresql.py and jobs/remote_tables.py.
 
 `movies`, `users` and `ratings` are those of the newest date: a run of an earlier one leaves them.
 A run that scores chosen users keeps what is published for the others.
@@ -37,6 +38,7 @@ from jobs.layouts import detect_layout
 from jobs.locks import exclusive
 from jobs.postgresql import connection_to, load
 from jobs.published import connect
+from jobs.remote_tables import copy_tables, prepare
 from jobs.row_groups import write_by_user
 from jobs.run import Run, open_run
 from jobs.spark import spark_session
@@ -134,6 +136,8 @@ def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
         sink = None
         if dsn := postgresql_dsn(run.conf):
             sink = open_until_the_end.enter_context(connection_to(dsn))
+        if store := run.conf.publish.object_store:
+            prepare(run.warehouse, store)
         # Between reading what others have published and committing, nobody else may publish.
         with exclusive(run.warehouse / "tables" / ".lock", "another run to have published"):
             if run.users is not None:
@@ -143,6 +147,8 @@ def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
             versions = commit(run)
         if sink:
             figures["rows_in_postgresql"] = load(sink, run.warehouse, run.ds)
+        if store:
+            figures["object_store"] = copy_tables(run.warehouse, store)
     figures["table_version"] = versions["recommendations"]
     if not run.data_run:
         # What the event of the asset `ratings` says; unchanged where a later date's rows stay.

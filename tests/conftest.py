@@ -14,6 +14,28 @@ time.tzset()
 
 
 @pytest.fixture(scope="session")
+def s3():
+    """The address of a real S3 server without a bucket."""
+    from tests.s3_server import s3_server
+
+    with s3_server() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def bucket(s3, monkeypatch):
+    """The address of a new bucket, whose server and credentials the environment names."""
+    from tests.s3_server import bucket_client, environment
+
+    for name, value in environment(s3).items():
+        monkeypatch.setenv(name, value)
+    client = bucket_client(s3)
+    name = f"bucket-{len(client.list_buckets()['Buckets'])}"
+    client.create_bucket(Bucket=name)
+    return f"s3://{name}"
+
+
+@pytest.fixture(scope="session")
 def spark(tmp_path_factory):
     """One real Spark session for all tests of the jobs environment."""
     from jobs.spark import spark_session
