@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import obstore
-from obstore.exceptions import BaseError, PreconditionError
+from obstore.exceptions import BaseError, PermissionDeniedError, PreconditionError
 
 from jobs.object_store import open_store, sentence
 from jobs.transfer import TransferError, begin, begun, write_rest
@@ -25,6 +25,11 @@ def read_text(uri: str) -> str | None:
             return bytes(obstore.get(store, name).bytes())[:1000].decode(errors="replace")
         except FileNotFoundError:
             return None
+        except PermissionDeniedError as error:
+            # What S3 says of an absent object to those who may not list the bucket.
+            if "AccessDenied" in str(error):
+                return None
+            raise
 
 
 def fetch_rest(uri: str, part: Path) -> None:
@@ -62,7 +67,7 @@ def in_plain_words() -> Iterator[None]:
     except PreconditionError:
         raise TransferError("it has changed during the transfer", lasting=False) from None
     except FileNotFoundError:
-        raise TransferError("there is no such object", lasting=True) from None
+        raise TransferError("there is no such object, or no such bucket", lasting=True) from None
     except BaseError as error:
         # The client has tried again already.
         raise TransferError(sentence(error), lasting=True) from None

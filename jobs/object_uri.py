@@ -8,7 +8,10 @@ from pydantic_core import PydanticCustomError
 
 # What delta-rs and obstore read alike; they differ on az://.
 SCHEMES = ("s3", "s3a", "gs", "abfs", "abfss")
-FORMS = "s3://bucket/folder, gs://bucket/folder or abfss://container@account.dfs.core.windows.net/..."
+FORMS = (
+    "s3://bucket/folder, gs://bucket/folder or "
+    "abfss://container@account.dfs.core.windows.net/folder"
+)
 
 
 def is_object_uri(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -33,6 +34,20 @@ def bucket(s3, monkeypatch):
     name = f"bucket-{len(client.list_buckets()['Buckets'])}"
     client.create_bucket(Bucket=name)
     return f"s3://{name}"
+
+
+@pytest.fixture
+def reject_credentials(s3):
+    """Let the server look at credentials for a while: it knows of none."""
+    import requests
+
+    @contextmanager
+    def rejected():
+        requests.post(f"{s3}/moto-api/reset-auth", data=b"0", timeout=10)
+        yield
+        requests.post(f"{s3}/moto-api/reset-auth", data=b"inf", timeout=10)
+
+    return rejected
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import boto3
 
@@ -16,6 +20,7 @@ KEY, SECRET = "reader", "s3cret/of+readers"
 def environment(endpoint: str) -> dict[str, str]:
     """The variables by which delta-rs, and with it Nightreel, finds the server."""
     return {
+        "NO_PROXY": "127.0.0.1",
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ALLOW_HTTP": "true",
         "AWS_REGION": "us-east-1",
@@ -28,17 +33,25 @@ def environment(endpoint: str) -> dict[str, str]:
 def s3_server() -> Iterator[str]:
     """Start a server that has no bucket yet; yields its address."""
     command = [sys.executable, "-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:
+    # It logs every request: nobody would empty a pipe.
+    with tempfile.NamedTemporaryFile() as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            assert server.stderr
-            lines = iter(server.stderr.readline, b"")
-            found = (re.search(rb"Running on (http://127\.0\.0\.1:\d+)", line) for line in lines)
-            yield next(address[1].decode() for address in found if address)
+            yield address(Path(log.name))
         finally:
             server.terminate()
+            server.wait(30)
 
 
-def bucket_client(endpoint: str):
+def address(log: Path) -> str:
+    until = time.monotonic() + 60
+    while not (found := re.search(r"Running on (http://127\.0\.0\.1:\d+)", log.read_text())):
+        assert time.monotonic() < until, log.read_text()
+        time.sleep(0.05)
+    return found[1]
+
+
+def bucket_client(endpoint: str) -> Any:
     """A client of the server for the tests themselves."""
     return boto3.client(
         "s3",
