@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     dsn, store = postgresql_dsn(conf), conf.publish.object_store
     if not dsn and not store:
         raise JobError(
-            "No PostgreSQL server and no object store is named. Set NIGHTREEL_POSTGRESQL, or "
+            "No PostgreSQL server is named, and no object store. Set NIGHTREEL_POSTGRESQL, or "
             "publish.postgresql in conf, to a connection string such as "
             "postgresql://user@host:5432/database, or publish.object_store in conf to an address "
             "such as s3://bucket/nightreel."
