@@ -28,7 +28,7 @@ from deltalake.transaction import (
 )
 
 from jobs.errors import JobError
-from jobs.object_store import open_store
+from jobs.object_store import FAILURES, open_store
 
 # What a local commit says of itself and its copy repeats.
 TOLD = ("run_id", "model_version", "ds", "restored_version")
@@ -124,9 +124,20 @@ def upload(folder: Path, files: dict[str, Entry], target: str) -> tuple[int, int
     for path, entry in files.items():
         # Objects appear whole, and no two files ever get the same name.
         if size_there(store, path) != entry.size:
-            obstore.put(store, path, folder / path, max_concurrency=4)
+            put(store, path, folder / path)
             count, size = count + 1, size + entry.size
     return count, size
+
+
+def put(store: Any, path: str, file: Path) -> None:
+    """Upload one file in parts, of which a few are under way at once."""
+    try:
+        obstore.put(store, path, file, max_concurrency=4)
+    except FAILURES:
+        # Where the answer to the last part got lost, the client asks again, and the store then
+        # knows of no upload any more.
+        if size_there(store, path) != file.stat().st_size:
+            raise
 
 
 def size_there(store: Any, path: str) -> int | None:

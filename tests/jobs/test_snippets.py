@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from deltalake import DeltaTable
@@ -38,7 +39,7 @@ def publish_twice(folder: Path) -> None:
         publish_files(table, source, in_json(ddl), partition_by, day, {})
 
 
-def result_of(code: str) -> object:
+def result_of(code: str) -> Any:
     found: dict = {}
     exec(code, found)
     return found.get("result", found.get("removed"))
