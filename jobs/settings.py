@@ -164,7 +164,8 @@ class PublishSettings(Section):
     """Connection string of a PostgreSQL server that gets a copy of what is published; null: none.
     NIGHTREEL_POSTGRESQL goes before it. It may hold no password: settings are kept with the run."""
 
-    object_store: str | None
+    # Runs that were started before there was this setting can still be read.
+    object_store: str | None = None
     """Address in an object store, as in s3://bucket/folder, that gets a copy of the published Delta
     tables; null: none. Credentials come from the environment."""
 
