@@ -6,11 +6,12 @@ Each table gets one Delta commit that carries run_id and model_version: readers 
 after, never between. A failed audit publishes nothing. Running it again replaces what this run
 published. The row in `runs` comes last: a run that stands there has published everything.
 
-With `publish.postgresql` or `publish.object_store`, what was committed is then copied there; see
-jobs/postgresql.py and jobs/remote_tables.py.
+With `publish.postgresql`, what was committed is then copied there; see jobs/postgresql.py.
 
 `movies`, `users` and `ratings` are those of the newest date: a run of an earlier one leaves them.
 A run that scores chosen users keeps what is published for the others.
+
+With `publish.object_store`, all tables are copied there in the end; see jobs/remote_tables.py.
 """
 
 from __future__ import annotations
