@@ -24,10 +24,12 @@ def mlflow_server(folder: Path, artifacts: str) -> Iterator[str]:
     command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}"]
     command += ["--workers=1", f"--backend-store-uri=sqlite:///{folder}/server.db"]
     command += [f"--artifacts-destination={artifacts}"]
-    address, until = f"http://127.0.0.1:{port}", time.monotonic() + 90
+    address, until = f"http://127.0.0.1:{port}", time.monotonic() + 180
+    # Without it, the server starts in half the time.
+    variables = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "server.log").open("w") as log:
         server = subprocess.Popen(
-            command, cwd=folder, stdout=log, stderr=log, env=os.environ, start_new_session=True
+            command, cwd=folder, stdout=log, stderr=log, env=variables, start_new_session=True
         )
         try:
             while not is_up(address):
