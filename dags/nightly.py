@@ -77,7 +77,8 @@ PARAMETERS: dict[str, Param] = {
     "source": optional(
         "string",
         "Source",
-        "A zip or folder that the workers see, or a URL. Empty: as in conf, or GroupLens.",
+        "A zip or folder that the workers see, or a zip's address, as in 'https://...' or "
+        "'s3://bucket/ml-1m.zip'. Empty: as in conf, or GroupLens.",
         minLength=1,
     ),
     "profile": optional(

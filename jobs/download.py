@@ -1,9 +1,8 @@
-"""Fetch one file over HTTP: resumed where it broke off, checked against the MD5 beside it."""
+"""Fetch one file, over HTTP or from an object store: resumed, and checked by the MD5 beside it."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import time
 from collections.abc import Callable
@@ -11,15 +10,12 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-import requests
-
+from jobs import http_transfer, object_transfer
 from jobs.errors import JobError
-from jobs.progress import show_transfer
-from jobs.run import write_json
+from jobs.object_uri import is_object_uri
+from jobs.transfer import TransferError, note_of
 
 ATTEMPTS = 4
-TIMEOUT = (10, 60)  # seconds to connect, seconds without a byte
-CHUNK = 1 << 16  # an interrupted transfer loses less than this
 T = TypeVar("T")
 
 
@@ -47,7 +43,8 @@ def download(url: str, folder: Path, checksum_required: bool, pause: float = 1.0
     if expected and target.is_file() and md5_of(target) == expected:
         print(f"ingest: {target} is complete already, MD5 {expected} verified", flush=True)
         return target
-    retried(lambda: fetch_rest(url, part), url, pause)
+    transfer = object_transfer if is_object_uri(url) else http_transfer
+    retried(lambda: transfer.fetch_rest(url, part), url, pause)
     found = md5_of(part)
     if expected and found != expected:
         part.unlink()
@@ -64,86 +61,28 @@ def download(url: str, folder: Path, checksum_required: bool, pause: float = 1.0
 
 def retried(action: Callable[[], T], url: str, pause: float) -> T:
     """Call `action` until it succeeds, at most ATTEMPTS times; a lasting fault ends it at once."""
-    problem, lasting = "", False
+    problem = None
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(pause * 2 ** (attempt - 1))
         try:
             return action()
-        except requests.RequestException as error:
-            problem, lasting = plain_words(error)
-        if lasting:
+        except TransferError as error:
+            problem = error
+        if problem.lasting:
             break
         print(f"ingest: {url}: {problem} (attempt {attempt + 1} of {ATTEMPTS})", flush=True)
     raise DownloadError(f"{url} could not be downloaded: {problem}.")
 
 
-def plain_words(error: requests.RequestException) -> tuple[str, bool]:
-    """Say what happened, and whether it would happen again."""
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        status = error.response.status_code
-        lasting = 400 <= status < 500 and status not in (408, 429)
-        return f"the server answered {status} {error.response.reason}", lasting
-    for kind, problem in (
-        (requests.exceptions.SSLError, "the server's certificate was not accepted"),
-        (requests.Timeout, "the server did not answer in time"),
-        (requests.exceptions.ChunkedEncodingError, "the transfer was interrupted"),
-        (requests.ConnectionError, "the server cannot be reached"),
-    ):
-        if isinstance(error, kind):
-            return problem, False
-    return str(error), True
-
-
 def published_md5(url: str) -> str | None:
     """Read the checksum in `<url>.md5`, as md5 or md5sum write it; None where there is none."""
-    response = requests.get(f"{url}.md5", timeout=TIMEOUT)
-    if response.status_code in (403, 404, 410):
-        return None
-    response.raise_for_status()
-    found = re.search(r"\b[0-9a-fA-F]{32}\b", response.text[:1000])
+    transfer = object_transfer if is_object_uri(url) else http_transfer
+    text = transfer.read_text(f"{url}.md5")
+    found = re.search(r"\b[0-9a-fA-F]{32}\b", text or "")
     return found.group().lower() if found else None
 
 
 def md5_of(file: Path) -> str:
     with file.open("rb") as content:
         return hashlib.file_digest(content, "md5").hexdigest()
-
-
-def note_of(part: Path) -> Path:
-    """Where it stands which URL, in which state, a partial file was begun from."""
-    return part.with_name(f"{part.name}.json")
-
-
-def fetch_rest(url: str, part: Path) -> None:
-    """Fetch what `part` lacks. The server decides whether that is the rest or the whole file."""
-    headers = {"Accept-Encoding": "identity"}
-    have = part.stat().st_size if part.is_file() else 0
-    note = json.loads(note_of(part).read_text()) if note_of(part).is_file() else {}
-    if have and note.get("url") == url:
-        # With If-Range, a file that has changed since comes whole instead of as a wrong rest.
-        headers |= {"Range": f"bytes={have}-", "If-Range": note["state"]}
-    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-        if response.status_code == 416 and have:  # the part is as long as the file, or longer
-            part.unlink()
-            return fetch_rest(url, part)
-        response.raise_for_status()
-        if response.status_code != 206:
-            have = 0
-            note_of(part).unlink(missing_ok=True)
-            state = state_of(response)
-            if state:
-                write_json(note_of(part), {"url": url, "state": state})
-        length = response.headers.get("Content-Length")
-        total = have + int(length) if length else None
-        with part.open("ab" if have else "wb") as file:
-            with show_transfer(part.stem, have, total) as advance:
-                for chunk in response.iter_content(CHUNK):
-                    file.write(chunk)
-                    advance(len(chunk))
-
-
-def state_of(response: requests.Response) -> str | None:
-    """A mark that changes with the file's content: the strong ETag, else the date."""
-    etag = response.headers.get("ETag", "W/")
-    return response.headers.get("Last-Modified") if etag.startswith("W/") else etag

@@ -8,6 +8,7 @@ running the same run again gives the same result. If anything fails, nothing has
     nightreel ingest --run-id tuesday                          the built-in sample
     nightreel ingest --run-id tuesday --dataset ml-1m          downloaded, checksum verified
     nightreel ingest --run-id tuesday --dataset ml-1m --source path/to/ml-1m.zip
+    nightreel ingest --run-id tuesday --dataset ml-1m --source s3://bucket/ml-1m.zip
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--profile", help="settings from conf/profiles, as in --profile james-le")
     parser.add_argument("--dataset", help=f"one of {', '.join(RELEASES)}")
-    parser.add_argument("--source", help="a zip, a folder or a URL (default: GroupLens)")
+    parser.add_argument(
+        "--source", help="a zip or folder, or a zip's address, as in s3://... (default: GroupLens)"
+    )
     parser.add_argument(
         "--set",
         action="append",

@@ -31,7 +31,7 @@ UPKEEP = {
     "rescore": ("jobs.rescore:main", "start a run that only scores and publishes again"),
     "tidy": ("jobs.tidy:main", "remove the scratch of a run"),
     "restore": ("jobs.restore:main", "put an earlier version of a table back"),
-    "sink": ("jobs.sink:main", "copy a published date into PostgreSQL"),
+    "sink": ("jobs.sink:main", "copy what is published to PostgreSQL or an object store"),
     "cleanup": ("jobs.cleanup:main", "remove old runs and files that no table needs"),
 }
 QUESTIONS = {

@@ -10,6 +10,8 @@ With `publish.postgresql`, what was committed is then copied there; see jobs/pos
 
 `movies`, `users` and `ratings` are those of the newest date: a run of an earlier one leaves them.
 A run that scores chosen users keeps what is published for the others.
+
+With `publish.object_store`, all tables are copied there in the end; see jobs/remote_tables.py.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from jobs.layouts import detect_layout
 from jobs.locks import exclusive
 from jobs.postgresql import connection_to, load
 from jobs.published import connect
+from jobs.remote_tables import copy_tables, prepare
 from jobs.row_groups import write_by_user
 from jobs.run import Run, open_run
 from jobs.spark import spark_session
@@ -134,6 +137,8 @@ def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
         sink = None
         if dsn := postgresql_dsn(run.conf):
             sink = open_until_the_end.enter_context(connection_to(dsn))
+        if store := run.conf.publish.object_store:
+            prepare(run.warehouse, store)
         # Between reading what others have published and committing, nobody else may publish.
         with exclusive(run.warehouse / "tables" / ".lock", "another run to have published"):
             if run.users is not None:
@@ -143,6 +148,8 @@ def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
             versions = commit(run)
         if sink:
             figures["rows_in_postgresql"] = load(sink, run.warehouse, run.ds)
+        if store:
+            figures["object_store"] = copy_tables(run.warehouse, store)
     figures["table_version"] = versions["recommendations"]
     if not run.data_run:
         # What the event of the asset `ratings` says; unchanged where a later date's rows stay.

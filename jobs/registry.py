@@ -7,7 +7,6 @@ one that scoring uses.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -17,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import JobError
+from jobs.fetched_factors import FINGERPRINT, digest_of, fetched
 from jobs.run import Run
 from jobs.settings import Configuration
 from model.factors import load_factors
 
 CHAMPION = "champion"
 RUN_TAG = "nightreel.run_id"
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 def model_name(release: str) -> str:
@@ -56,43 +57,41 @@ def champion_version(conf: Configuration, warehouse: Path, release: str) -> str 
     try:
         found = client(conf, warehouse).get_model_version_by_alias(model_name(release), CHAMPION)
     except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        if error.error_code in ABSENT:
             return None
-        raise JobError(f"MLflow at {conf.tracking.uri or warehouse} answered: {error}") from error
+        raise unanswered(conf, warehouse, error) from error
     return str(found.version)
 
 
 def factors_folder(conf: Configuration, warehouse: Path, release: str, version: str) -> Path:
-    """Folder of a version's `Factors`; a server's are fetched to <warehouse>/models.
+    """Folder of a version's `Factors`; a server's are fetched to <warehouse>/models, once.
 
     Raises JobError if there is no such version or it is not whole.
     """
-    from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
     tracking = client(conf, warehouse)
     name = model_name(release)
     try:
-        source = tracking.get_model_version(name, version).source
-        if not conf.tracking.uri:
-            # The store holds absolute paths, and the warehouse may have moved since.
-            folder = warehouse / "mlartifacts" / source.rpartition("/mlartifacts/")[2]
+        found = tracking.get_model_version(name, version)
+    except MlflowException as error:
+        if error.error_code not in ABSENT:
+            raise unanswered(conf, warehouse, error) from error
+        raise JobError(f"There is no version {version} of {name}: {error}") from error
+    try:
+        if conf.tracking.uri:
+            folder = fetched(tracking, found, warehouse / "models")
         else:
-            target = warehouse / "models" / f"{name}-{version}"
-            target.mkdir(parents=True, exist_ok=True)
-            folder = Path(
-                download_artifacts(
-                    artifact_uri=source,
-                    dst_path=str(target),
-                    tracking_uri=tracking.tracking_uri,
-                )
-            )
+            # The store holds absolute paths, and the warehouse may have moved since.
+            folder = warehouse / "mlartifacts" / found.source.rpartition("/mlartifacts/")[2]
         load_factors(folder)
     except ValueError as error:
         raise JobError(f"Version {version} of {name} cannot be used: {error}") from error
-    except MlflowException as error:
-        raise JobError(f"There is no version {version} of {name}: {error}") from error
     return folder
+
+
+def unanswered(conf: Configuration, warehouse: Path, error: Exception) -> JobError:
+    return JobError(f"MLflow at {conf.tracking.uri or warehouse} answered: {error}")
 
 
 def test_rmse(run: Run, version: str | None) -> float | None:
@@ -118,7 +117,7 @@ def register(run: Run, factors: Path, params: dict[str, Any], metrics: dict[str,
         f"name = '{model_name(run.release)}' and tags.`{RUN_TAG}` = '{run.run_id}'"
     )
     for version in known:
-        if version.tags.get("nightreel.fingerprint") == fingerprint:
+        if version.tags.get(FINGERPRINT) == fingerprint:
             return str(version.version)
     logged = tracking.create_run(
         experiment_id(tracking, run), run_name=run.run_id, tags={RUN_TAG: run.run_id}
@@ -135,7 +134,7 @@ def register(run: Run, factors: Path, params: dict[str, Any], metrics: dict[str,
         model_name(run.release),
         source,
         run_id=logged.info.run_id,
-        tags={RUN_TAG: run.run_id, "nightreel.fingerprint": fingerprint},
+        tags={RUN_TAG: run.run_id, FINGERPRINT: fingerprint},
     )
     return str(version.version)
 
@@ -168,14 +167,6 @@ def keep_factors(run: Run, logged: Any, tracking: Any, factors: Path) -> str:
     folder = run.warehouse / "mlartifacts" / logged.run_id / "artifacts" / "factors"
     shutil.copytree(factors, folder)
     return folder.as_uri()
-
-
-def digest_of(factors: Path) -> str:
-    """SHA-256 over the arrays of saved `Factors`."""
-    digest = hashlib.sha256()
-    for file in sorted(factors.glob("*.npy")):
-        digest.update(file.name.encode() + file.read_bytes())
-    return digest.hexdigest()
 
 
 def promote(run: Run, version: str) -> bool:

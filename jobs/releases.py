@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jobs.download import DownloadError, download
 from jobs.errors import JobError
+from jobs.object_uri import is_object_uri
 from jobs.sample import write_sample
 from jobs.settings import IngestSettings
 from jobs.unpacking import copy_folder, unpack_zip
@@ -50,7 +51,7 @@ def obtain(settings: IngestSettings, downloads: Path, folder: Path) -> tuple[Pat
             )
         write_sample(folder)
         return folder, "generated, seed 1"
-    if source is None or source.startswith(("http://", "https://")):
+    if source is None or source.startswith(("http://", "https://")) or is_object_uri(source):
         source = source or f"{GROUPLENS}/{settings.dataset}.zip"
         file = fetch(settings.dataset, source, downloads)
     else:
@@ -62,7 +63,8 @@ def obtain(settings: IngestSettings, downloads: Path, folder: Path) -> tuple[Pat
     else:
         raise JobError(
             f"ingest.source {source} does not exist. "
-            f"Expected a zip or a folder with the files of {settings.dataset}, or an http(s) URL."
+            f"Expected a zip or a folder with the files of {settings.dataset}, or the address of "
+            "a zip: https://..., s3://bucket/..., gs:// or abfss://."
         )
     # A zip of GroupLens holds one folder, which holds the files.
     entries = list(folder.iterdir())

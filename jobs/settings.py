@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from jobs.object_uri import checked_uri, is_object_uri
 from jobs.section import PositiveInt, Section, Share, WholeNumber
 from jobs.training_settings import TrainSettings
 
@@ -29,9 +30,15 @@ class IngestSettings(Section):
     dataset: Release
     """Which release of MovieLens; `sample` is generated, needing no download."""
     source: str | None
-    """A local zip or folder, or a URL; null takes the release from GroupLens."""
+    """A local zip or folder, or the address of a zip on the web or in an object store, as in
+    s3://bucket/ml-1m.zip; null takes the release from GroupLens."""
     max_unpacked_gib: Annotated[float, Field(gt=0)]
     """A delivery that unpacks to more than this is refused."""
+
+    @field_validator("source")
+    @classmethod
+    def holds_no_credentials(cls, source: str | None) -> str | None:
+        return checked_uri(source) if source and is_object_uri(source) else source
 
 
 class EtlSettings(Section):
@@ -156,6 +163,16 @@ class PublishSettings(Section):
     postgresql: str | None
     """Connection string of a PostgreSQL server that gets a copy of what is published; null: none.
     NIGHTREEL_POSTGRESQL goes before it. It may hold no password: settings are kept with the run."""
+
+    # Runs that were started before there was this setting can still be read.
+    object_store: str | None = None
+    """Address in an object store, as in s3://bucket/folder, that gets a copy of the published Delta
+    tables; null: none. Credentials come from the environment."""
+
+    @field_validator("object_store")
+    @classmethod
+    def names_a_store(cls, uri: str | None) -> str | None:
+        return checked_uri(uri) if uri else None
 
     @field_validator("postgresql")
     @classmethod

@@ -1,9 +1,10 @@
-"""Copy what the Delta tables hold of a date into PostgreSQL, as publish does after its commits.
+"""Copy the published tables to where conf names a copy, as publish does after its commits.
 
-    nightreel sink                      the date of the newest run
-    nightreel sink --ds 2026-11-23      after a restore, or for dates from before there was a sink
+    nightreel sink                      after a restore, or if a server failed
+    nightreel sink --ds 2026-11-23      PostgreSQL: this date, not that of the newest run
 
-Readers see the date's rows before or after; other dates stay.
+PostgreSQL (`publish.postgresql`) gets a date's rows and keeps its others; an object store
+(`publish.object_store`) gets what it lacks of all tables. Readers there see each before or after.
 """
 
 from __future__ import annotations
@@ -14,23 +15,36 @@ from jobs.configuration import load_configuration, postgresql_dsn
 from jobs.errors import JobError
 from jobs.postgresql import connection_to, load
 from jobs.published import connect, latest_run
+from jobs.remote_tables import copy_tables, prepare
 
 
 def main(argv: list[str] | None = None) -> None:
     """`nightreel sink`."""
     parser = command_arguments(__doc__)
-    parser.add_argument("--ds", type=day, help="the date (default: that of the newest run)")
+    parser.add_argument(
+        "--ds", type=day, help="the date for PostgreSQL (default: that of the newest run)"
+    )
     arguments = parser.parse_args(argv)
     warehouse = warehouse_of(arguments)
-    dsn = postgresql_dsn(load_configuration(warehouse=arguments.warehouse))
-    if dsn is None:
+    conf = load_configuration(warehouse=arguments.warehouse)
+    dsn, store = postgresql_dsn(conf), conf.publish.object_store
+    if not dsn and not store:
         raise JobError(
-            "No PostgreSQL server is named. Set NIGHTREEL_POSTGRESQL, or publish.postgresql in "
-            "conf, to a connection string such as postgresql://user@host:5432/database."
+            "No PostgreSQL server is named, and no object store. Set NIGHTREEL_POSTGRESQL, or "
+            "publish.postgresql in conf, to a connection string such as "
+            "postgresql://user@host:5432/database, or publish.object_store in conf to an address "
+            "such as s3://bucket/nightreel."
         )
+    if arguments.ds and not dsn:
+        raise JobError("--ds is for PostgreSQL, and no server is named. Leave it out.")
     ds = arguments.ds or latest_run(connect(warehouse, ("runs",))).ds
-    with connection_to(dsn) as connection:
-        print(f"PostgreSQL: {load(connection, warehouse, ds):,} recommendations of {ds}")
+    if dsn:
+        with connection_to(dsn) as connection:
+            print(f"PostgreSQL: {load(connection, warehouse, ds):,} recommendations of {ds}")
+    if store:
+        prepare(warehouse, store)
+        done = copy_tables(warehouse, store)
+        print(f"Object store: {done['files']} files, {done['bytes'] / 1e6:.1f} MB uploaded")
 
 
 if __name__ == "__main__":

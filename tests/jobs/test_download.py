@@ -7,7 +7,8 @@ from threading import Thread
 
 import pytest
 
-from jobs.download import ATTEMPTS, CHUNK, DownloadError, download
+from jobs.download import ATTEMPTS, DownloadError, download
+from jobs.http_transfer import CHUNK
 
 CONTENT = bytes(range(256)) * 2000
 
