@@ -20,7 +20,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -30,9 +29,11 @@ from jobs.audit import Published, audit
 from jobs.command import run_command
 from jobs.commits import commit
 from jobs.configuration import postgresql_dsn
-from jobs.delta import file_paths, open_table
+from jobs.delta import file_paths, open_table, parquet_files
 from jobs.errors import JobError
+from jobs.few_rows import write_few_rows
 from jobs.filters import allowed_movies, trained_movies
+from jobs.footers import read_footer
 from jobs.layouts import detect_layout
 from jobs.locks import exclusive
 from jobs.postgresql import connection_to, load
@@ -56,12 +57,12 @@ def to_audit(spark: SparkSession, run: Run) -> Published:
     factors = registry.factors_folder(run.conf, run.warehouse, run.release, version)
     movie_ids = trained_movies(load_factors(factors), allowed_movies(run).movie_ids)
     return Published(
-        recommendations=read(run.output("scored"), schemas.RECOMMENDATIONS).cache(),
+        recommendations=read(run.output("scored"), schemas.RECOMMENDATIONS),
         ratings=read(run.data("ratings"), schemas.RATINGS),
         users=users if run.users is None else users.filter(F.col("user_id").isin(run.users)),
         ds=run.ds,
         top_k=None if top_k == "all" else top_k,
-        movies=spark.createDataFrame(pd.DataFrame({"movie_id": movie_ids}), "movie_id int"),
+        movie_ids=movie_ids,
         candidates=read(run.output("candidates"), schemas.CANDIDATES)
         if run.conf.score.candidates
         else None,
@@ -69,7 +70,7 @@ def to_audit(spark: SparkSession, run: Run) -> Published:
     )
 
 
-def summary(spark: SparkSession, run: Run, started: float) -> DataFrame:
+def summary(run: Run, started: float) -> tuple[object, ...]:
     """The run's row in `runs`; this step, begun at `started`, counts until now."""
     before = [run.record(step) for step in run.steps() if step != "publish"]
     etl = (open_run(run.warehouse, run.data_run) if run.data_run else run).record("etl")
@@ -91,7 +92,7 @@ def summary(spark: SparkSession, run: Run, started: float) -> DataFrame:
         "validation_rmse": evaluation.get("validation_rmse"),
         "damping": run.conf.score.damping,
     }
-    return spark.createDataFrame([row], schemas.RUNS)
+    return tuple(row[name] for name in schemas.columns_of(schemas.RUNS))
 
 
 def keep_others(spark: SparkSession, run: Run, scored: DataFrame) -> None:
@@ -124,9 +125,10 @@ def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
     published = to_audit(spark, run)
     checks = audit(published)
     print(f"publish: {len(checks)} checks passed", flush=True)
+    scored = parquet_files(run.output("scored"))
     # All that can fail comes before the first commit.
     figures: dict[str, Any] = {
-        "rows_published": published.recommendations.count(),
+        "rows_published": sum(read_footer(file).num_rows for file in scored),
         "model_version": run.model_version,
         **errors_of_scored(run),
     }
@@ -138,8 +140,7 @@ def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
         with exclusive(run.warehouse / "tables" / ".lock", "another run to have published"):
             if run.users is not None:
                 keep_others(spark, run, published.recommendations)
-            row = summary(spark, run, started).coalesce(1)
-            row.write.mode("overwrite").partitionBy("run_id").parquet(str(run.output("summary")))
+            write_few_rows(run.output("summary"), "runs", [summary(run, started)])
             versions = commit(run)
         if sink:
             figures["rows_in_postgresql"] = load(sink, run.warehouse, run.ds)
