@@ -6,7 +6,7 @@ Each table gets one Delta commit that carries run_id and model_version: readers 
 after, never between. A failed audit publishes nothing. Running it again replaces what this run
 published. The row in `runs` comes last: a run that stands there has published everything.
 
-With `publish.postgresql`, what was committed is then copied there; see jobs/postgresql.py.
+With `publish.postgresql`, what was committed is then copied there; see jobs/postgresql_dates.py.
 
 `movies`, `users` and `ratings` are those of the newest date: a run of an earlier one leaves them.
 A run that scores chosen users keeps what is published for the others.
@@ -36,7 +36,8 @@ from jobs.filters import allowed_movies, trained_movies
 from jobs.footers import read_footer
 from jobs.layouts import detect_layout
 from jobs.locks import exclusive
-from jobs.postgresql import connection_to, load
+from jobs.postgresql import connection_to
+from jobs.postgresql_dates import load
 from jobs.published import connect
 from jobs.row_groups import write_by_user
 from jobs.run import Run, open_run

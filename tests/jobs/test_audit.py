@@ -45,7 +45,7 @@ def test_what_is_right_passes(spark):
     right = published(spark, GOOD)
     assert len(audit(right)) == 10
     # Without lists, user 3 may have two of the three movies that are left.
-    with pytest.raises(JobError, match="every user has the rows.*user_id=3, rows=1"):
+    with pytest.raises(JobError, match=r"every user has the rows.*user_id=3, rows=1"):
         audit(replace(right, candidates=None))
     everything = [*GOOD, row(1, 3, 13, score=3.5)]
     assert audit(replace(published(spark, everything), top_k=None))

@@ -6,11 +6,12 @@ from datetime import UTC, date, datetime
 import psycopg
 import pytest
 
-from jobs import postgresql, sink
+from jobs import postgresql_dates, sink
 from jobs.configuration import load_configuration
 from jobs.delta import open_table, publish_files
 from jobs.errors import JobError
-from jobs.postgresql import connection_to, fill, load
+from jobs.postgresql import connection_to
+from jobs.postgresql_dates import fill, load
 from jobs.schemas import PUBLISHED, in_json
 from tests.jobs.examples import write
 from tests.postgresql_server import PASSWORD, postgresql_server
@@ -62,8 +63,9 @@ def warehouse(tmp_path):
     return tmp_path
 
 
-def rows_of(dsn, query):
-    with psycopg.connect(dsn, options="-csearch_path=nightreel") as connection:
+def rows_of(dsn, query, lock_timeout=0):
+    options = f"-csearch_path=nightreel -clock_timeout={lock_timeout}"
+    with psycopg.connect(dsn, options=options) as connection:
         return connection.execute(query).fetchall()
 
 
@@ -107,7 +109,7 @@ def test_a_load_that_is_killed_changes_nothing_and_the_next_completes(dsn, wareh
         fill(connection, *arguments)
         connection.execute("select pg_terminate_backend(pg_backend_pid())")
 
-    monkeypatch.setattr(postgresql, "fill", killed)
+    monkeypatch.setattr(postgresql_dates, "fill", killed)
     with (
         pytest.raises(JobError, match=r"still shows what it showed before: .*nightreel sink --ds"),
         connection_to(dsn) as connection,
@@ -131,11 +133,13 @@ def test_a_long_reader_delays_the_swap_and_nobody_else(dsn, warehouse):
         publish_run(warehouse, DAYS[1], "c", ["C1"])
         with psycopg.connect(dsn, options="-csearch_path=nightreel") as long:
             query = 'select title from "current" order by rank'
+            locked = "select title from movies for update"
             assert len(long.execute(query).fetchall()) == 2
             swap = threading.Thread(target=load, args=(connection, warehouse, DAYS[1]))
             swap.start()
-            for _ in range(5):  # others read on, while it waits for the first to end
+            for _ in range(5):  # others read and write on, while it waits for the first to end
                 assert rows_of(dsn, query) == [("B1",), ("B2",)]
+                assert rows_of(dsn, locked, lock_timeout=1000) == [("B1",)]
                 swap.join(0.2)
             assert swap.is_alive()
             assert len(long.execute(query).fetchall()) == 2
@@ -169,7 +173,7 @@ def test_the_command_says_what_is_missing(dsn, warehouse, monkeypatch, capfd):
 @pytest.mark.parametrize(
     ("named", "message"),
     [
-        ("postgresql://u:hidden@localhost:1/db", "cannot be reached, and nothing was published"),
+        ("postgresql://u:hidden@localhost:1/db", "cannot be reached, and nothing was changed"),
         ("user u password hidden", "no connection string"),
     ],
 )
