@@ -1,13 +1,16 @@
 """The second sink, on a real server: what it holds, what readers see, what stops it early."""
 
+import json
+import shutil
 import threading
 from datetime import UTC, date, datetime
+from unittest.mock import Mock
 
 import psycopg
 import pytest
 
-from jobs import postgresql_dates, sink
-from jobs.configuration import load_configuration
+from jobs import cleanup, old_dates, postgresql_dates, query, sink
+from jobs.configuration import conf_folder, load_configuration
 from jobs.delta import open_table, publish_files
 from jobs.errors import JobError
 from jobs.postgresql import connection_to
@@ -156,6 +159,56 @@ def test_columns_that_come_later_are_added(dsn, warehouse, monkeypatch):
         with connection_to(dsn) as wider:
             load(wider, warehouse, DAYS[1])
     assert rows_of(dsn, 'select later from "current"') == [(None,), (None,)]
+
+
+def test_old_dates_leave_both_and_stay_readable(dsn, warehouse, tmp_path, monkeypatch, capfd):
+    newest = date(2026, 11, 24)
+    publish_run(warehouse, newest, "c", ["C1"])
+    with connection_to(dsn) as connection:
+        for ds in (*DAYS, newest):
+            load(connection, warehouse, ds)
+    shutil.copytree(conf_folder(), tmp_path / "conf")
+    (tmp_path / "conf/local.yaml").write_text("publish: {keep_dates: 2}\n")
+    monkeypatch.setenv("NIGHTREEL_CONF", str(tmp_path / "conf"))
+    monkeypatch.setenv("NIGHTREEL_POSTGRESQL", dsn)
+    monkeypatch.setenv("NIGHTREEL_WAREHOUSE", str(warehouse))
+    count = "select count(*) n from recommendations where ds = '2026-11-22'"
+
+    def dates():
+        return rows_of(dsn, "select distinct ds from recommendations order by 1")
+
+    def kept():
+        query.sql(["--csv", "select distinct ds from recommendations order by 1"])
+        return capfd.readouterr().out.split()[1:]
+
+    cleanup.main(["--dry-run", "--json"])
+    *shown, counted = capfd.readouterr().out.splitlines()
+    assert sum("date 2026-11-22 of recommendations" in line for line in shown) == 2
+    assert json.loads(counted)["dates"] == 1
+    assert (len(kept()), len(dates())) == (3, 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(old_dates, "drop_dates", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            cleanup.main([])
+    capfd.readouterr()
+    assert (kept(), len(dates())) == (["2026-11-23", "2026-11-24"], 3)
+    cleanup.main([])
+    assert "Removed: runs 0, " in (printed := capfd.readouterr().out)
+    assert "dates 1; " in printed
+    assert dates() == [(DAYS[1],), (newest,)]
+    assert rows_of(dsn, "select count(*) from runs") == [(3,)]
+    cleanup.main([])
+    assert capfd.readouterr().out == f"There is nothing to remove in {warehouse}.\n"
+    assert open_table(warehouse, "recommendations").version() == 3
+    query.sql(["--csv", "--at", "2", count])
+    assert capfd.readouterr().out == "n\n4\n"
+    # The newest run's date stays, even where others are newer.
+    open_table(warehouse, "recommendations").restore(2)
+    is_old = old_dates.is_old(warehouse, 1)
+    assert [is_old(ds) for ds in (*DAYS, newest)] == [True, True, False]
+    publish(warehouse, "runs", [], "c", {"run_id": "c"})
+    is_old = old_dates.is_old(warehouse, 1)
+    assert [is_old(ds) for ds in (*DAYS, newest)] == [True, False, False]
 
 
 def test_the_command_says_what_is_missing(dsn, warehouse, monkeypatch, capfd):
