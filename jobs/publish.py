@@ -36,7 +36,7 @@ from jobs.filters import allowed_movies, trained_movies
 from jobs.footers import read_footer
 from jobs.layouts import detect_layout
 from jobs.locks import exclusive
-from jobs.postgresql import connection_to
+from jobs.postgresql import connected, connection_to
 from jobs.postgresql_dates import load
 from jobs.published import connect
 from jobs.row_groups import write_by_user
@@ -177,6 +177,9 @@ def main(argv: list[str] | None = None) -> None:
     started = time.perf_counter()
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("publish") as figures:
+        if dsn := postgresql_dsn(run.conf):
+            # Whoever named a wrong server is told now, and not when the audit has ended.
+            connected(dsn).close()
         figures.update(publish(spark_session("publish", run.staging), run, started))
 
 
