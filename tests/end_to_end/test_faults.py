@@ -125,15 +125,8 @@ def test_a_server_that_is_down_stops_publish_and_one_that_crashes_is_filled_late
     with server.running():
         with psycopg.connect(dsn) as connection:
             connection.execute("drop schema if exists nightreel cascade")
-        crashed = subprocess.run(
-            [sys.executable, "-c", CRASHED_SERVER, "publish", "--run-id", "first"],
-            env=published.variables(),
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=500,
-            check=False,
-        )
+        command = [sys.executable, "-c", CRASHED_SERVER, "publish", "--run-id", "first"]
+        crashed = published.call(command)
     assert crashed.returncode == 1
     assert "still shows what it showed before: " in crashed.stderr
     assert "Once the server is well again: nightreel sink --ds 2026-01-02" in crashed.stderr
