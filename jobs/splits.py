@@ -162,11 +162,13 @@ def cut(rows: int, share: float) -> int:
 
 
 def shuffled(ratings: DataFrame, row_groups: int, seed: int) -> DataFrame:
-    """Rows in an order that has nothing to do with their content, in `row_groups` even files.
+    """Rows in `row_groups` files, each with all ratings of its users, in random order.
 
     Written partitioned by split, every file is one row group of each split. petastorm deals row
-    groups to ranks: uneven or sorted ones would make uneven or biased shards. A hash of a rating
-    says which file it is in, so that sizes differ by chance alone: 50,000 rows by some 200.
+    groups to ranks: a user's ratings then lie on one rank, and only movies' gradients travel. A
+    hash of the user says which file it is, so that sizes differ by chance alone; one of the rating
+    says where in the file it stands.
     """
+    user = F.xxhash64("user_idx", F.lit(seed))
     order = F.xxhash64("movie_idx", "user_idx", F.lit(seed))
-    return ratings.repartition(row_groups, order).sortWithinPartitions(order)
+    return ratings.repartition(row_groups, user).sortWithinPartitions(order)

@@ -31,6 +31,7 @@ def train_elastic(spec: TrainingSpec) -> dict[str, Any]:
     def commit(training: Training) -> None:
         # By the step alone: of a rank that has just joined, nothing else is as on the others.
         if training.step % STEPS_BETWEEN_COMMITS == 0:
+            training.tell(moments=True)
             state.committed = deepcopy(training.state_dict())
             # Here it is noticed, too, that other ranks want to join.
             state.commit()

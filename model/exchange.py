@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import horovod.torch as hvd
@@ -14,46 +15,86 @@ COMPRESSED = {"none": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat
 
 
 class Exchange:
-    """Sums of gradients over all ranks, sent in the chosen precision; adds up what it sends."""
+    """Sums of gradients over all ranks, sent in the chosen precision; adds up what it sends.
 
-    def __init__(self, compression: str) -> None:
+    A row of the table that one rank's ratings alone touch is that rank's own: it moves it alone,
+    and tells the others where it has got to at the end of an epoch. As etl deals users to ranks,
+    all users' rows are; then only movies' gradients travel in a step.
+    """
+
+    def __init__(self, compression: str, touched_N: Tensor | None = None) -> None:
+        """`touched_N`: the rows that this rank's ratings touch; without it all rows are shared."""
         self.dtype = COMPRESSED[compression]
         # Means over a batch are small: in float16 they would lose digits near its smallest number.
         self.scale = 256.0 if compression == "fp16" else 1.0
         self.bytes_sent = 0
+        self.shared_N = self.told_N = None
+        if touched_N is not None and not alone():
+            ranks_N = sum_over_ranks(touched_N.int())
+            self.shared_N = ranks_N > 1
+            # Of every row one rank tells where it is: who owns it, else the first.
+            self.told_N = torch.where(ranks_N == 1, touched_N, hvd.rank() == 0)
+            self.row_S = self.shared_N.nonzero()[:, 0]
 
     def add_up(self, gradient_NW: Tensor) -> None:
-        """Replace the gradient of a whole table by its sum over ranks."""
+        """Replace the shared rows of a whole table's gradient by their sums over ranks."""
         if alone():
             return
-        self.bytes_sent += gradient_NW.numel() * self.dtype.itemsize
+        if self.shared_N is None:
+            gradient_NW.copy_(self.sum(gradient_NW))
+        else:
+            shared_SW = self.sum(gradient_NW.index_select(0, self.row_S))
+            gradient_NW.index_copy_(0, self.row_S, shared_SW)
+
+    def sum(self, gradient_SW: Tensor) -> Tensor:
+        """The sum of a gradient over ranks."""
+        self.bytes_sent += gradient_SW.numel() * self.dtype.itemsize
         if self.dtype == torch.float32:
-            finish(hvd.allreduce_async_(gradient_NW, op=hvd.Sum, name="table"))
-            return
+            return finish(hvd.allreduce_async_(gradient_SW, op=hvd.Sum, name="table"))
         # Horovod adds up no bfloat16, and float16 on a CPU number by number.
-        sent_NW = (gradient_NW * self.scale).to(self.dtype)
-        gathered = finish(hvd.allgather_async(sent_NW.view(torch.uint8), name="table"))
-        gathered = gathered.view(self.dtype)
-        torch.sum(gathered.view(hvd.size(), *gradient_NW.shape).float(), 0, out=gradient_NW)
-        gradient_NW.div_(self.scale)
+        sent_SW = (gradient_SW * self.scale).to(self.dtype)
+        gathered = finish(hvd.allgather_async(sent_SW.view(torch.uint8), name="table"))
+        gathered = gathered.view(self.dtype).view(hvd.size(), *gradient_SW.shape)
+        return gathered.float().sum(0).div_(self.scale)
 
-    def gather_rows(self, row_D: Tensor, gradient_DW: Tensor) -> tuple[Tensor, Tensor]:
-        """All ranks' rows, ascending, and the sums of their gradients.
+    def gather_rows(
+        self, row_D: Tensor, gradient_DW: Tensor
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Parts of all ranks' rows, none of them in two parts, with the sums of their gradients.
 
-        Row numbers travel in front of their gradients, so that a step is one allgather. Every rank
-        adds the same numbers in the same order, and all tables stay equal to the last bit.
+        Of this rank's own rows the part comes at once, while the others' are on their way. Row
+        numbers travel in front of their gradients, so that a step is one allgather. Every rank
+        adds the same numbers in the same order, and shared rows stay equal to the last bit.
         """
         if alone():
-            return row_D, gradient_DW
+            yield row_D, gradient_DW
+            return
+        own_DW = None
+        if self.shared_N is not None:
+            shared_D = self.shared_N[row_D]
+            own_D, own_DW = row_D[~shared_D], gradient_DW[~shared_D]
+            row_D, gradient_DW = row_D[shared_D], gradient_DW[shared_D]
         # As bytes, which every one of Horovod's transports takes.
         number = row_D.to(torch.int32)[:, None].view(torch.uint8)
         values = (gradient_DW * self.scale).to(self.dtype).view(torch.uint8)
         sent = torch.cat([number, values], 1)
         self.bytes_sent += sent.numel()
-        gathered = finish(hvd.allgather_async(sent, name="rows"))
+        handle = hvd.allgather_async(sent, name="rows")
+        if own_DW is not None:
+            yield own_D, own_DW
+        gathered = finish(handle)
         row_E = gathered[:, :4].contiguous().view(torch.int32)[:, 0].long()
         gradient_EW = gathered[:, 4:].contiguous().view(self.dtype).float() / self.scale
-        return sum_rows(row_E, gradient_EW)
+        yield sum_rows(row_E, gradient_EW)
+
+    def tell(self, tables: list[Tensor]) -> None:
+        """Bring all rows of these tables, of one shape, to where their owners have them."""
+        if alone() or self.told_N is None:
+            return
+        for table_NW in tables:
+            table_NW.masked_fill_(~self.told_N[:, None], 0)
+            self.bytes_sent += table_NW.numel() * table_NW.element_size()
+            finish(hvd.allreduce_async_(table_NW, op=hvd.Sum, name="told"))
 
 
 def sum_rows(row_C: Tensor, gradient_CW: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,6 +102,11 @@ def sum_rows(row_C: Tensor, gradient_CW: Tensor) -> tuple[Tensor, Tensor]:
     row_D, place_C = torch.unique(row_C, return_inverse=True)
     gradient_DW = gradient_CW.new_zeros(len(row_D), gradient_CW.shape[1])
     return row_D, gradient_DW.index_add_(0, place_C, gradient_CW)
+
+
+def any_rank(here: bool) -> bool:
+    """Whether it is so on any rank."""
+    return bool(sum_over_ranks(torch.tensor([int(here)])).item())
 
 
 def sum_over_ranks(numbers: Tensor) -> Tensor:

@@ -25,6 +25,8 @@ class Counts:
     user_U: Tensor
     movie_M: Tensor
     rating_sum_M: Tensor
+    touched_N: Tensor
+    """Which rows of the table, users first, this rank's own ratings touch."""
 
 
 def count_ratings(blocks: Iterable[Ratings], users: int, movies: int) -> Counts:
@@ -35,7 +37,9 @@ def count_ratings(blocks: Iterable[Ratings], users: int, movies: int) -> Counts:
         user_U += torch.bincount(block.user_N, minlength=users)
         movie_M += torch.bincount(block.movie_N, minlength=movies)
         rating_sum_M += torch.bincount(block.movie_N, block.rating_N.double(), minlength=movies)
-    return Counts(sum_over_ranks(user_U), sum_over_ranks(movie_M), sum_over_ranks(rating_sum_M))
+    touched_N = torch.cat([user_U, movie_M]) > 0
+    user_U, movie_M = sum_over_ranks(user_U), sum_over_ranks(movie_M)
+    return Counts(user_U, movie_M, sum_over_ranks(rating_sum_M), touched_N)
 
 
 def export(

@@ -30,6 +30,9 @@ class Optimiser(Protocol):
     def step(self, row_C: Tensor, gradient_CW: Tensor, rate: float) -> None:
         """Move by the gradients of C touched rows, repeats included, of every rank."""
 
+    def moment_tables(self) -> list[Tensor]:
+        """The moments, each of the table's shape."""
+
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
@@ -52,6 +55,11 @@ class DenseOptimiser:
         self.exchange.add_up(self.table.grad)
         self.rule.param_groups[0]["lr"] = rate
         self.rule.step()
+
+    def moment_tables(self) -> list[Tensor]:
+        """Those that torch has made so far."""
+        state = self.rule.state[self.table].values()
+        return [value for value in state if value.shape == self.table.shape]
 
     def state_dict(self) -> dict[str, Any]:
         """Copies of the moments."""
@@ -84,9 +92,13 @@ class RowOptimiser:
         self.steps = 0
 
     def step(self, row_C: Tensor, gradient_CW: Tensor, rate: float) -> None:
-        """Move the rows that any rank touches."""
+        """Move the rows that any rank touches, but not those that are another rank's own."""
         self.steps += 1
-        row_D, gradient_DW = self.exchange.gather_rows(*sum_rows(row_C, gradient_CW))
+        for row_D, gradient_DW in self.exchange.gather_rows(*sum_rows(row_C, gradient_CW)):
+            self.move(row_D, gradient_DW, rate)
+
+    def move(self, row_D: Tensor, gradient_DW: Tensor, rate: float) -> None:
+        """Move these rows, each of which stands there once."""
         if self.rule == "sgd":
             self.table.index_add_(0, row_D, gradient_DW, alpha=-rate)
             return
@@ -108,6 +120,10 @@ class RowOptimiser:
         for moments, new_DW in zip(self.moments, (moment_DW, *others), strict=True):
             moments.index_copy_(0, row_D, new_DW)
         self.table.index_add_(0, row_D, move_DW, alpha=-rate)
+
+    def moment_tables(self) -> list[Tensor]:
+        """As many as the rule needs."""
+        return self.moments
 
     def state_dict(self) -> dict[str, Any]:
         """Steps taken, and the moments themselves."""

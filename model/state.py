@@ -17,7 +17,7 @@ from model.specification import TrainingSpec
 class Training:
     """The model, its optimiser and how far they are.
 
-    All of it is the same on every rank, whatever the number of ranks.
+    All of it is the same on every rank after `tell`; between steps a rank alone knows its own rows.
     """
 
     def __init__(self, spec: TrainingSpec, data: Dataset) -> None:
@@ -31,7 +31,8 @@ class Training:
             data.mean,
             settings.init_scale,
         ).to(data.device)
-        self.exchange = Exchange(settings.compression)
+        touched_N = data.counts.touched_N.to(data.device)
+        self.exchange = Exchange(settings.compression, touched_N)
         self.optimiser, self.gradients = make_optimiser(self.model.table, settings, self.exchange)
         self.epoch, self.step, self.error_sum = 1, 0, 0.0
         self.history: list[dict[str, Any]] = []
@@ -56,8 +57,13 @@ class Training:
             self.best_table.copy_(self.model.table.detach())
         self.epoch, self.step, self.error_sum = self.epoch + 1, 0, 0.0
 
+    def tell(self, moments: bool = False) -> None:
+        """Bring the table, and the moments if they matter, to the same state on every rank."""
+        tables = [self.model.table.data]
+        self.exchange.tell(tables + self.optimiser.moment_tables() if moments else tables)
+
     def state_dict(self) -> dict[str, Any]:
-        """References to all of it."""
+        """References to all of it; of several ranks after `tell` alone."""
         names = ("epoch", "step", "error_sum", "history", "best", "best_table")
         state = {name: getattr(self, name) for name in names}
         state["table"] = self.model.table.detach()

@@ -26,7 +26,7 @@ from model.checkpoints import load_checkpoint, save_checkpoint
 from model.dataset import Dataset, read_dataset
 from model.devices import pick_device
 from model.embedding import EmbeddingModel
-from model.exchange import sum_over_ranks
+from model.exchange import any_rank, sum_over_ranks
 from model.export import export
 from model.losses import Objective
 from model.progress import Reporter, write_events
@@ -95,7 +95,8 @@ def resume(training: Training, spec: TrainingSpec, say: Callable[[str], None]) -
             say(f"the checkpoint is of {state['gradients']} gradients and is passed over.")
             state = None
     if hvd.size() > 1:
-        state = hvd.broadcast_object(state, root_rank=0)
+        # Named, because Horovod would name it by its type, and only rank 0 has a state.
+        state = hvd.broadcast_object(state, root_rank=0, name="checkpoint")
         hvd.broadcast_(training.model.table.data, root_rank=0)
     if state:
         training.load_state_dict(state)
@@ -105,15 +106,19 @@ def resume(training: Training, spec: TrainingSpec, say: Callable[[str], None]) -
 def saver(
     training: Training, spec: TrainingSpec, say: Callable[[str], None]
 ) -> Callable[[], None]:
-    """What to call between steps: rank 0 saves every checkpoint_seconds."""
-    saved = time.perf_counter()
+    """What every rank calls between steps: rank 0 saves every checkpoint_seconds."""
+    saved, every = time.perf_counter(), training.settings.checkpoint_seconds
 
     def save_if_due() -> None:
         nonlocal saved
-        if hvd.rank() == 0 and time.perf_counter() - saved >= training.settings.checkpoint_seconds:
+        # The clock of one rank decides, because all of them have something to tell.
+        if not any_rank(hvd.rank() == 0 and time.perf_counter() - saved >= every):
+            return
+        training.tell(moments=True)
+        if hvd.rank() == 0:
             state = training.state_dict() | {"fingerprint": spec.fingerprint}
             save_checkpoint(Path(spec.checkpoints), state, say)
-            saved = time.perf_counter()
+        saved = time.perf_counter()
 
     return save_if_due
 
@@ -128,6 +133,7 @@ def learn(
     """Run epochs until the training is finished; `checkpoint` is called between steps."""
     while not training.finished:
         figures = run_epoch(training, data, reporter, checkpoint)
+        training.tell()
         figures |= validate(training.model, data, spec.rating_min, spec.rating_max)
         reporter.epoch(figures)
         check_finite([figures["validation_loss"]], training, training.step)

@@ -53,7 +53,9 @@ def make_data(folder: Path, ratings: int) -> TrainingSpec:
         (folder / name).mkdir()
         for number in range(FILES):
             size = rows // FILES
-            user = (random.random(size) ** 1.5 * USERS).astype(np.int32)
+            # As etl deals them: all ratings of a user in one file.
+            user = (random.random(size) ** 1.5 * (USERS // FILES)).astype(np.int32)
+            user = user * np.int32(FILES) + np.int32(number)
             movie = (random.random(size) ** 4 * MOVIES).astype(np.int32)
             rating = random.integers(1, 11, size).astype(np.float32) / 2
             columns = {"user_idx": user, "movie_idx": movie, "rating": rating}

@@ -64,8 +64,13 @@ def write(folder: Path, ratings: pa.Table, sizes: Sequence[int]) -> str:
 
 @pytest.fixture
 def spec(tmp_path, ratings):
-    def make(sizes=(880, 300, 20), **changes) -> TrainingSpec:
+    def make(sizes=(880, 300, 20), by_user: bool = False, **changes) -> TrainingSpec:
         splits = tmp_path / "a folder"
+        learned = ratings.slice(0, 1200)
+        if by_user:
+            # As etl deals them: all ratings of a user in one file.
+            owner = learned["user_idx"].to_numpy() % 3
+            learned, sizes = learned.take(np.argsort(owner, kind="stable")), np.bincount(owner)
         indexes = {}
         for entity, size in (("user", USERS), ("movie", MOVIES)):
             ids = np.arange(size, dtype=np.int32)
@@ -75,7 +80,7 @@ def spec(tmp_path, ratings):
             pq.write_table(table, indexes[entity] / "0.parquet")
         return TrainingSpec(
             # Uneven on purpose: of two ranks, the first gets 900 rows and the second 300.
-            train=write(splits / "split=train", ratings.slice(0, 1200), sizes),
+            train=write(splits / "split=train", learned, sizes),
             validation=write(splits / "split=validation", ratings.slice(1200), [250, 50]),
             user_index=str(indexes["user"]),
             movie_index=str(indexes["movie"]),

@@ -3,7 +3,6 @@
 import json
 import os
 import resource
-import signal
 import subprocess
 import sys
 import time
@@ -17,7 +16,6 @@ import torch
 from model.checkpoints import load_checkpoint, save_checkpoint
 from model.factors import load_factors
 from model.specification import TrainingSettings, TrainingSpec
-from model.training import train
 
 
 def state(epoch: int) -> dict:
@@ -62,34 +60,45 @@ def test_a_disk_that_refuses_leaves_the_last_checkpoint(tmp_path):
     assert found["epoch"] == 1
 
 
-def attempt(spec: TrainingSpec, file: Path) -> subprocess.Popen:
+def attempt(spec: TrainingSpec, file: Path, ranks: int) -> subprocess.Popen:
     file.write_text(json.dumps(asdict(spec)))
+    launcher = [str(Path(sys.executable).with_name("horovodrun")), "-np", str(ranks), "--gloo"]
     return subprocess.Popen(
-        [sys.executable, "-m", "model.training", str(file)],
+        [*(launcher if ranks > 1 else ()), sys.executable, "-m", "model.training", str(file)],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": os.getcwd()},
     )
 
 
-@pytest.mark.parametrize("gradients", ["dense", "sparse"])
-def test_killed_and_started_again_it_ends_as_if_never_stopped(spec, tmp_path, gradients):
+@pytest.mark.parametrize(("ranks", "gradients"), [(1, "dense"), (1, "sparse"), (2, "dense")])
+def test_killed_and_started_again_it_ends_as_if_never_stopped(spec, tmp_path, ranks, gradients):
     # Steps of 4 ratings: the kill hits the middle of an epoch of 300 steps.
     chosen = spec(
-        batch_size=4, epochs=8, patience=8, gradients=gradients, checkpoint_seconds=0, dropout=0.1
+        by_user=True,
+        batch_size=4,
+        epochs=8,
+        patience=8,
+        gradients=gradients,
+        checkpoint_seconds=0,
+        dropout=0.1,
     )
-    train(chosen)
+    file = tmp_path / "spec.json"
+    with attempt(chosen, file, ranks) as process:
+        process.communicate(timeout=100)
     whole = load_factors(Path(chosen.output))
     user_UK, history = np.array(whole.user_UK), whole.manifest["history"]
     again = replace(chosen, output=str(tmp_path / "again"))
     latest = Path(again.checkpoints) / "latest.pt"
-    with attempt(again, tmp_path / "spec.json") as process:
+    with attempt(again, file, ranks) as process:
         while not latest.exists():
             time.sleep(0.01)
         time.sleep(0.1)
-        process.send_signal(signal.SIGKILL)
+        # The launcher and all ranks have the file in their command lines.
+        subprocess.run(["pkill", "-KILL", "-f", str(file)], check=True)
+        process.wait(10)
     assert not Path(again.output).exists()
-    with attempt(again, tmp_path / "spec.json") as process:
+    with attempt(again, file, ranks) as process:
         said = process.communicate(timeout=100)[0]
     assert process.returncode == 0
     assert "going on from a checkpoint: epoch" in said

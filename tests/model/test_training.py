@@ -92,6 +92,20 @@ def test_two_uneven_ranks_learn_what_one_learns(spec, tmp_path, gradients, compr
     )
 
 
+@pytest.mark.parametrize("gradients", ["dense", "sparse"])
+def test_users_whose_ratings_lie_on_one_rank_are_moved_there_and_told(spec, tmp_path, gradients):
+    chosen = spec(by_user=True, batch_size=1200, epochs=5, gradients=gradients)
+    train(chosen)
+    alone = load_factors(Path(chosen.output))
+    user_UK, history = np.array(alone.user_UK), alone.manifest["history"]
+    assert train_with_ranks(chosen, 2, tmp_path / "spec.json").returncode == 0
+    both = load_factors(Path(chosen.output))
+    np.testing.assert_allclose(both.user_UK, user_UK, atol=1e-4)
+    assert [e["validation_loss"] for e in both.manifest["history"]] == pytest.approx(
+        [e["validation_loss"] for e in history], abs=1e-4
+    )
+
+
 def test_a_rank_without_rows_in_most_steps_keeps_up(spec, tmp_path):
     # 17 steps of 2 ratings: the second rank has a rating in the first 3 alone, and must enter
     # every allreduce all the same.
