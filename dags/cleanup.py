@@ -3,7 +3,8 @@
 Runs every Sunday; by hand, `dry_run` only shows what would go. Kept are the newest runs, those
 that may still be working, the newest published one of each release, and whatever these build on.
 Deliveries, tracked runs and model versions stay. A table can be restored only to versions that are
-younger than `keep_days`.
+younger than `keep_days`. With `publish.keep_dates` in `conf/`, older dates leave `recommendations`,
+in PostgreSQL too.
 """
 
 from collections.abc import Mapping

@@ -1,14 +1,20 @@
 """What must hold of a run's recommendations before anybody may read them.
 
-Each check is a function that returns the rows that break it; an empty answer passes.
+All checks are made in one pass, on one record per user. A check is a column of the records: an
+example of what breaks it, or null.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from functools import reduce
+from operator import or_
 
-from pyspark.sql import DataFrame
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.errors import JobError
@@ -24,131 +30,138 @@ class Published:
     ds: date
     top_k: int | None
     """None: every scored pair."""
-    movies: DataFrame
-    """`movie_id` of all that could be recommended: what the filters leave and the model knows."""
+    movie_ids: NDArray[np.int32]
+    """All that could be recommended: what the filters leave and the model knows."""
     candidates: DataFrame | None
     """Of schemas.CANDIDATES: the users who have a list of their own, and its movies. None: none."""
     rating_range: tuple[float, float]
 
 
-def rated_movies(run: Published) -> DataFrame:
-    """Recommended, though the user has rated it."""
-    return run.recommendations.join(
-        run.ratings.select("user_id", "movie_id"), ["user_id", "movie_id"]
-    )
-
-
-def missing_values(run: Published) -> DataFrame:
-    """A null, or a predicted rating that is not a number."""
-    bad = F.isnan("predicted_rating")
-    for name in run.recommendations.columns:
-        bad = bad | F.col(name).isNull()
-    return run.recommendations.filter(bad)
-
-
-def off_scale(run: Published) -> DataFrame:
-    """A predicted rating outside the rating scale, or from an unknown source."""
+def bad_rows(run: Published) -> dict[str, Column]:
+    """Whether a single row breaks a check; `allowed` is null where the movie must not be there."""
     low, high = run.rating_range
-    on_scale = F.col("predicted_rating").between(low, high)
-    return run.recommendations.filter(~(on_scale & F.col("source").isin("model", "popular")))
+    missing = [F.col(f"row.{name}").isNull() for name in run.recommendations.columns]
+    on_scale = F.col("row.predicted_rating").between(low, high)
+    return {
+        "missing_value": reduce(or_, missing, F.isnan("row.predicted_rating")),
+        "other_date": F.col("row.ds") != F.lit(run.ds),
+        "filtered_out": F.col("allowed").isNull(),
+        "off_scale": ~(on_scale & F.col("row.source").isin("model", "popular")),
+    }
 
 
-def other_date(run: Published) -> DataFrame:
-    """A row of another date than the run's."""
-    return run.recommendations.filter(F.col("ds") != F.lit(run.ds))
+def records(run: Published) -> DataFrame:
+    """A record per user: of everybody who should have rows, or has some, or has rated.
 
-
-def broken_ranks(run: Published) -> DataFrame:
-    """Users whose ranks are not 1, 2, ... up to their number of rows, or repeat a movie."""
-    ranks = run.recommendations.groupBy("user_id").agg(
-        F.min("rank").alias("first"),
-        F.max("rank").alias("last"),
-        F.count("*").alias("rows"),
-        F.countDistinct("rank").alias("ranks"),
-        F.countDistinct("movie_id").alias("movies"),
+    `known`: null for users who should have no rows. `rows`, by rank, and of each of bad_rows an
+    example. `rated`: all movies that the user has rated; `rated_allowed`: how many of them could
+    be recommended. `has_list`, and `listed`: the movies of the user's list that could be.
+    """
+    yes = F.lit(True)
+    row = F.struct(*run.recommendations.columns)
+    sources = [
+        run.recommendations.select("user_id", "movie_id", row.alias("row")),
+        run.ratings.select("user_id", "movie_id", yes.alias("is_rated")),
+        run.users.select("user_id", yes.alias("known")),
+    ]
+    if run.candidates is not None:
+        sources.append(run.candidates.select("user_id", "movie_id", yes.alias("is_listed")))
+    pairs = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), sources)
+    movies = pairs.sparkSession.createDataFrame(
+        pd.DataFrame({"movie_id": run.movie_ids}), "movie_id int"
     )
-    whole = (
-        (F.col("first") == 1)
-        & (F.col("last") == F.col("rows"))
-        & (F.col("ranks") == F.col("rows"))
-        & (F.col("movies") == F.col("rows"))
+    pairs = pairs.join(F.broadcast(movies.withColumn("allowed", yes)), "movie_id", "left")
+    # By user, so that one user's rows are held at a time, and not tables of many users'.
+    pairs = pairs.repartition("user_id").sortWithinPartitions("user_id")
+    is_listed = F.lit(False) if run.candidates is None else F.col("is_listed")
+    return pairs.groupBy("user_id").agg(
+        F.max("known").alias("known"),
+        # Of one date and user, rows sort by rank.
+        F.sort_array(F.collect_list("row")).alias("rows"),
+        *(
+            F.first(F.when(bad, F.col("row")), ignorenulls=True).alias(name)
+            for name, bad in bad_rows(run).items()
+        ),
+        F.collect_list(F.when(F.col("is_rated"), F.col("movie_id"))).alias("rated"),
+        F.count(F.col("is_rated") & F.col("allowed")).alias("rated_allowed"),
+        F.max(is_listed).alias("has_list"),
+        F.collect_list(F.when(is_listed & F.col("allowed"), F.col("movie_id"))).alias("listed"),
     )
-    return ranks.filter(~whole)
 
 
-def wrong_order(run: Published) -> DataFrame:
-    """A row with a higher ranking score than one ranked above it."""
-    above = run.recommendations.select(
-        "user_id", (F.col("rank") + 1).alias("rank"), F.col("ranking_score").alias("above")
-    )
-    return run.recommendations.join(above, ["user_id", "rank"]).filter("ranking_score > above")
-
-
-def filtered_out(run: Published) -> DataFrame:
-    """A movie that the filters or the blocks take away, or that the model does not know."""
-    return run.recommendations.join(F.broadcast(run.movies), "movie_id", "left_anti")
-
-
-def not_listed(run: Published) -> DataFrame:
-    """A movie that is not on the list of a user who has one."""
-    if run.candidates is None:
-        return run.recommendations.filter(F.lit(False))
-    theirs = run.recommendations.join(run.candidates, "user_id", "left_semi")
-    return theirs.join(run.candidates, ["user_id", "movie_id"], "left_anti")
-
-
-def wrong_count(run: Published) -> DataFrame:
-    """Users, all of whom must be there, with fewer or more rows than top_k and what is left allow.
+def wrong_count(run: Published) -> Column:
+    """A user, all of whom must be there, with fewer or more rows than top_k and what is left allow.
 
     Left are the movies that could be recommended, of a user's list if there is one, less the rated.
     """
-    rated = run.ratings.join(F.broadcast(run.movies), "movie_id", "left_semi")
-    counts = (
-        run.users.select("user_id")
-        .join(counted(run.recommendations, "rows"), "user_id", "left")
-        .join(counted(rated, "rated"), "user_id", "left")
-        .fillna(0, ["rows", "rated"])
-    )
-    left = F.lit(run.movies.count()) - F.col("rated")
-    if run.candidates is not None:
-        lists = run.candidates.join(F.broadcast(run.movies), "movie_id", "left_semi")
-        lists = lists.join(run.ratings, ["user_id", "movie_id"], "left_anti")
-        listed = run.candidates.select("user_id").distinct()
-        listed = listed.join(counted(lists, "listed"), "user_id", "left").fillna(0)
-        counts = counts.join(listed, "user_id", "left")
-        left = F.coalesce("listed", left)
+    rows, rated = F.size("rows"), F.col("rated_allowed")
+    of_list = F.size(F.array_except("listed", "rated"))
+    left = F.when(F.col("has_list"), of_list).otherwise(len(run.movie_ids) - rated)
     wanted = left if run.top_k is None else F.least(left, F.lit(run.top_k))
-    return counts.filter(F.col("rows") != wanted)
+    counts = F.struct("user_id", rows.alias("rows"), rated.alias("rated"), left.alias("left"))
+    return F.when(F.col("known") & (rows != wanted), counts)
 
 
-def counted(rows: DataFrame, name: str) -> DataFrame:
-    """Rows per user."""
-    return rows.groupBy("user_id").agg(F.count("*").alias(name))
+def broken_ranks() -> Column:
+    """A user whose ranks are not 1, 2, ... up to their number of rows, or repeat a movie."""
+    ranks, rows = F.col("rows.rank"), F.size("rows")
+    movies = F.size(F.array_distinct("rows.movie_id"))
+    counts = F.struct(
+        "user_id",
+        F.array_min(ranks).alias("first"),
+        F.array_max(ranks).alias("last"),
+        rows.alias("rows"),
+        F.size(F.array_distinct(ranks)).alias("ranks"),
+        movies.alias("movies"),
+    )
+    whole = (ranks == F.sequence(F.lit(1), rows)) & (movies == rows)
+    return F.when((rows > 0) & ~whole, counts)
 
 
-def unknown_users(run: Published) -> DataFrame:
-    """Recommendations for nobody."""
-    return run.recommendations.join(run.users, "user_id", "left_anti")
+def wrong_order() -> Column:
+    """A row with a higher ranking score than the one ranked above it."""
+
+    def is_higher(row: Column, position: Column) -> Column:
+        # There is none above the first: a null, and no finding.
+        return row["ranking_score"] > F.get("rows", position - 1)["ranking_score"]
+
+    return F.get(F.filter("rows", is_higher), F.lit(0))
 
 
-CHECKS = {
-    "no value is missing": missing_values,
-    "every row is of the run's date": other_date,
-    "every user is known": unknown_users,
-    "every user has the rows that top_k asks for": wrong_count,
-    "ranks run from 1 without gaps, each with another movie": broken_ranks,
-    "higher scores rank higher": wrong_order,
-    "no recommended movie is filtered out, blocked or new": filtered_out,
-    "users with a list get movies of their list": not_listed,
-    "no recommended movie was rated by the user": rated_movies,
-    "predicted ratings lie on the scale": off_scale,
-}
+def with_movie(movie_ids: Column) -> Column:
+    """The first of a user's rows with one of these movies."""
+    rows = F.filter("rows", lambda row: F.array_contains(movie_ids, row["movie_id"]))
+    # Nearly always there are none, and nothing to be looked for.
+    return F.when(F.size(movie_ids) > 0, F.get(rows, F.lit(0)))
+
+
+def checks(run: Published) -> dict[str, Column]:
+    """What must hold, and an example of a user of whom it does not; the most basic comes first."""
+    movie_ids = F.col("rows.movie_id")
+    return {
+        "no value is missing": F.col("missing_value"),
+        "every row is of the run's date": F.col("other_date"),
+        # Of somebody who has only rated, there is no row to show.
+        "every user is known": F.when(F.col("known").isNull(), F.get("rows", F.lit(0))),
+        "every user has the rows that top_k asks for": wrong_count(run),
+        "ranks run from 1 without gaps, each with another movie": broken_ranks(),
+        "higher scores rank higher": wrong_order(),
+        "no recommended movie is filtered out, blocked or new": F.col("filtered_out"),
+        "users with a list get movies of their list": F.when(
+            F.col("has_list"), with_movie(F.array_except(movie_ids, "listed"))
+        ),
+        "no recommended movie was rated by the user": with_movie(
+            F.array_intersect(movie_ids, "rated")
+        ),
+        "predicted ratings lie on the scale": F.col("off_scale"),
+    }
 
 
 def audit(run: Published) -> list[str]:
-    """Make all checks; returns their names. Raises JobError at the first that fails."""
-    for name, check in CHECKS.items():
-        example = check(run).first()
+    """Make all checks; returns their names. Raises JobError with the first that fails."""
+    examples = [F.first(found, ignorenulls=True).alias(name) for name, found in checks(run).items()]
+    [found] = records(run).agg(*examples).collect()
+    for name, example in found.asDict().items():
         if example is not None:
             raise JobError(f"Audit failed, nothing was published: {name}. Example: {example}.")
-    return list(CHECKS)
+    return list(found.asDict())

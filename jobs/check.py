@@ -11,18 +11,16 @@ does if score.* names genres, movies or users that the release does not have.
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import astuple
-
-import duckdb
 
 from jobs import schemas
 from jobs.arguments import run_of, step_arguments
 from jobs.candidate_lists import kept_lists, refuse_unknown_candidates
 from jobs.command import run_command
-from jobs.delivered_tables import DELIVERED, columns_in_sql, open_tables
+from jobs.delivered_tables import DELIVERED, open_tables
 from jobs.delta import is_published, publish_files
 from jobs.errors import JobError
+from jobs.few_rows import write_few_rows
 from jobs.filters import allowed_movies
 from jobs.layouts import detect_layout
 from jobs.locks import exclusive
@@ -56,13 +54,8 @@ def check(run: Run) -> list[Finding]:
 def show(run: Run, found: list[Finding]) -> None:
     """Write the findings to the table `quality`, in place of those of an earlier attempt."""
     folder = run.output("quality")
-    shutil.rmtree(folder, ignore_errors=True)
-    with duckdb.connect() as connection:
-        connection.execute(f"create table quality ({columns_in_sql(schemas.QUALITY)})")
-        rows = [(run.run_id, run.ds, *astuple(finding)) for finding in found]
-        connection.executemany("insert into quality values (?, ?, ?, ?, ?, ?, ?)", rows)
-        target = str(folder).replace("'", "''")
-        connection.execute(f"copy quality to '{target}' (format parquet, partition_by (run_id))")
+    rows = [(run.run_id, run.ds, *astuple(finding)) for finding in found]
+    write_few_rows(folder, "quality", rows)
     with exclusive(run.warehouse / "tables" / ".lock", "another run to have published"):
         publish_files(
             run.warehouse / "tables" / "quality",

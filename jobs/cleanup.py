@@ -22,8 +22,10 @@ from contextlib import nullcontext
 
 from jobs.arguments import command_arguments, warehouse_of
 from jobs.command import run_command
+from jobs.configuration import load_configuration
 from jobs.display import show_table
 from jobs.locks import exclusive, is_held
+from jobs.old_dates import OldDates, find_old_dates, remove_old_dates, second_sink
 from jobs.waste import KINDS, SAFE_DAYS, Waste, find
 
 MIB = 2**20
@@ -41,6 +43,15 @@ def remove(waste: Waste) -> None:
                 continue
             path = path.rename(path.with_name(f".removed-{path.name}"))
         shutil.rmtree(path)
+
+
+def show(found: list[Waste], old: OldDates) -> None:
+    """Print what is to be removed. The files of a date go later, as those of older versions do."""
+    rows = [(waste.name, f"{waste.bytes / MIB:.1f}") for waste in found]
+    rows += [(f"date {ds} of recommendations", "") for ds in old.delta]
+    rows += [(f"date {ds} of recommendations in PostgreSQL", "") for ds in old.postgresql]
+    if rows:
+        show_table("To be removed", ["", "MiB"], rows, numbers={"MiB"})
 
 
 def whole(text: str) -> int:
@@ -73,25 +84,32 @@ def main(argv: list[str] | None = None) -> None:
             "Warning: whoever still reads a version that was replaced more than "
             f"{keep_days} days ago fails, and tables can be restored only as far back as that."
         )
+    conf = load_configuration(warehouse=arguments.warehouse)
     # The lock of publish: no file goes that a run is about to commit.
     lock = exclusive(warehouse / "tables" / ".lock", "a run to have published")
-    with lock if (warehouse / "tables").is_dir() and not dry_run else nullcontext():
+    with (
+        second_sink(conf, dry_run) as server,
+        lock if (warehouse / "tables").is_dir() and not dry_run else nullcontext(),
+    ):
         found = find(warehouse, arguments.keep_runs, keep_days)
-        if found:
-            rows = ((waste.name, f"{waste.bytes / MIB:.1f}") for waste in found)
-            show_table("To be removed", ["", "MiB"], rows, numbers={"MiB"})
-        for waste in found if not dry_run else ():
-            remove(waste)
+        old = find_old_dates(warehouse, conf.publish.keep_dates, server)
+        show(found, old)
+        if not dry_run:
+            remove_old_dates(warehouse, old, server)
+            for waste in found:
+                remove(waste)
     counts = {kind: sum(len(w.paths) for w in found if w.kind == kind) for kind in KINDS}
     freed = sum(waste.bytes for waste in found)
-    what = ", ".join(f"{name} {counts[kind]}" for kind, name in KINDS.items())
+    what = [f"{name} {counts[kind]}" for kind, name in KINDS.items()]
+    if dates := len({*old.delta, *old.postgresql}):
+        what.append(f"dates {dates}")
     done = "Nothing was changed: this was a dry run. To be removed" if dry_run else "Removed"
-    if found:
-        print(f"{done}: {what}; {freed / MIB:.1f} MiB.")
+    if found or dates:
+        print(f"{done}: {', '.join(what)}; {freed / MIB:.1f} MiB.")
     else:
         print(f"There is nothing to remove in {warehouse}.")
     if arguments.json:
-        print(json.dumps({"dry_run": dry_run, **counts, "bytes": freed}))
+        print(json.dumps({"dry_run": dry_run, **counts, "dates": dates, "bytes": freed}))
 
 
 if __name__ == "__main__":

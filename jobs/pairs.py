@@ -42,6 +42,8 @@ def predict_file(factors: Factors, pairs: Path, out: Path, block_bytes: int = 1 
     line and reason, for a line that is no pair.
     """
     check_header(pairs)
+    if out.exists() and out.samefile(pairs):
+        raise JobError(f"--out {out}: this is the file of pairs itself. Choose another name.")
     if not out.parent.is_dir():
         raise JobError(f"--out {out}: the folder {out.parent} does not exist.")
     temporary = out.with_name(f".{out.name}.{os.getpid()}")

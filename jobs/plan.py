@@ -21,6 +21,7 @@ from jobs.arguments import run_of, step_arguments
 from jobs.command import run_command
 from jobs.errors import JobError
 from jobs.run import Run
+from jobs.scoring_plan import damped_model
 from jobs.settings import RetrainSettings
 from model.factors import load_factors
 
@@ -79,12 +80,22 @@ def champion_of(run: Run) -> Champion | None:
     return Champion(run.champion, date.fromisoformat(ds) if ds else None, manifest.get("ratings"))
 
 
+def refuse_undampable(run: Run) -> None:
+    """Raises JobError if the champion cannot be ranked by as score.damping says."""
+    if run.champion:
+        folder = registry.factors_folder(run.conf, run.warehouse, run.release, run.champion)
+        damped_model(load_factors(folder), run.conf.score.damping, run.champion)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run the step from the command line."""
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("plan") as figures:
         ratings = run.record("etl")["ratings"]
         plan = decide(run.conf.retrain, run.ds, ratings, champion_of(run))
+        if not plan.train:
+            # Better now than in score, after everything else.
+            refuse_undampable(run)
         print(f"{'train' if plan.train else 'score only'}: {plan.reason}", flush=True)
         figures.update(train=plan.train, reason=plan.reason, model_version=run.champion)
 

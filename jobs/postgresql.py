@@ -1,11 +1,7 @@
-"""The second sink: what the Delta tables hold of a date, in PostgreSQL, for those who ask there.
+"""A PostgreSQL server as a second sink: the connection to it, and the tables that it has.
 
 In the schema `nightreel`: `recommendations`, partitioned by ds, `movies`, `runs`, and the view
-`current`, the recommendations of the newest date. Rows stream from Parquet into a partition of
-their own, by COPY, which is indexed before one transaction puts it in the place of the date's old
-one: readers see the date before or after, and a load killed at any moment leaves it as it was. No
-reader waits behind the swap for longer than LOCK_TIMEOUT: it gives up its place in the queue, lets
-readers pass, and tries again.
+`current`, the recommendations of the newest date. jobs/postgresql_dates.py fills them.
 """
 
 from __future__ import annotations
@@ -13,16 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
-from pathlib import Path
-from typing import Any
 
 import psycopg
-from psycopg import Connection, sql
+from psycopg import Connection
 
-from jobs.delta import file_paths, open_table
 from jobs.errors import JobError
-from jobs.published import connect
 from jobs.schemas import PUBLISHED, columns_of
 
 SCHEMA = "nightreel"
@@ -35,17 +26,13 @@ TYPES = {
     "timestamp": "timestamptz",
     "array<string>": "text[]",
 }
-LOCK_TIMEOUT, PATIENCE = 0.1, 600.0
-"""In seconds: how long a try to swap may hold readers up, and for how long it is tried."""
-BATCH_ROWS = 50_000
 
 
-@contextmanager
-def connection_to(dsn: str) -> Iterator[Connection]:
-    """A connection on which loads wait for one another; the tables are there, or are made.
+def connected(dsn: str) -> Connection:
+    """A connection, on which nothing has been done yet.
 
     `dsn` is a connection string of libpq, which takes what it does not say from its own variables
-    and ~/.pgpass. Raises JobError if there is no such server, or the user may not create tables.
+    and ~/.pgpass. Raises JobError if there is no such server.
     """
     try:
         psycopg.conninfo.conninfo_to_dict(dsn)
@@ -56,7 +43,7 @@ def connection_to(dsn: str) -> Iterator[Connection]:
             "string. Expected postgresql://user@host:5432/database."
         ) from None
     try:
-        connection = psycopg.connect(
+        return psycopg.connect(
             dsn,
             autocommit=True,
             application_name="nightreel",
@@ -65,15 +52,23 @@ def connection_to(dsn: str) -> Iterator[Connection]:
         )
     except psycopg.OperationalError as error:
         raise JobError(
-            f"PostgreSQL cannot be reached, and nothing was published: {sentence(error)}. Look at "
+            f"PostgreSQL cannot be reached, and nothing was changed: {sentence(error)}. Look at "
             "NIGHTREEL_POSTGRESQL, or publish.postgresql in conf, and at the server."
         ) from None
-    with connection:
+
+
+@contextmanager
+def connection_to(dsn: str) -> Iterator[Connection]:
+    """A connection on which changes wait for one another; the tables are there, or are made.
+
+    Raises JobError if there is no such server, or the user may not create tables.
+    """
+    with connected(dsn) as connection:
         try:
             prepare(connection)
         except psycopg.Error as error:
             raise JobError(
-                f"PostgreSQL: schema {SCHEMA} cannot be made ready, and nothing was published: "
+                f"PostgreSQL: schema {SCHEMA} cannot be made ready, and nothing was changed: "
                 f"{sentence(error)}."
             ) from None
         yield connection
@@ -130,111 +125,3 @@ def columns_in(connection: Connection, table: str) -> set[str]:
         "where table_schema = %s and table_name = %s"
     )
     return {row[0] for row in connection.execute(query, [SCHEMA, table])}
-
-
-def load(connection: Connection, warehouse: Path, ds: date) -> int:
-    """Show what the Delta tables hold of a date, its runs and all movies; returns the rows of ds.
-
-    Raises JobError if nothing is published for the date, or the server fails.
-    """
-    partition = f"recommendations_{ds:%Y_%m_%d}"
-    try:
-        with connection.transaction():
-            rows = fill(connection, warehouse, ds, partition)
-        swap(connection, warehouse, ds, partition)
-    except psycopg.Error as error:
-        raise JobError(
-            f"PostgreSQL still shows what it showed before: {sentence(error)}. The Delta tables "
-            f"are published. Once the server is well again: nightreel sink --ds {ds}"
-        ) from None
-    return rows
-
-
-def fill(connection: Connection, warehouse: Path, ds: date, partition: str) -> int:
-    """Make the date's new partition, on the side, with its index; returns its rows."""
-    # pyarrow takes longer to import than a query takes.
-    import pyarrow.parquet as pq
-    from pyarrow import csv
-
-    files = file_paths(open_table(warehouse, "recommendations"), f"ds = '{ds}'")
-    if not files:
-        raise JobError(f"Nothing is published for {ds}.")
-    connection.execute(f"drop table if exists {partition}_new")
-    # The check spares ATTACH from reading all rows.
-    connection.execute(
-        f"create table {partition}_new (like recommendations including defaults, "
-        f"check (ds = '{ds}'))"
-    )
-    connection.execute(f"alter table {partition}_new alter column ds set default '{ds}'")
-    rows, options = 0, csv.WriteOptions(include_header=False)
-    for file in files:
-        parquet = pq.ParquetFile(file)
-        names = sql.SQL(", ").join(map(sql.Identifier, parquet.schema_arrow.names))
-        copy = sql.SQL("copy {} ({}) from stdin (format csv, freeze)").format(
-            sql.Identifier(f"{partition}_new"), names
-        )
-        with connection.cursor().copy(copy) as target:
-            for batch in parquet.iter_batches(BATCH_ROWS):
-                target.write(in_csv(batch, options))
-                rows += batch.num_rows
-    key = ", ".join(KEYS["recommendations"])
-    connection.execute(f"alter table {partition}_new alter column ds drop default")
-    connection.execute(f"alter table {partition}_new add primary key ({key})")
-    connection.execute(f"analyze {partition}_new")
-    return rows
-
-
-def in_csv(batch: Any, options: Any) -> memoryview:
-    """Rows as COPY reads them: text stands in quotes, and what stands nowhere is null."""
-    import pyarrow as pa
-    from pyarrow import csv
-
-    buffer = pa.BufferOutputStream()
-    csv.write_csv(batch, buffer, options)
-    return memoryview(buffer.getvalue())
-
-
-def swap(connection: Connection, warehouse: Path, ds: date, partition: str) -> None:
-    """In one transaction, put the new partition, the movies and the runs where readers look."""
-    tables = connect(warehouse, ("movies", "runs"))
-    with connection.transaction():
-        # Those who read rows do not wait for those who replace them.
-        connection.execute("delete from movies")
-        copy_rows(connection, "movies", tables.execute("select * from movies"))
-        runs = tables.execute("select * from runs where ds = ?", [ds])
-        connection.execute("delete from runs where ds = %s", [ds])
-        copy_rows(connection, "runs", runs)
-        connection.execute(f"set local lock_timeout = {int(1000 * LOCK_TIMEOUT)}")
-        until = time.monotonic() + PATIENCE
-        while not attach(connection, ds, partition):
-            if time.monotonic() > until:
-                raise psycopg.errors.LockNotAvailable(
-                    f"somebody has been reading the table for {PATIENCE / 60:.0f} minutes"
-                )
-            time.sleep(5 * LOCK_TIMEOUT)
-
-
-def attach(connection: Connection, ds: date, partition: str) -> bool:
-    """Put the new partition in the place of the old one; False if readers stand in the way."""
-    try:
-        with connection.transaction():
-            # Readers wait from here to the end: nothing that takes time may come after it.
-            connection.execute("lock table only recommendations in access exclusive mode")
-            connection.execute(f"drop table if exists {partition}")
-            connection.execute(f"alter table {partition}_new rename to {partition}")
-            connection.execute(f"alter index {partition}_new_pkey rename to {partition}_pkey")
-            connection.execute(
-                f"alter table recommendations attach partition {partition} for values in ('{ds}')"
-            )
-    except psycopg.errors.LockNotAvailable:
-        return False
-    return True
-
-
-def copy_rows(connection: Connection, name: str, rows: Any) -> None:
-    """Add the rows of a DuckDB query to a small table."""
-    columns = ", ".join(column[0] for column in rows.description)
-    with connection.cursor().copy(f"copy {name} ({columns}) from stdin") as target:
-        while batch := rows.fetchmany(10_000):
-            for row in batch:
-                target.write_row(row)

@@ -6,7 +6,7 @@ Each table gets one Delta commit that carries run_id and model_version: readers 
 after, never between. A failed audit publishes nothing. Running it again replaces what this run
 published. The row in `runs` comes last: a run that stands there has published everything.
 
-With `publish.postgresql`, what was committed is then copied there; see jobs/postgresql.py.
+With `publish.postgresql`, what was committed is then copied there; see jobs/postgresql_dates.py.
 
 `movies`, `users` and `ratings` are those of the newest date: a run of an earlier one leaves them.
 A run that scores chosen users keeps what is published for the others.
@@ -22,7 +22,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -32,12 +31,15 @@ from jobs.audit import Published, audit
 from jobs.command import run_command
 from jobs.commits import commit
 from jobs.configuration import postgresql_dsn
-from jobs.delta import file_paths, open_table
+from jobs.delta import file_paths, open_table, parquet_files
 from jobs.errors import JobError
+from jobs.few_rows import write_few_rows
 from jobs.filters import allowed_movies, trained_movies
+from jobs.footers import read_footer
 from jobs.layouts import detect_layout
 from jobs.locks import exclusive
-from jobs.postgresql import connection_to, load
+from jobs.postgresql import connected, connection_to
+from jobs.postgresql_dates import load
 from jobs.published import connect
 from jobs.remote_tables import copy_tables, prepare
 from jobs.row_groups import write_by_user
@@ -59,12 +61,12 @@ def to_audit(spark: SparkSession, run: Run) -> Published:
     factors = registry.factors_folder(run.conf, run.warehouse, run.release, version)
     movie_ids = trained_movies(load_factors(factors), allowed_movies(run).movie_ids)
     return Published(
-        recommendations=read(run.output("scored"), schemas.RECOMMENDATIONS).cache(),
+        recommendations=read(run.output("scored"), schemas.RECOMMENDATIONS),
         ratings=read(run.data("ratings"), schemas.RATINGS),
         users=users if run.users is None else users.filter(F.col("user_id").isin(run.users)),
         ds=run.ds,
         top_k=None if top_k == "all" else top_k,
-        movies=spark.createDataFrame(pd.DataFrame({"movie_id": movie_ids}), "movie_id int"),
+        movie_ids=movie_ids,
         candidates=read(run.output("candidates"), schemas.CANDIDATES)
         if run.conf.score.candidates
         else None,
@@ -72,7 +74,7 @@ def to_audit(spark: SparkSession, run: Run) -> Published:
     )
 
 
-def summary(spark: SparkSession, run: Run, started: float) -> DataFrame:
+def summary(run: Run, started: float) -> tuple[object, ...]:
     """The run's row in `runs`; this step, begun at `started`, counts until now."""
     before = [run.record(step) for step in run.steps() if step != "publish"]
     etl = (open_run(run.warehouse, run.data_run) if run.data_run else run).record("etl")
@@ -94,7 +96,7 @@ def summary(spark: SparkSession, run: Run, started: float) -> DataFrame:
         "validation_rmse": evaluation.get("validation_rmse"),
         "damping": run.conf.score.damping,
     }
-    return spark.createDataFrame([row], schemas.RUNS)
+    return tuple(row[name] for name in schemas.columns_of(schemas.RUNS))
 
 
 def keep_others(spark: SparkSession, run: Run, scored: DataFrame) -> None:
@@ -127,9 +129,10 @@ def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
     published = to_audit(spark, run)
     checks = audit(published)
     print(f"publish: {len(checks)} checks passed", flush=True)
+    scored = parquet_files(run.output("scored"))
     # All that can fail comes before the first commit.
     figures: dict[str, Any] = {
-        "rows_published": published.recommendations.count(),
+        "rows_published": sum(read_footer(file).num_rows for file in scored),
         "model_version": run.model_version,
         **errors_of_scored(run),
     }
@@ -143,8 +146,7 @@ def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
         with exclusive(run.warehouse / "tables" / ".lock", "another run to have published"):
             if run.users is not None:
                 keep_others(spark, run, published.recommendations)
-            row = summary(spark, run, started).coalesce(1)
-            row.write.mode("overwrite").partitionBy("run_id").parquet(str(run.output("summary")))
+            write_few_rows(run.output("summary"), "runs", [summary(run, started)])
             versions = commit(run)
         if sink:
             figures["rows_in_postgresql"] = load(sink, run.warehouse, run.ds)
@@ -182,6 +184,9 @@ def main(argv: list[str] | None = None) -> None:
     started = time.perf_counter()
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("publish") as figures:
+        if dsn := postgresql_dsn(run.conf):
+            # Whoever named a wrong server is told now, and not when the audit has ended.
+            connected(dsn).close()
         figures.update(publish(spark_session("publish", run.staging), run, started))
 
 

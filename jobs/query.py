@@ -17,7 +17,7 @@ from datetime import date
 import duckdb
 
 from jobs.arguments import command_arguments, day, positive, version_or_moment, warehouse_of
-from jobs.display import show_recommendations, show_table
+from jobs.display import show_recommendations, show_rows
 from jobs.errors import JobError
 from jobs.published import add_view, connect, connect_to, latest_run, recommended, require_user
 from jobs.versions import tables_at
@@ -46,9 +46,13 @@ With --at, each table is read as it was at that time (in UTC; a date stands for 
 a number, as the publish that made that version of recommendations left it: nightreel history.
 
 Tables: recommendations (one row per date, user and rank), movies, users, ratings, quarantine (the
-lines that could not be used, and why) and runs (one row per run, with its metrics).
+lines that could not be used, and why), quality (what each rule found in a run's data) and runs (one
+row per run, with its metrics). Their columns: docs/querying.md. Rows that are too wide for the
+terminal are shown one below the other.
 """
 
+# PIVOT is several statements to DuckDB.
+READING = {"SELECT", "EXPLAIN", "CALL", "PRAGMA", "MULTI"}
 NUMBERS = {"INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL"}
 
 
@@ -122,14 +126,23 @@ def sql(argv: list[str] | None = None) -> None:
         raise JobError(str(error)) from None
 
 
+def one_that_reads(connection: duckdb.DuckDBPyConnection, query: str) -> str:
+    """The query, if it is one statement that returns rows. Raises JobError if it is not."""
+    kinds = [statement.type.name for statement in connection.extract_statements(query)]
+    if len(kinds) == 1 and kinds[0] in READING:
+        return query
+    found = f"{len(kinds)} statements" if len(kinds) > 1 else (kinds or ["nothing"])[0]
+    raise JobError(
+        f"Expected one statement that returns rows, as select does; found {found}. Tables are "
+        "changed by runs alone, and --csv writes an answer to a file: nightreel sql --help"
+    )
+
+
 def answer(
     connection: duckdb.DuckDBPyConnection, query: str, as_csv: bool, limit: int | None
 ) -> None:
     """Print what a statement returns, as CSV or as a table."""
-    result = connection.sql(query)
-    if result is None:
-        print("Done. The statement returns no rows.")
-        return
+    result = connection.sql(one_that_reads(connection, query))
     # DuckDB writes a value of any type as text.
     text = result.project("columns(*)::varchar")
     if as_csv:
@@ -142,6 +155,6 @@ def answer(
     shown = text.limit(limit + 1).fetchall()
     kinds = zip(result.columns, result.types, strict=True)
     numbers = {name for name, kind in kinds if str(kind).partition("(")[0] in NUMBERS}
-    show_table("", result.columns, shown[:limit], numbers)
+    show_rows(result.columns, shown[:limit], numbers)
     if len(shown) > limit:
         print(f"Only the first {limit} rows are shown: --limit shows more, --csv writes all.")

@@ -13,7 +13,8 @@ from jobs.arguments import command_arguments, day, warehouse_of
 from jobs.command import run_command
 from jobs.configuration import load_configuration, postgresql_dsn
 from jobs.errors import JobError
-from jobs.postgresql import connection_to, load
+from jobs.postgresql import connection_to
+from jobs.postgresql_dates import load
 from jobs.published import connect, latest_run
 from jobs.remote_tables import copy_tables, prepare
 

@@ -18,7 +18,8 @@ import duckdb
 from jobs.arguments import command_arguments, positive, warehouse_of
 from jobs.command import run_command
 from jobs.display import show_recommendations, show_table
-from jobs.published import connect, latest_run, recommended
+from jobs.errors import JobError
+from jobs.published import connect, latest_run, recommended, require_user
 from jobs.run import PAGES, STEPS, Run, open_run
 
 Records = dict[str, dict[str, Any]]
@@ -122,7 +123,11 @@ def records_of(run: Run) -> Records:
 
 
 def show_example(connection: duckdb.DuckDBPyConnection, run: Run, user: int | None) -> None:
-    """The recommendations of a user; of the one with the smallest id if none is named."""
+    """The recommendations of a user; of the one with the smallest id if none is named.
+
+    Raises JobError if the user who is named has none.
+    """
+    named = user
     if user is None:
         query = "select min(user_id) from recommendations where ds = ? and run_id = ?"
         [(user,)] = connection.execute(query, [run.ds, run.run_id]).fetchall()
@@ -132,8 +137,13 @@ def show_example(connection: duckdb.DuckDBPyConnection, run: Run, user: int | No
         print(f"Another user's: nightreel recommend --user <id> --warehouse {run.warehouse}")
     elif rows:
         print(f"Run {rows[0].run_id} has since published other recommendations for {run.ds}.")
+    elif named:
+        # Users are those of the release published last: another's have other ids.
+        if run.release == latest_run(connection).release:
+            require_user(connection, named)
+        raise JobError(f"There are no recommendations for user {named} of {run.ds}.")
     else:
-        print(f"There are no recommendations for user {user} of {run.ds}.")
+        print(f"There are no recommendations of {run.ds} any more.")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -149,6 +159,8 @@ def main(argv: list[str] | None = None) -> None:
     warehouse = warehouse_of(arguments)
     if arguments.step and not (arguments.json and arguments.run_id):
         parser.error("--step goes with --json and --run-id")
+    if arguments.json and arguments.user:
+        parser.error("--json tells of the run alone: leave --user out, or --json")
     if arguments.step:
         print(json.dumps(open_run(warehouse, arguments.run_id).record(arguments.step)))
         return
@@ -162,10 +174,10 @@ def main(argv: list[str] | None = None) -> None:
     show_data(records)
     show_quality(records, run)
     show_times({step: records[step] for step in run.steps()})
-    show_example(connection, run, arguments.user)
     for name, what in (("exploration", "The data"), ("report", "The run")):
         if (page := run.output(f"{name}.html")).is_file():
             print(f"{what}, for a browser: {page}")
+    show_example(connection, run, arguments.user)
 
 
 if __name__ == "__main__":

@@ -68,15 +68,20 @@ def tables_at(
     version, moment = None, at
     if not isinstance(moment, datetime):
         version, moment = moment, end_of_publish(warehouse, moment)
+    oldest = []
     for name, table in list(tables.items()):
         commits = history(table)
+        oldest.append(commits[-1].at)
         if not needed and commit_at(commits, moment) is None:
             del tables[name]
             continue
         which = version if version is not None and name == "recommendations" else moment
         load_version(table, name, find_version(name, commits, which), to="read")
     if not tables:
-        raise JobError(f"No table in {warehouse} had a version at {moment:%Y-%m-%d %H:%M} UTC.")
+        raise JobError(
+            f"Nothing was published in {warehouse} by {moment:%Y-%m-%d %H:%M} UTC: the oldest "
+            f"version that is known of any table is of {min(oldest):%Y-%m-%d %H:%M} UTC."
+        )
     return tables
 
 

@@ -23,7 +23,8 @@ import psycopg
 from lookup import DATES, make
 
 from jobs.delta import file_paths, open_table
-from jobs.postgresql import connection_to, load
+from jobs.postgresql import connection_to
+from jobs.postgresql_dates import load
 from tests.postgresql_server import PASSWORD, postgresql_server
 
 

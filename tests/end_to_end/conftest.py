@@ -29,8 +29,12 @@ class Warehouse:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run one command to its end, whatever that is."""
+        return self.call(self.command(*arguments))
+
+    def call(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        """Run any command line as `run` does."""
         return subprocess.run(
-            self.command(*arguments),
+            command,
             env=self.variables(),
             cwd=ROOT,
             capture_output=True,

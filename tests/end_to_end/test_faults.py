@@ -8,10 +8,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 from deltalake import DeltaTable
 
+from jobs.schemas import PUBLISHED, columns_of
 from tests.end_to_end.conftest import ROOT, SMALL, Warehouse, write_delivery
+from tests.postgresql_server import PASSWORD, stopped_server
 
 # Without biases and without learning, every rating is predicted as 0.
 UNTRAINED = [
@@ -39,6 +42,46 @@ publish.main(["--run-id", "second"])
 """
 
 
+# Publishes the run `first`, and has the server of PostgreSQL stop at once, as if it had crashed,
+# when the rows are copied and are about to be shown.
+CRASHED_SERVER = """
+import os, signal
+from pathlib import Path
+from jobs import postgresql_dates
+from jobs.nightreel import main
+
+fill = postgresql_dates.fill
+
+def filled(connection, *arguments):
+    rows = fill(connection, *arguments)
+    process = Path(connection.info.host, "data", "postmaster.pid").read_text().splitlines()[0]
+    os.kill(int(process), signal.SIGQUIT)
+    return rows
+
+postgresql_dates.fill = filled
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def server():
+    with stopped_server() as server:
+        yield server
+
+
+@pytest.fixture
+def dsn(server, monkeypatch):
+    """Commands publish to the server as well, which does not run yet."""
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    monkeypatch.setenv("NIGHTREEL_POSTGRESQL", server.dsn)
+    return server.dsn
+
+
+def in_postgresql(dsn: str, query: str) -> list[tuple]:
+    with psycopg.connect(dsn, options="-csearch_path=nightreel") as connection:
+        return connection.execute(query).fetchall()
+
+
 def kill_when(process: subprocess.Popen[bytes], reached: Callable[[], bool]) -> None:
     """Kill a job and all its children, without a chance to clean up, once it got so far."""
     deadline = time.monotonic() + 120
@@ -50,10 +93,49 @@ def kill_when(process: subprocess.Popen[bytes], reached: Callable[[], bool]) -> 
     process.wait()
 
 
-def test_the_same_run_twice_leaves_the_same_tables(published, delivery):
+def test_the_same_run_twice_leaves_the_same_tables(published, delivery, server, dsn):
+    """The second time with PostgreSQL, which then holds the same."""
     before = published.content()
     options = ["--dataset", "ml-1m", "--source", str(delivery), "--ds", "2026-01-02", *SMALL]
-    published.steps("first", *options)
+    with server.running():
+        published.steps("first", *options)
+        assert published.content() == before
+        for table in ("recommendations", "movies", "runs"):
+            # As text, a float of PostgreSQL's is another number than as a double.
+            columns = ", ".join(
+                f"cast({name} as double precision)" if kind == "float" else name
+                for name, kind in columns_of(PUBLISHED[table][0]).items()
+                if kind != "timestamp"
+            )
+            query = f"select {columns} from {table} order by 1, 2, 3"
+            assert in_postgresql(dsn, query) == published.sql(query)
+        assert in_postgresql(dsn, 'select count(*) from "current"') == [(120 * 20,)]
+
+
+def test_a_server_that_is_down_stops_publish_and_one_that_crashes_is_filled_later(
+    published, server, dsn
+):
+    before = published.content()
+    refused = published.run("publish", "--run-id", "first")
+    assert refused.returncode == 1
+    assert "PostgreSQL cannot be reached, and nothing was changed: connection" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    table = str(published.folder / "tables/recommendations")
+    version = DeltaTable(table).version()
+    with server.running():
+        with psycopg.connect(dsn) as connection:
+            connection.execute("drop schema if exists nightreel cascade")
+        command = [sys.executable, "-c", CRASHED_SERVER, "publish", "--run-id", "first"]
+        crashed = published.call(command)
+    assert crashed.returncode == 1
+    assert "still shows what it showed before: " in crashed.stderr
+    assert "Once the server is well again: nightreel sink --ds 2026-01-02" in crashed.stderr
+    assert DeltaTable(table).version() == version + 1
+    with server.running():
+        assert in_postgresql(dsn, "select count(*) from recommendations") == [(0,)]
+        sunk = published.run("sink", "--ds", "2026-01-02")
+        assert sunk.stdout == "PostgreSQL: 2,400 recommendations of 2026-01-02\n"
+        assert in_postgresql(dsn, "select count(*) from recommendations") == [(2400,)]
     assert published.content() == before
 
 

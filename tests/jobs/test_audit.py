@@ -1,7 +1,9 @@
 """Each check of the audit finds what it is there for, and passes what is right."""
 
+from dataclasses import replace
 from datetime import date
 
+import numpy as np
 import pytest
 
 from jobs import schemas
@@ -33,14 +35,20 @@ def published(spark, recommendations, users=(1, 2, 3)) -> Published:
         ),
         ds=DS,
         top_k=2,
-        movies=spark.createDataFrame([(movie,) for movie in (11, 12, 13, 14)], "movie_id int"),
+        movie_ids=np.array([11, 12, 13, 14], np.int32),
         candidates=spark.createDataFrame(LISTED, schemas.CANDIDATES),
         rating_range=(1.0, 5.0),
     )
 
 
 def test_what_is_right_passes(spark):
-    assert len(audit(published(spark, GOOD))) == 10
+    right = published(spark, GOOD)
+    assert len(audit(right)) == 10
+    # Without lists, user 3 may have two of the three movies that are left.
+    with pytest.raises(JobError, match=r"every user has the rows.*user_id=3, rows=1"):
+        audit(replace(right, candidates=None))
+    everything = [*GOOD, row(1, 3, 13, score=3.5)]
+    assert audit(replace(published(spark, everything), top_k=None))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +71,7 @@ def test_what_is_right_passes(spark):
         ({2: row(2, 1, 13, source="guess")}, "on the scale.*guess"),
         ({2: row(2, 1, 13, ds=date(2026, 1, 1))}, "run's date"),
         ({1: row(1, 2, 15)}, "filtered out, blocked or new.*movie_id=15"),
-        ({3: row(3, 1, 13)}, "movies of their list.*user_id=3, movie_id=13"),
+        ({3: row(3, 1, 13)}, "movies of their list.*user_id=3, rank=1, movie_id=13"),
     ],
 )
 def test_what_is_wrong_is_found_with_an_example(spark, wrong, failed):

@@ -90,3 +90,13 @@ def test_missing_files_and_folders_are_named(tmp_path):
     (tmp_path / "pairs.csv").write_text("user_id,movie_id\n")
     with pytest.raises(JobError, match="no_folder does not exist"):
         predict_file(MODEL, tmp_path / "pairs.csv", tmp_path / "no_folder" / "out.csv")
+
+
+def test_the_file_of_pairs_is_not_written_over(tmp_path):
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("user_id,movie_id\n1,10\n")
+    (tmp_path / "link.csv").symlink_to(pairs)
+    for out in (pairs, tmp_path / "link.csv"):
+        with pytest.raises(JobError, match="this is the file of pairs itself"):
+            predict_file(MODEL, pairs, out)
+    assert pairs.read_text() == "user_id,movie_id\n1,10\n"

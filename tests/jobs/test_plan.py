@@ -5,9 +5,11 @@ from datetime import date
 
 import pytest
 
+from jobs import registry
 from jobs.errors import JobError
-from jobs.plan import Champion, decide
+from jobs.plan import Champion, decide, refuse_undampable
 from jobs.settings import RetrainSettings
+from tests.jobs.examples import MODEL, small_run
 
 DS = date(2026, 1, 8)
 
@@ -43,6 +45,15 @@ def test_decide(policy, champion, train, reason):
     plan = decide(settings, DS, 1000, champion)
     assert plan.train is train
     assert re.search(reason, plan.reason)
+
+
+def test_a_champion_that_cannot_be_damped_does_not_score(tmp_path, monkeypatch):
+    MODEL.save(tmp_path / "factors")  # without the numbers of its movies' ratings
+    monkeypatch.setattr(registry, "factors_folder", lambda *_: tmp_path / "factors")
+    with pytest.raises(JobError, match=r"damping is 5, but model version 3 cannot be damped"):
+        refuse_undampable(small_run(tmp_path, champion="3"))
+    refuse_undampable(small_run(tmp_path, champion="3", overrides=["score.damping=0"]))
+    refuse_undampable(small_run(tmp_path))
 
 
 def test_scoring_only_needs_a_champion():

@@ -1,16 +1,20 @@
 """The second sink, on a real server: what it holds, what readers see, what stops it early."""
 
+import json
+import shutil
 import threading
 from datetime import UTC, date, datetime
+from unittest.mock import Mock
 
 import psycopg
 import pytest
 
-from jobs import postgresql, sink
-from jobs.configuration import load_configuration
+from jobs import cleanup, old_dates, postgresql_dates, query, sink
+from jobs.configuration import conf_folder, load_configuration
 from jobs.delta import open_table, publish_files
 from jobs.errors import JobError
-from jobs.postgresql import connection_to, fill, load
+from jobs.postgresql import connection_to
+from jobs.postgresql_dates import fill, load
 from jobs.schemas import PUBLISHED, in_json
 from tests.jobs.examples import write
 from tests.postgresql_server import PASSWORD, postgresql_server
@@ -62,8 +66,9 @@ def warehouse(tmp_path):
     return tmp_path
 
 
-def rows_of(dsn, query):
-    with psycopg.connect(dsn, options="-csearch_path=nightreel") as connection:
+def rows_of(dsn, query, lock_timeout=0):
+    options = f"-csearch_path=nightreel -clock_timeout={lock_timeout}"
+    with psycopg.connect(dsn, options=options) as connection:
         return connection.execute(query).fetchall()
 
 
@@ -107,7 +112,7 @@ def test_a_load_that_is_killed_changes_nothing_and_the_next_completes(dsn, wareh
         fill(connection, *arguments)
         connection.execute("select pg_terminate_backend(pg_backend_pid())")
 
-    monkeypatch.setattr(postgresql, "fill", killed)
+    monkeypatch.setattr(postgresql_dates, "fill", killed)
     with (
         pytest.raises(JobError, match=r"still shows what it showed before: .*nightreel sink --ds"),
         connection_to(dsn) as connection,
@@ -131,11 +136,13 @@ def test_a_long_reader_delays_the_swap_and_nobody_else(dsn, warehouse):
         publish_run(warehouse, DAYS[1], "c", ["C1"])
         with psycopg.connect(dsn, options="-csearch_path=nightreel") as long:
             query = 'select title from "current" order by rank'
+            locked = "select title from movies for update"
             assert len(long.execute(query).fetchall()) == 2
             swap = threading.Thread(target=load, args=(connection, warehouse, DAYS[1]))
             swap.start()
-            for _ in range(5):  # others read on, while it waits for the first to end
+            for _ in range(5):  # others read and write on, while it waits for the first to end
                 assert rows_of(dsn, query) == [("B1",), ("B2",)]
+                assert rows_of(dsn, locked, lock_timeout=1000) == [("B1",)]
                 swap.join(0.2)
             assert swap.is_alive()
             assert len(long.execute(query).fetchall()) == 2
@@ -154,6 +161,56 @@ def test_columns_that_come_later_are_added(dsn, warehouse, monkeypatch):
     assert rows_of(dsn, 'select later from "current"') == [(None,), (None,)]
 
 
+def test_old_dates_leave_both_and_stay_readable(dsn, warehouse, tmp_path, monkeypatch, capfd):
+    newest = date(2026, 11, 24)
+    publish_run(warehouse, newest, "c", ["C1"])
+    with connection_to(dsn) as connection:
+        for ds in (*DAYS, newest):
+            load(connection, warehouse, ds)
+    shutil.copytree(conf_folder(), tmp_path / "conf")
+    (tmp_path / "conf/local.yaml").write_text("publish: {keep_dates: 2}\n")
+    monkeypatch.setenv("NIGHTREEL_CONF", str(tmp_path / "conf"))
+    monkeypatch.setenv("NIGHTREEL_POSTGRESQL", dsn)
+    monkeypatch.setenv("NIGHTREEL_WAREHOUSE", str(warehouse))
+    count = "select count(*) n from recommendations where ds = '2026-11-22'"
+
+    def dates():
+        return rows_of(dsn, "select distinct ds from recommendations order by 1")
+
+    def kept():
+        query.sql(["--csv", "select distinct ds from recommendations order by 1"])
+        return capfd.readouterr().out.split()[1:]
+
+    cleanup.main(["--dry-run", "--json"])
+    *shown, counted = capfd.readouterr().out.splitlines()
+    assert sum("date 2026-11-22 of recommendations" in line for line in shown) == 2
+    assert json.loads(counted)["dates"] == 1
+    assert (len(kept()), len(dates())) == (3, 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(old_dates, "drop_dates", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            cleanup.main([])
+    capfd.readouterr()
+    assert (kept(), len(dates())) == (["2026-11-23", "2026-11-24"], 3)
+    cleanup.main([])
+    assert "Removed: runs 0, " in (printed := capfd.readouterr().out)
+    assert "dates 1; " in printed
+    assert dates() == [(DAYS[1],), (newest,)]
+    assert rows_of(dsn, "select count(*) from runs") == [(3,)]
+    cleanup.main([])
+    assert capfd.readouterr().out == f"There is nothing to remove in {warehouse}.\n"
+    assert open_table(warehouse, "recommendations").version() == 3
+    query.sql(["--csv", "--at", "2", count])
+    assert capfd.readouterr().out == "n\n4\n"
+    # The newest run's date stays, even where others are newer.
+    open_table(warehouse, "recommendations").restore(2)
+    is_old = old_dates.is_old(warehouse, 1)
+    assert [is_old(ds) for ds in (*DAYS, newest)] == [True, True, False]
+    publish(warehouse, "runs", [], "c", {"run_id": "c"})
+    is_old = old_dates.is_old(warehouse, 1)
+    assert [is_old(ds) for ds in (*DAYS, newest)] == [True, False, False]
+
+
 def test_the_command_says_what_is_missing(dsn, warehouse, monkeypatch, capfd):
     argv = ["--warehouse", str(warehouse)]
     with pytest.raises(JobError, match="No PostgreSQL server is named"):
@@ -169,7 +226,7 @@ def test_the_command_says_what_is_missing(dsn, warehouse, monkeypatch, capfd):
 @pytest.mark.parametrize(
     ("named", "message"),
     [
-        ("postgresql://u:hidden@localhost:1/db", "cannot be reached, and nothing was published"),
+        ("postgresql://u:hidden@localhost:1/db", "cannot be reached, and nothing was changed"),
         ("user u password hidden", "no connection string"),
     ],
 )

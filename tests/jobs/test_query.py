@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pytest
 
-from jobs import predict, query, registry, summary
+from jobs import display, predict, query, registry, summary
 from jobs.configuration import load_configuration
 from jobs.delta import publish_files
 from jobs.errors import JobError
@@ -136,6 +136,10 @@ def test_fewer_and_earlier_recommendations(ask):
         (predict.main, "--user 1 --movie 5", "no movie 5 in release ml-1m: .* run from 10 to 12"),
         (predict.main, "--user 3 --rated", "User 3 has not rated any movie"),
         (query.sql, "selec", 'syntax error at or near "selec"'),
+        (query.sql, "", "Expected one statement that returns rows.*found nothing"),
+        (query.sql, "from\truns;from\truns", "found 2 statements"),
+        (query.sql, "create\ttable\tx(a\tint)", "found CREATE"),
+        (query.sql, "set\tthreads=1", "found SET"),
         (query.sql, "from\tfilms", "Tables: movies, quarantine, ratings, recommendations, runs"),
     ],
 )
@@ -166,6 +170,21 @@ def test_sql_shows_a_table_and_says_what_it_leaves_out(ask):
     assert "Alien" not in printed
     assert "Only the first 2 rows are shown" in printed
     assert "Only" not in ask(query.sql, "--limit", "3", "from movies")
+
+
+def test_rows_too_wide_for_the_terminal_stand_one_below_the_other(ask, monkeypatch):
+    monkeypatch.setattr(display, "WIDTH_WITHOUT_TERMINAL", 60)
+    lines = ask(query.sql, "from quarantine").splitlines()
+    assert "Row 1" not in lines
+    lines = ask(query.sql, "from recommendations order by all desc limit 2").splitlines()
+    assert list(map(cells, lines[:4])) == [
+        ["Row 1"],
+        ["ds", "2026-11-23"],
+        ["user_id", "3"],
+        ["rank", "2"],
+    ]
+    assert cells(lines[12]) == ["Row 2"]
+    assert ask(query.sql, "from recommendations limit 0").startswith("No rows. Their columns: ds, ")
 
 
 def test_predict_one(ask):
@@ -245,6 +264,9 @@ def test_summary_of_a_run(ask, tables):
     assert told["report"] == f"[run report]({(run.folder / 'report.html').as_uri()})"
     step = json.loads(ask(summary.main, "--json", "--run-id", "2026-11-23", "--step", "publish"))
     assert step == {"seconds": 1.5, **figures["publish"]}
-    # The rest of the summary holds for a user without recommendations too.
-    printed = ask(summary.main, "--user", "9")
-    assert "There are no recommendations for user 9 of 2026-11-23." in printed
+    with pytest.raises(JobError, match="There is no user 9 in release ml-1m"):
+        ask(summary.main, "--user", "9")
+    with pytest.raises(JobError, match=r"no recommendations for user 1 of 2026-11-23\."):
+        ask(summary.main, "--user", "1")
+    with pytest.raises(SystemExit):
+        ask(summary.main, "--json", "--user", "2")

@@ -110,7 +110,7 @@ def test_commands_go_back(ask):
     ("at", "message"),
     [
         ("3", r"recommendations has no version 3\. Its versions are 0 to 2, the oldest of 2026-11"),
-        ("2026-11-21", r"No table in .* had a version at 2026-11-21 23:59 UTC"),
+        ("2026-11-21", r"published in .* by 2026-11-21 23:59 UTC: the oldest .* is of 2026-11-2"),
     ],
 )
 def test_there_is_no_such_version(ask, at, message):
