@@ -71,7 +71,8 @@ def records(run: Published) -> DataFrame:
         pd.DataFrame({"movie_id": run.movie_ids}), "movie_id int"
     )
     pairs = pairs.join(F.broadcast(movies.withColumn("allowed", yes)), "movie_id", "left")
-    # By user, so that one user's rows are held at a time, and not tables of many users'.
+    # By user, so that one user's rows are held at a time, and not tables of many users': that is
+    # so with spark.sql.execution.replaceHashWithSortAgg, which stands in conf/spark.
     pairs = pairs.repartition("user_id").sortWithinPartitions("user_id")
     is_listed = F.lit(False) if run.candidates is None else F.col("is_listed")
     return pairs.groupBy("user_id").agg(

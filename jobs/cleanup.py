@@ -9,6 +9,7 @@ newest date; every run whose data a remaining run scores again; and runs in whic
 written within a day, as they may be working. Jobs' scratch goes when nothing was written there for
 a day. Of tables, every version that was current within the last --keep-days stays readable and can
 be restored; files that only older versions have go, and so do those of publishes that failed.
+Models fetched from an MLflow server go when they were not used for 7 days.
 
 Deliveries in raw/, downloads, MLflow's runs and model versions are left alone.
 """
@@ -25,7 +26,13 @@ from jobs.command import run_command
 from jobs.configuration import load_configuration
 from jobs.display import show_table
 from jobs.locks import exclusive, is_held
-from jobs.old_dates import OldDates, find_old_dates, remove_old_dates, second_sink
+from jobs.old_dates import (
+    OldDates,
+    find_old_dates,
+    remove_from_delta,
+    remove_from_postgresql,
+    second_sink,
+)
 from jobs.waste import KINDS, SAFE_DAYS, Waste, find
 
 MIB = 2**20
@@ -87,17 +94,17 @@ def main(argv: list[str] | None = None) -> None:
     conf = load_configuration(warehouse=arguments.warehouse)
     # The lock of publish: no file goes that a run is about to commit.
     lock = exclusive(warehouse / "tables" / ".lock", "a run to have published")
-    with (
-        second_sink(conf, dry_run) as server,
-        lock if (warehouse / "tables").is_dir() and not dry_run else nullcontext(),
-    ):
-        found = find(warehouse, arguments.keep_runs, keep_days)
-        old = find_old_dates(warehouse, conf.publish.keep_dates, server)
-        show(found, old)
+    with second_sink(conf, dry_run) as server:
+        with lock if (warehouse / "tables").is_dir() and not dry_run else nullcontext():
+            found = find(warehouse, arguments.keep_runs, keep_days)
+            old = find_old_dates(warehouse, conf.publish.keep_dates, server)
+            show(found, old)
+            if not dry_run:
+                remove_from_delta(warehouse, old)
+                for waste in found:
+                    remove(waste)
         if not dry_run:
-            remove_old_dates(warehouse, old, server)
-            for waste in found:
-                remove(waste)
+            remove_from_postgresql(server, old)
     counts = {kind: sum(len(w.paths) for w in found if w.kind == kind) for kind in KINDS}
     freed = sum(waste.bytes for waste in found)
     what = [f"{name} {counts[kind]}" for kind, name in KINDS.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ def fetched(tracking: Any, version: Any, models: Path) -> Path:
     folder = models / f"{version.name}-{version.version}-{source[:12]}"
     with exclusive(models / f".{folder.name}.lock", "another job to have fetched the model"):
         if folder.is_dir():
+            # cleanup removes those that nobody has used for days.
+            os.utime(folder)
             return folder
         with whole_folder(folder) as incoming:
             try:

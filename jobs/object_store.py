@@ -6,6 +6,7 @@ same variables (AWS_*, GOOGLE_*, AZURE_*) or from the role of the machine.
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import timedelta
 from typing import Any
@@ -25,8 +26,15 @@ MARK = ".nightreel"
 def open_store(uri: str) -> Any:
     """The store of everything under an address; nothing is asked of it yet.
 
+    Raises JobError if the environment names an endpoint that is no address.
+
     A request that fails is sent again for half a minute; one that takes as long as that has failed.
     """
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"):
+        endpoint = os.environ.get(name)
+        # The client panics at it, with a traceback of its own.
+        if endpoint and not re.match(r"https?://[^/]", endpoint):
+            raise JobError(f"{name} is {endpoint!r}: expected an address such as https://host:9000")
     # Options of the HTTP client would take the place of all that the environment says of it.
     return from_url(uri, retry_config={"max_retries": 5, "retry_timeout": timedelta(seconds=30)})
 
@@ -48,6 +56,8 @@ def require_writable(uri: str) -> None:
 def sentence(error: Exception) -> str:
     """What the store or its client said, in one line; credentials are never in it."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).partition("\n\nDebug source")[0]
+    # A signed address holds its signature there.
+    text = re.sub(r"(https?://[^\s?]+)\?\S+", r"\1", text)
     if code := re.search(r"<Code>(.*?)</Code>", text):
         message = re.search(r"<Message>(.*?)</Message>", text)
         return f"{message[1].rstrip('.')} ({code[1]})" if message else code[1]

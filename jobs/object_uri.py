@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from pydantic_core import PydanticCustomError
@@ -13,10 +14,24 @@ FORMS = (
     "abfss://container@account.dfs.core.windows.net/folder"
 )
 
+CREDENTIALS = PydanticCustomError(
+    "password",
+    "holds credentials, or a ? or #. Leave them out here, and give them by the environment, as in "
+    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, "
+    "AZURE_STORAGE_ACCOUNT_KEY, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+)
+
 
 def is_object_uri(text: str) -> bool:
     """Whether it names something in an object store."""
-    return text.partition("://")[0] in SCHEMES and "://" in text
+    return text.partition("://")[0].lower() in SCHEMES and "://" in text
+
+
+def without_password(uri: str) -> str:
+    """Any address, or a path. Raises PydanticCustomError, which repeats nothing, for a password."""
+    if re.search(r"://[^/@]*:[^/@]*@", uri):
+        raise CREDENTIALS
+    return uri
 
 
 def checked_uri(uri: str) -> str:
@@ -33,12 +48,7 @@ def checked_uri(uri: str) -> str:
     except ValueError:
         raise ValueError(f"Expected {FORMS}") from None
     if has_secret:
-        raise PydanticCustomError(
-            "password",
-            "holds credentials, or a ? or #. Leave them out here, and give them by the "
-            "environment, as in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-            "GOOGLE_APPLICATION_CREDENTIALS, or AZURE_STORAGE_ACCOUNT_KEY",
-        )
+        raise CREDENTIALS
     if parts.scheme not in SCHEMES or not parts.netloc:
         raise ValueError(f"Expected {FORMS}")
-    return uri.rstrip("/")
+    return f"{parts.scheme}{uri.rstrip('/')[len(parts.scheme) :]}"

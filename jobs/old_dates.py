@@ -35,10 +35,10 @@ class OldDates:
 def is_old(warehouse: Path, keep: int) -> Callable[[date], bool]:
     """Says of a date whether it is to go: neither of the newest `keep`, nor that of the newest run.
 
-    As long as there are no more dates than that, none is.
+    While the Delta table has fewer dates than that, none is, wherever else there may be more.
     """
     dates = dates_of(warehouse)
-    oldest = dates[-keep:][0] if dates else date.min
+    oldest = dates[-keep] if len(dates) >= keep else date.min
     newest_run = None
     if is_published(warehouse, "runs"):
         query = "select max(ds) from runs where users_scored is null"
@@ -77,13 +77,17 @@ def find_old_dates(warehouse: Path, keep: int | None, server: Connection | None)
     )
 
 
-def remove_old_dates(warehouse: Path, old: OldDates, server: Connection | None) -> None:
-    """Take the dates out of the tables; the caller holds the lock of publish."""
+def remove_from_delta(warehouse: Path, old: OldDates) -> None:
+    """Take the dates out of the Delta table; the caller holds the lock of publish."""
     if old.delta:
         listed = ", ".join(f"'{ds}'" for ds in old.delta)
         told = CommitProperties(custom_metadata={"removed_dates": listed})
         # Partitions alone are looked at: no file is read or written.
         table = open_table(warehouse, "recommendations")
         table.delete(f"ds in ({listed})", commit_properties=told)
+
+
+def remove_from_postgresql(server: Connection | None, old: OldDates) -> None:
+    """Then out of PostgreSQL, which may have to wait for a reader to end."""
     if server and old.postgresql:
         drop_dates(server, old.postgresql)

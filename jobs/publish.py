@@ -6,18 +6,15 @@ Each table gets one Delta commit that carries run_id and model_version: readers 
 after, never between. A failed audit publishes nothing. Running it again replaces what this run
 published. The row in `runs` comes last: a run that stands there has published everything.
 
-With `publish.postgresql`, what was committed is then copied there; see jobs/postgresql_dates.py.
-
 `movies`, `users` and `ratings` are those of the newest date: a run of an earlier one leaves them.
 A run that scores chosen users keeps what is published for the others.
 
-With `publish.object_store`, all tables are copied there in the end; see jobs/remote_tables.py.
+What was committed is then copied to the places that `publish` in conf names; see jobs/copies.py.
 """
 
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,7 +27,7 @@ from jobs.arguments import run_of, step_arguments
 from jobs.audit import Published, audit
 from jobs.command import run_command
 from jobs.commits import commit
-from jobs.configuration import postgresql_dsn
+from jobs.copies import open_copies, require_places
 from jobs.delta import file_paths, open_table, parquet_files
 from jobs.errors import JobError
 from jobs.few_rows import write_few_rows
@@ -38,10 +35,7 @@ from jobs.filters import allowed_movies, trained_movies
 from jobs.footers import read_footer
 from jobs.layouts import detect_layout
 from jobs.locks import exclusive
-from jobs.postgresql import connected, connection_to
-from jobs.postgresql_dates import load
 from jobs.published import connect
-from jobs.remote_tables import copy_tables, prepare
 from jobs.row_groups import write_by_user
 from jobs.run import Run, open_run
 from jobs.spark import spark_session
@@ -136,22 +130,14 @@ def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
         "model_version": run.model_version,
         **errors_of_scored(run),
     }
-    with ExitStack() as open_until_the_end:
-        sink = None
-        if dsn := postgresql_dsn(run.conf):
-            sink = open_until_the_end.enter_context(connection_to(dsn))
-        if store := run.conf.publish.object_store:
-            prepare(run.warehouse, store)
+    with open_copies(run.conf, run.warehouse) as copy:
         # Between reading what others have published and committing, nobody else may publish.
         with exclusive(run.warehouse / "tables" / ".lock", "another run to have published"):
             if run.users is not None:
                 keep_others(spark, run, published.recommendations)
             write_few_rows(run.output("summary"), "runs", [summary(run, started)])
             versions = commit(run)
-        if sink:
-            figures["rows_in_postgresql"] = load(sink, run.warehouse, run.ds)
-        if store:
-            figures["object_store"] = copy_tables(run.warehouse, store)
+        figures |= copy(run.ds)
     figures["table_version"] = versions["recommendations"]
     if not run.data_run:
         # What the event of the asset `ratings` says; unchanged where a later date's rows stay.
@@ -184,9 +170,8 @@ def main(argv: list[str] | None = None) -> None:
     started = time.perf_counter()
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("publish") as figures:
-        if dsn := postgresql_dsn(run.conf):
-            # Whoever named a wrong server is told now, and not when the audit has ended.
-            connected(dsn).close()
+        # Whoever named a wrong server is told now, and not when the audit has ended.
+        require_places(run.conf, run.warehouse)
         figures.update(publish(spark_session("publish", run.staging), run, started))
 
 

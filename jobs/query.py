@@ -128,9 +128,10 @@ def sql(argv: list[str] | None = None) -> None:
 
 def one_that_reads(connection: duckdb.DuckDBPyConnection, query: str) -> str:
     """The query, if it is one statement that returns rows. Raises JobError if it is not."""
-    kinds = [statement.type.name for statement in connection.extract_statements(query)]
+    statements = connection.extract_statements(query)
+    kinds = [statement.type.name for statement in statements]
     if len(kinds) == 1 and kinds[0] in READING:
-        return query
+        return statements[0].query.rstrip("; \n")
     found = f"{len(kinds)} statements" if len(kinds) > 1 else (kinds or ["nothing"])[0]
     raise JobError(
         f"Expected one statement that returns rows, as select does; found {found}. Tables are "

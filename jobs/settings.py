@@ -8,7 +8,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from jobs.object_uri import checked_uri, is_object_uri
+from jobs.object_uri import checked_uri, is_object_uri, without_password
 from jobs.section import PositiveInt, Section, Share, WholeNumber
 from jobs.training_settings import TrainSettings
 
@@ -38,7 +38,9 @@ class IngestSettings(Section):
     @field_validator("source")
     @classmethod
     def holds_no_credentials(cls, source: str | None) -> str | None:
-        return checked_uri(source) if source and is_object_uri(source) else source
+        if source and is_object_uri(source):
+            return checked_uri(source)
+        return without_password(source) if source else source
 
 
 class EtlSettings(Section):
@@ -194,6 +196,11 @@ class PublishSettings(Section):
 class TrackingSettings(Section):
     uri: str | None
     """MLflow server; null keeps runs in <warehouse>/mlflow.db."""
+
+    @field_validator("uri")
+    @classmethod
+    def holds_no_password(cls, uri: str | None) -> str | None:
+        return without_password(uri) if uri else uri
 
 
 class Configuration(Section):

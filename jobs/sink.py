@@ -12,6 +12,7 @@ from __future__ import annotations
 from jobs.arguments import command_arguments, day, warehouse_of
 from jobs.command import run_command
 from jobs.configuration import load_configuration, postgresql_dsn
+from jobs.copies import make_all
 from jobs.errors import JobError
 from jobs.postgresql import connection_to
 from jobs.postgresql_dates import load
@@ -38,14 +39,21 @@ def main(argv: list[str] | None = None) -> None:
         )
     if arguments.ds and not dsn:
         raise JobError("--ds is for PostgreSQL, and no server is named. Leave it out.")
-    ds = arguments.ds or latest_run(connect(warehouse, ("runs",))).ds
-    if dsn:
+
+    def to_postgresql() -> None:
+        assert dsn
+        ds = arguments.ds or latest_run(connect(warehouse, ("runs",))).ds
         with connection_to(dsn) as connection:
             print(f"PostgreSQL: {load(connection, warehouse, ds):,} recommendations of {ds}")
-    if store:
+
+    def to_store() -> None:
+        assert store
         prepare(warehouse, store)
         done = copy_tables(warehouse, store)
         print(f"Object store: {done['files']} files, {done['bytes'] / 1e6:.1f} MB uploaded")
+
+    copies = {"postgresql": (dsn, to_postgresql), "object_store": (store, to_store)}
+    make_all({name: copy for name, (wanted, copy) in copies.items() if wanted})
 
 
 if __name__ == "__main__":

@@ -166,8 +166,8 @@ def shuffled(ratings: DataFrame, row_groups: int, seed: int) -> DataFrame:
 
     Written partitioned by split, every file is one row group of each split. petastorm deals row
     groups to ranks: a user's ratings then lie on one rank, and only movies' gradients travel. A
-    hash of the user says which file it is, so that sizes differ by chance alone; one of the rating
-    says where in the file it stands.
+    hash of the user says which file it is, one of the rating where it stands there. Sizes differ
+    by how much users have rated; a file of no users is not written.
     """
     user = F.xxhash64("user_idx", F.lit(seed))
     order = F.xxhash64("movie_idx", "user_idx", F.lit(seed))

@@ -21,7 +21,12 @@ from jobs.schemas import PUBLISHED
 DAY = 24 * 3600
 # Delta's own default, and what cleanup keeps unless told otherwise.
 SAFE_DAYS = 7
-KINDS = {"runs": "runs", "staging": "folders of scratch", "files": "files of tables"}
+KINDS = {
+    "runs": "runs",
+    "staging": "folders of scratch",
+    "models": "fetched models",
+    "files": "files of tables",
+}
 
 
 class Waste(NamedTuple):
@@ -110,9 +115,12 @@ def find(warehouse: Path, keep_runs: int, keep_days: int) -> list[Waste]:
     scratch = [folder for folder in scratch if now - measure(folder)[1] > DAY]
     scratch += folders(runs, ".removed-*")
     old = old_runs(folders(runs, "[!.]*"), keep_runs, now)
+    fetched = folders(warehouse / "models", "*")
+    fetched = [folder for folder in fetched if now - measure(folder)[1] > SAFE_DAYS * DAY]
+    kinds = {"staging": scratch, "runs": old, "models": fetched}
     found = [
         Waste(kind, str(path.relative_to(warehouse)), [path], measure(path)[0])
-        for kind, paths in (("staging", scratch), ("runs", old))
+        for kind, paths in kinds.items()
         for path in paths
     ]
     for name in filter(lambda name: is_published(warehouse, name), PUBLISHED):

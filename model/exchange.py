@@ -30,7 +30,7 @@ class Exchange:
         self.dtype = COMPRESSED[compression]
         # Means over a batch are small: in float16 they would lose digits near its smallest number.
         self.scale = 256.0 if compression == "fp16" else 1.0
-        self.bytes_sent = self.room = 0
+        self.bytes_sent, self.room = 0, ROWS_OF_ROOM
         self.shared_N = self.told_N = None
         if touched_N is not None and not alone():
             ranks_N = sum_over_ranks(touched_N.int())

@@ -62,11 +62,11 @@ class DenseOptimiser:
         return [value for value in state if value.shape == self.table.shape]
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of the moments."""
+        """References to the moments."""
         return self.rule.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from such copies."""
+        """Go on from such moments."""
         self.rule.load_state_dict(state)
 
 

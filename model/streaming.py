@@ -21,7 +21,8 @@ class StreamShard:
     """A shard that is read through petastorm, row group by row group.
 
     In an epoch the row groups come in a random order and pass through a shuffling queue of
-    `queue_rows` rows, so rows that lie far apart on disk meet in a batch. Order and queue depend on
+    `queue_rows` rows, so rows that lie far apart on disk meet in a batch. They are the same row
+    groups in every epoch, as a rank owns the users in them. Order and queue depend on
     seed and epoch alone: petastorm reads with one worker, which keeps row groups in order.
     """
 

@@ -110,7 +110,7 @@ def test_which_runs_stay(clean, warehouse):
     assert (counted["runs"], counted["staging"], counted["files"]) == (3, 0, 0)
     assert counted["bytes"] >= 3000
     assert any("runs/backfilled" in line for line in lines)
-    assert lines[-1].startswith("Removed: runs 3, folders of scratch 0, files of tables 0; 0.0 MiB")
+    assert lines[-1].startswith("Removed: runs 3, folders of scratch 0, fetched models 0, ")
     assert clean()[1] == [f"There is nothing to remove in {warehouse}."]
 
 
@@ -129,16 +129,20 @@ def test_a_killed_cleanup_leaves_no_half_of_a_run(clean, warehouse, monkeypatch)
     assert names(warehouse / "runs") == set()
 
 
-def test_scratch_goes_when_it_is_a_day_old(clean, warehouse):
+def test_scratch_goes_after_a_day_and_a_fetched_model_after_a_week(clean, warehouse):
     kept = ["staging/working/blocks", "raw/ml-1m/digest", "downloads/a.zip"]
     kept += ["mlartifacts/1/artifacts"]
-    for folder in (*kept, "staging/killed/blocks"):
+    kept += ["models/used"]
+    for folder in (*kept, "staging/killed/blocks", "models/unused"):
         (warehouse / folder).mkdir(parents=True)
     age(warehouse, 2)
+    age(warehouse / "models/unused", 8)
     (warehouse / "staging/working/blocks/part").touch()
-    assert clean()[0]["staging"] == 1
+    counted, _ = clean()
+    assert (counted["staging"], counted["models"]) == (1, 1)
     assert all((warehouse / folder).is_dir() for folder in kept)
     assert names(warehouse / "staging") == {"working"}
+    assert names(warehouse / "models") == {"used"}
 
 
 def test_live_files_stay_and_unused_ones_go(clean, warehouse):
@@ -219,7 +223,7 @@ def test_fewer_days_come_with_a_warning(clean, warehouse):
 def test_an_empty_warehouse(clean, warehouse, argv):
     counted, lines = clean(*argv)
     assert lines == [f"There is nothing to remove in {warehouse}."]
-    nothing = dict.fromkeys(("runs", "staging", "files", "dates", "bytes"), 0)
+    nothing = dict.fromkeys(("runs", "staging", "models", "files", "dates", "bytes"), 0)
     assert counted == nothing | {"dry_run": bool(argv)}
     assert not warehouse.exists()
 

@@ -54,4 +54,11 @@ def test_factors_are_fetched_once_and_whole(bucket, s3, tmp_path):
         shutil.rmtree(first)
         with pytest.raises(JobError, match=r"Version 1 of nightreel-ml-1m cannot be used: .*"):
             folder(versions[0])
+        # Other arrays of the same shape.
+        other = (run.output("factors") / "user_UK.npy").read_bytes()
+        for key in objects:
+            if key.endswith("/user_UK.npy"):
+                client.put_object(Bucket=name, Key=key, Body=other)
+        with pytest.raises(JobError, match="does not hold the arrays that were registered"):
+            folder(versions[0])
         assert not first.exists()

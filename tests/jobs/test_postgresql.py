@@ -209,6 +209,8 @@ def test_old_dates_leave_both_and_stay_readable(dsn, warehouse, tmp_path, monkey
     publish(warehouse, "runs", [], "c", {"run_id": "c"})
     is_old = old_dates.is_old(warehouse, 1)
     assert [is_old(ds) for ds in (*DAYS, newest)] == [True, False, False]
+    # Of fewer dates than are to stay none goes, even from a server that has more of them.
+    assert not old_dates.is_old(warehouse, 4)(date(2001, 1, 1))
 
 
 def test_the_command_says_what_is_missing(dsn, warehouse, monkeypatch, capfd):

@@ -138,6 +138,7 @@ def test_fewer_and_earlier_recommendations(ask):
         (query.sql, "selec", 'syntax error at or near "selec"'),
         (query.sql, "", "Expected one statement that returns rows.*found nothing"),
         (query.sql, "from\truns;from\truns", "found 2 statements"),
+        (query.sql, "select\t1;\tset\tthreads=1", "found 2 statements"),
         (query.sql, "create\ttable\tx(a\tint)", "found CREATE"),
         (query.sql, "set\tthreads=1", "found SET"),
         (query.sql, "from\tfilms", "Tables: movies, quarantine, ratings, recommendations, runs"),

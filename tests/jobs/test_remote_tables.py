@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from jobs import sink, table_copy
 from jobs.configuration import load_configuration
 from jobs.errors import JobError
+from jobs.object_store import sentence
 from jobs.remote_tables import copy_tables, prepare
 from jobs.schemas import PUBLISHED
 from jobs.table_copy import commit, copy_table, current, entries
@@ -189,6 +190,14 @@ def test_a_store_that_cannot_be_used_stops_early(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     with pytest.raises(JobError, match=r"nothing was published: http://127.0.0.1:1 cannot be rea"):
         prepare(warehouse, bucket)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "minio:9000")
+    with pytest.raises(JobError, match=r"AWS_ENDPOINT_URL is 'minio:9000': expected an address"):
+        prepare(warehouse, bucket)
+
+
+def test_a_signature_is_not_repeated():
+    error = OSError("GET https://host/c/x?sv=1&sig=hidden: error decoding response body")
+    assert sentence(error) == "GET https://host/c/x error decoding response body"
 
 
 def test_a_store_that_fails_later_leaves_what_there_was(bucket, warehouse, reject_credentials):
@@ -229,6 +238,12 @@ def test_the_command_copies_again(bucket, warehouse, monkeypatch, capfd):
     assert "Object store: 5 files, 0.0 MB uploaded" in capfd.readouterr().out
     with pytest.raises(JobError, match=r"--ds is for PostgreSQL"):
         sink.main(["--warehouse", str(warehouse), "--ds", "2026-11-23"])
+    # A server that is down does not keep the store from being mended.
+    publish_run(warehouse, DAYS[1], "c", ["D"])
+    monkeypatch.setenv("NIGHTREEL_POSTGRESQL", "postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(JobError, match="PostgreSQL cannot be reached"):
+        sink.main(["--warehouse", str(warehouse)])
+    assert "c" in run_ids(f"{conf.publish.object_store}/tables/recommendations")
 
 
 @pytest.mark.parametrize(
@@ -246,6 +261,15 @@ def test_the_command_copies_again(bucket, warehouse, monkeypatch, capfd):
 def test_conf_names_a_store_and_holds_no_credentials(uri, message):
     with pytest.raises(JobError, match=rf"publish\.object_store:? {message}") as told:
         load_configuration([f"publish.object_store={json.dumps(uri)}"])
+    assert "hidden" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "setting", ["ingest.source=https://u:hidden@h/x.zip", "tracking.uri=http://u:hidden@host"]
+)
+def test_no_other_address_holds_a_password(setting):
+    with pytest.raises(JobError, match="holds credentials") as told:
+        load_configuration([setting])
     assert "hidden" not in str(told.value)
 
 

@@ -89,7 +89,9 @@ def attempt(
     )
 
 
-@pytest.mark.parametrize(("ranks", "gradients"), [(1, "dense"), (1, "sparse"), (2, "dense")])
+@pytest.mark.parametrize(
+    ("ranks", "gradients"), [(1, "dense"), (1, "sparse"), (2, "dense"), (2, "sparse")]
+)
 def test_killed_and_started_again_it_ends_as_if_never_stopped(spec, tmp_path, ranks, gradients):
     # Steps of 4 ratings: the kill hits the middle of an epoch of 300 steps.
     chosen = spec(

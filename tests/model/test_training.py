@@ -92,9 +92,13 @@ def test_two_uneven_ranks_learn_what_one_learns(spec, tmp_path, gradients, compr
     )
 
 
-@pytest.mark.parametrize("gradients", ["dense", "sparse"])
-def test_users_whose_ratings_lie_on_one_rank_are_moved_there_and_told(spec, tmp_path, gradients):
-    chosen = spec(by_user=True, batch_size=1200, epochs=5, gradients=gradients)
+@pytest.mark.parametrize(
+    ("gradients", "reading"), [("dense", "memory"), ("sparse", "memory"), ("sparse", "stream")]
+)
+def test_users_whose_ratings_lie_on_one_rank_are_moved_there_and_told(
+    spec, tmp_path, gradients, reading
+):
+    chosen = spec(by_user=True, batch_size=1200, epochs=5, gradients=gradients, reading=reading)
     train(chosen)
     alone = load_factors(Path(chosen.output))
     user_UK, history = np.array(alone.user_UK), alone.manifest["history"]
