@@ -70,6 +70,8 @@ def read_layer(file: Path) -> Layer:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise JobError(f"{file} is not valid YAML: {error}") from None
+    # A file of comments alone.
+    content = {} if content is None else content
     if not isinstance(content, dict):
         raise JobError(f"{file} must hold keys and values, found {type(content).__name__}.")
     return str(file), content
@@ -124,7 +126,10 @@ def explain(detail: dict[str, Any], layers: list[Layer]) -> str:
         return f"{key} {detail['msg']}."
     if detail["type"] == "missing":
         return f"{layers[0][0]}: the key {key} is missing."
-    return f"{where or layers[0][0]}: {key}: found {detail['input']!r}. {detail['msg']}."
+    message = detail["msg"].removeprefix("Value error, ")
+    # Of settings that contradict one another, pydantic shows the whole section.
+    found = "" if isinstance(detail["input"], dict) else f"found {detail['input']!r}. "
+    return f"{where or layers[0][0]}: {key}: {found}{message}."
 
 
 def known_words() -> set[str]:

@@ -91,7 +91,8 @@ def refuse_unknown(
         if unknown := [name for name in filters[key] if name not in known]:
             raise JobError(
                 f"score.{key}: release {release} has no genre {', '.join(unknown)}. "
-                f"Its genres: {', '.join(known)}."
+                f"Its genres: {', '.join(known)}. Settings are fixed at ingest: begin there "
+                f"again, with --set score.{key}=[...]."
             )
     if "block_list" in filters:
         query = "select id from (select unnest(?) id) anti join movies on id = movie_id order by id"

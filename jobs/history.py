@@ -18,7 +18,7 @@ from deltalake import DeltaTable
 from jobs.arguments import command_arguments, positive, warehouse_of
 from jobs.command import run_command
 from jobs.delta import Commit, file_paths, files_of, history, open_table
-from jobs.display import show_table
+from jobs.display import show_rows
 from jobs.schemas import PUBLISHED
 
 HEADERS = ["Version", "Time (UTC)", "Run", "Model version", "Operation", "Rows", "Readable"]
@@ -43,7 +43,8 @@ def main(argv: list[str] | None = None) -> None:
     table = open_table(warehouse_of(arguments), arguments.table)
     commits = history(table)
     rows = described(table, commits[: arguments.limit])
-    show_table(f"Versions of {arguments.table}", HEADERS, rows, numbers={"Version", "Rows"})
+    print(f"Versions of {arguments.table}")
+    show_rows(HEADERS, list(rows), numbers={"Version", "Rows"})
     if len(commits) > arguments.limit:
         print(f"Only the newest {arguments.limit} of {len(commits)} are shown: --limit shows more.")
 

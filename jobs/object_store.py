@@ -26,7 +26,7 @@ MARK = ".nightreel"
 def open_store(uri: str) -> Any:
     """The store of everything under an address; nothing is asked of it yet.
 
-    Raises JobError if the environment names an endpoint that is no address.
+    Raises JobError if the environment names an endpoint of S3 that cannot be used.
 
     A request that fails is sent again for half a minute; one that takes as long as that has failed.
     """
@@ -35,6 +35,11 @@ def open_store(uri: str) -> Any:
         # The client panics at it, with a traceback of its own.
         if endpoint and not re.match(r"https?://[^/]", endpoint):
             raise JobError(f"{name} is {endpoint!r}: expected an address such as https://host:9000")
+        allowed = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("true", "1")
+        if uri.startswith("s3") and endpoint and endpoint.startswith("http:") and not allowed:
+            raise JobError(
+                f"{name} is {endpoint}, without TLS. If that is right: AWS_ALLOW_HTTP=true"
+            )
     # Options of the HTTP client would take the place of all that the environment says of it.
     return from_url(uri, retry_config={"max_retries": 5, "retry_timeout": timedelta(seconds=30)})
 

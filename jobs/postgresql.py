@@ -74,9 +74,13 @@ def connection_to(dsn: str) -> Iterator[Connection]:
         yield connection
 
 
+LIBPQ_ASKS = "Is the server running on that host and accepting TCP/IP connections?"
+
+
 def sentence(error: psycopg.Error) -> str:
     """What the server or libpq said, in one line."""
-    return " ".join(str(error).split()).rstrip(".")
+    said = " ".join(str(error).split()).removesuffix(LIBPQ_ASKS)
+    return said.rstrip(". ")
 
 
 def prepare(connection: Connection) -> None:

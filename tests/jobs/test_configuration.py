@@ -62,9 +62,15 @@ def test_a_file_that_is_no_mapping_is_named(folder):
         load_configuration(folder=folder)
 
 
+def test_settings_that_contradict_one_another_are_named_alone(folder):
+    with pytest.raises(JobError, match=r"=0.9: etl: train, validation and test shares add up to 1"):
+        load_configuration(["etl.train_share=0.9"], folder=folder)
+
+
 def test_a_missing_key_is_named(folder):
-    (folder / "local.yaml").write_text("{}\n")
-    with pytest.raises(JobError, match="the key warehouse is missing"):
+    base = folder / "base.yaml"
+    base.write_text(base.read_text().replace("\nwarehouse: warehouse\n", "\n"))
+    with pytest.raises(JobError, match=r"base.yaml: the key warehouse is missing"):
         load_configuration(folder=folder)
 
 
