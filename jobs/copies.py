@@ -29,7 +29,8 @@ def require_places(conf: Configuration, warehouse: Path) -> None:
 def open_copies(conf: Configuration, warehouse: Path) -> Iterator[Callable[[date], dict[str, Any]]]:
     """Yield what copies a date, once it is published; it returns the figures of each copy.
 
-    Until then, nobody else loads into the server. Raises JobError if a place cannot be used.
+    Until then, nobody else loads into the server. Raises JobError if it cannot be used; of the
+    store, `require_places` tells.
     """
     dsn, store = postgresql_dsn(conf), conf.publish.object_store
     copies: dict[str, Callable[[date], Any]] = {}
@@ -44,7 +45,6 @@ def open_copies(conf: Configuration, warehouse: Path) -> Iterator[Callable[[date
 
             copies["rows_in_postgresql"] = to_postgresql
         if store:
-            prepare(warehouse, store)
             copies["object_store"] = lambda _: copy_tables(warehouse, store)
 
         yield lambda ds: make_all({name: partial(copy, ds) for name, copy in copies.items()})

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -43,8 +44,7 @@ def download(url: str, folder: Path, checksum_required: bool, pause: float = 1.0
     if expected and target.is_file() and md5_of(target) == expected:
         print(f"ingest: {target} is complete already, MD5 {expected} verified", flush=True)
         return target
-    transfer = object_transfer if is_object_uri(url) else http_transfer
-    retried(lambda: transfer.fetch_rest(url, part), url, pause)
+    retried(lambda: transfer_of(url).fetch_rest(url, part), url, pause)
     found = md5_of(part)
     if expected and found != expected:
         part.unlink()
@@ -57,6 +57,11 @@ def download(url: str, folder: Path, checksum_required: bool, pause: float = 1.0
     part.replace(target)
     note_of(part).unlink(missing_ok=True)
     return target
+
+
+def transfer_of(url: str) -> ModuleType:
+    """The module that fetches from there."""
+    return object_transfer if is_object_uri(url) else http_transfer
 
 
 def retried(action: Callable[[], T], url: str, pause: float) -> T:
@@ -77,8 +82,7 @@ def retried(action: Callable[[], T], url: str, pause: float) -> T:
 
 def published_md5(url: str) -> str | None:
     """Read the checksum in `<url>.md5`, as md5 or md5sum write it; None where there is none."""
-    transfer = object_transfer if is_object_uri(url) else http_transfer
-    text = transfer.read_text(f"{url}.md5")
+    text = transfer_of(url).read_text(f"{url}.md5")
     found = re.search(r"\b[0-9a-fA-F]{32}\b", text or "")
     return found.group().lower() if found else None
 

@@ -26,22 +26,27 @@ MARK = ".nightreel"
 def open_store(uri: str) -> Any:
     """The store of everything under an address; nothing is asked of it yet.
 
-    Raises JobError if the environment names an endpoint of S3 that cannot be used.
-
     A request that fails is sent again for half a minute; one that takes as long as that has failed.
+    Raises JobError if the environment names an endpoint of S3 that cannot be used.
     """
+    if uri.startswith("s3"):
+        require_endpoint()
+    # Options of the HTTP client would take the place of all that the environment says of it.
+    return from_url(uri, retry_config={"max_retries": 5, "retry_timeout": timedelta(seconds=30)})
+
+
+def require_endpoint() -> None:
+    """Raises JobError if the endpoint of S3, where one is named, is none that the client takes."""
+    allowed = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("true", "1")
     for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"):
         endpoint = os.environ.get(name)
         # The client panics at it, with a traceback of its own.
         if endpoint and not re.match(r"https?://[^/]", endpoint):
             raise JobError(f"{name} is {endpoint!r}: expected an address such as https://host:9000")
-        allowed = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("true", "1")
-        if uri.startswith("s3") and endpoint and endpoint.startswith("http:") and not allowed:
+        if endpoint and endpoint.startswith("http:") and not allowed:
             raise JobError(
                 f"{name} is {endpoint}, without TLS. If that is right: AWS_ALLOW_HTTP=true"
             )
-    # Options of the HTTP client would take the place of all that the environment says of it.
-    return from_url(uri, retry_config={"max_retries": 5, "retry_timeout": timedelta(seconds=30)})
 
 
 def require_writable(uri: str) -> None:

@@ -165,12 +165,10 @@ class PublishSettings(Section):
     postgresql: str | None
     """Connection string of a PostgreSQL server that gets a copy of what is published; null: none.
     NIGHTREEL_POSTGRESQL goes before it. It may hold no password: settings are kept with the run."""
-    # Runs that were started before there was this setting can still be read.
+    # Runs that were started before there were these settings can still be read.
     keep_dates: PositiveInt | None = None
     """Dates that stay in recommendations, the newest: `nightreel cleanup` takes older ones out,
     there and in PostgreSQL; null: all stay."""
-
-    # Runs that were started before there was this setting can still be read.
     object_store: str | None = None
     """Address in an object store, as in s3://bucket/folder, that gets a copy of the published Delta
     tables; null: none. Credentials come from the environment."""

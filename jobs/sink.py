@@ -9,6 +9,11 @@ PostgreSQL (`publish.postgresql`) gets a date's rows and keeps its others; an ob
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import date
+from functools import partial
+from pathlib import Path
+
 from jobs.arguments import command_arguments, day, warehouse_of
 from jobs.command import run_command
 from jobs.configuration import load_configuration, postgresql_dsn
@@ -18,6 +23,20 @@ from jobs.postgresql import connection_to
 from jobs.postgresql_dates import load
 from jobs.published import connect, latest_run
 from jobs.remote_tables import copy_tables, prepare
+
+
+def to_postgresql(dsn: str, warehouse: Path, ds: date | None) -> None:
+    """Copy a date; None: that of the newest run."""
+    ds = ds or latest_run(connect(warehouse, ("runs",))).ds
+    with connection_to(dsn) as connection:
+        print(f"PostgreSQL: {load(connection, warehouse, ds):,} recommendations of {ds}")
+
+
+def to_store(uri: str, warehouse: Path) -> None:
+    """Copy what the store lacks."""
+    prepare(warehouse, uri)
+    done = copy_tables(warehouse, uri)
+    print(f"Object store: {done['files']} files, {done['bytes'] / 1e6:.1f} MB uploaded")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -39,21 +58,12 @@ def main(argv: list[str] | None = None) -> None:
         )
     if arguments.ds and not dsn:
         raise JobError("--ds is for PostgreSQL, and no server is named. Leave it out.")
-
-    def to_postgresql() -> None:
-        assert dsn
-        ds = arguments.ds or latest_run(connect(warehouse, ("runs",))).ds
-        with connection_to(dsn) as connection:
-            print(f"PostgreSQL: {load(connection, warehouse, ds):,} recommendations of {ds}")
-
-    def to_store() -> None:
-        assert store
-        prepare(warehouse, store)
-        done = copy_tables(warehouse, store)
-        print(f"Object store: {done['files']} files, {done['bytes'] / 1e6:.1f} MB uploaded")
-
-    copies = {"postgresql": (dsn, to_postgresql), "object_store": (store, to_store)}
-    make_all({name: copy for name, (wanted, copy) in copies.items() if wanted})
+    copies: dict[str, Callable[[], None]] = {}
+    if dsn:
+        copies["postgresql"] = partial(to_postgresql, dsn, warehouse, arguments.ds)
+    if store:
+        copies["object_store"] = partial(to_store, store, warehouse)
+    make_all(copies)
 
 
 if __name__ == "__main__":

@@ -26,12 +26,11 @@ class Exchange:
     """
 
     def __init__(self, compression: str, touched_N: Tensor | None = None) -> None:
-        """`touched_N`: the rows that this rank's ratings touch; without it all rows are shared."""
+        """`touched_N`: the rows that this rank's ratings touch; a rank that is alone needs none."""
         self.dtype = COMPRESSED[compression]
         # Means over a batch are small: in float16 they would lose digits near its smallest number.
         self.scale = 256.0 if compression == "fp16" else 1.0
         self.bytes_sent, self.room = 0, ROWS_OF_ROOM
-        self.shared_N = self.told_N = None
         if touched_N is not None and not alone():
             ranks_N = sum_over_ranks(touched_N.int())
             self.shared_N = ranks_N > 1
@@ -43,11 +42,8 @@ class Exchange:
         """Replace the shared rows of a whole table's gradient by their sums over ranks."""
         if alone():
             return
-        if self.shared_N is None:
-            gradient_NW.copy_(self.sum(gradient_NW))
-        else:
-            shared_SW = self.sum(gradient_NW.index_select(0, self.row_S))
-            gradient_NW.index_copy_(0, self.row_S, shared_SW)
+        shared_SW = self.sum(gradient_NW.index_select(0, self.row_S))
+        gradient_NW.index_copy_(0, self.row_S, shared_SW)
 
     def sum(self, gradient_SW: Tensor) -> Tensor:
         """The sum of a gradient over ranks."""
@@ -70,11 +66,9 @@ class Exchange:
         if alone():
             yield row_D, gradient_DW
             return
-        own_DW = None
-        if self.shared_N is not None:
-            shared_D = self.shared_N[row_D]
-            own_D, own_DW = row_D[~shared_D], gradient_DW[~shared_D]
-            row_D, gradient_DW = row_D[shared_D], gradient_DW[shared_D]
+        shared_D = self.shared_N[row_D]
+        own_D, own_DW = row_D[~shared_D], gradient_DW[~shared_D]
+        row_D, gradient_DW = row_D[shared_D], gradient_DW[shared_D]
         # As bytes, which every one of Horovod's transports takes. Ranks agree on the sizes of what
         # they send only when these change, which takes as long again: there is room to spare.
         self.room = max(self.room, -(-len(row_D) // ROWS_OF_ROOM) * ROWS_OF_ROOM)
@@ -84,18 +78,16 @@ class Exchange:
         sent[: len(row_D), NUMBER_BYTES:] = values
         self.bytes_sent += sent.numel()
         handle = hvd.allgather_async(sent, name="rows")
-        if own_DW is not None:
-            yield own_D, own_DW
+        yield own_D, own_DW
         gathered = finish(handle)
         row_E = gathered[:, :NUMBER_BYTES].contiguous().view(torch.int32)[:, 0].long()
-        kept = gathered[row_E >= 0]
-        gradient_EW = kept[:, NUMBER_BYTES:].contiguous().view(self.dtype).float() / self.scale
-        row_E = row_E[row_E >= 0]
+        gathered, row_E = gathered[row_E >= 0], row_E[row_E >= 0]
+        gradient_EW = gathered[:, NUMBER_BYTES:].contiguous().view(self.dtype).float() / self.scale
         yield sum_rows(row_E, gradient_EW)
 
     def tell(self, tables: list[Tensor]) -> None:
         """Bring all rows of these tables, of one shape, to where their owners have them."""
-        if alone() or self.told_N is None:
+        if alone():
             return
         for table_NW in tables:
             table_NW.masked_fill_(~self.told_N[:, None], 0)

@@ -1,6 +1,6 @@
 """Training at ML-32M's shape: memory, ratings a second, bytes exchanged, by rows against dense.
 
-    python tests/benchmarks/training_scale.py [ratings, in millions: default 4]
+    PYTHONPATH=. python tests/benchmarks/training_scale.py [ratings, in millions: default 4]
 
 Made-up ratings of 200,948 users and 87,585 movies, popular ones more often, in 16 Parquet files; 64
 factors and biases, batches of 16,384, one epoch of at most the given ratings. Memory is the highest
@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from jobs.configuration import load_configuration
 from model.specification import TrainingSettings, TrainingSpec
+from tests.ranks import launcher
 
 ROOT = Path(__file__).resolve().parents[2]
 USERS, MOVIES, FILES = 200_948, 87_585, 16
@@ -87,13 +88,9 @@ def measure(spec: TrainingSpec, ranks: int, rows: int, **changes: object) -> lis
     values["settings"] |= changes
     file = Path(spec.output).with_name("spec.json")
     file.write_text(json.dumps(values))
-    command = [sys.executable, "-c", MEASURED, str(file), str(rows)]
-    if ranks > 1:
-        runner = str(Path(sys.executable).with_name("horovodrun"))
-        script = Path(spec.output).with_name("measured.py")
-        script.write_text(MEASURED)
-        program = [sys.executable, str(script), str(file), str(rows)]
-        command = [runner, "-np", str(ranks), "--gloo", *program]
+    script = file.with_name("measured.py")
+    script.write_text(MEASURED)
+    command = [*launcher(ranks), sys.executable, str(script), str(file), str(rows)]
     variables = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=variables, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     lines = [line for line in done.stdout.decode().splitlines() if "FIGURES" in line]

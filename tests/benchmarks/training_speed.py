@@ -4,7 +4,7 @@
         --set etl.train_share=0.85 --set etl.validation_share=0.05
     nightreel etl --run-id speed
     pip install --no-deps scikit-surprise joblib
-    python tests/benchmarks/training_speed.py <warehouse> speed [spark] [surprise]
+    PYTHONPATH=. python tests/benchmarks/training_speed.py <warehouse> speed [spark] [surprise]
 
 The limit is a loop over tensors in memory, written as one would by hand: the same model, optimiser
 and batch, nn.Embedding, autograd and torch.optim, on one thread, nothing else. Nightreel's ratings
@@ -31,6 +31,7 @@ from jobs.run import open_run
 from jobs.train import training_spec
 from model.ratings import Ratings, read_ratings
 from model.specification import TrainingSettings, TrainingSpec
+from tests.ranks import launcher
 
 EPOCHS = 5
 EXCHANGE = """
@@ -111,13 +112,6 @@ def nightreel(spec: TrainingSpec, ranks: int, **changes: Any) -> tuple[float, li
         manifest = json.loads((Path(folder) / "factors/manifest.json").read_text())["manifest"]
         history = manifest["history"]
         return max(epoch["ratings_per_second"] for epoch in history), history
-
-
-def launcher(ranks: int) -> list[str]:
-    """What stands before the command of a rank."""
-    if ranks == 1:
-        return []
-    return [str(Path(sys.executable).with_name("horovodrun")), "-np", str(ranks), "--gloo"]
 
 
 def exchange_milliseconds(rows: int, width: int) -> float:

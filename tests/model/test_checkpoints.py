@@ -16,6 +16,7 @@ import torch
 from model.checkpoints import load_checkpoint, save_checkpoint
 from model.factors import load_factors
 from model.specification import TrainingSettings, TrainingSpec
+from tests.ranks import launcher
 
 
 def state(epoch: int) -> dict:
@@ -78,9 +79,8 @@ def attempt(
 ) -> subprocess.Popen:
     """A training of its own, in which no file may grow longer than so many bytes."""
     file.write_text(json.dumps(asdict(spec)))
-    launcher = [str(Path(sys.executable).with_name("horovodrun")), "-np", str(ranks), "--gloo"]
     return subprocess.Popen(
-        [*(launcher if ranks > 1 else ()), sys.executable, "-m", "model.training", str(file)],
+        [*launcher(ranks), sys.executable, "-m", "model.training", str(file)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

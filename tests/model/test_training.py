@@ -14,13 +14,12 @@ from model.metrics import rmse
 from model.specification import TrainingSpec
 from model.training import train
 from tests.model.conftest import SETTINGS
+from tests.ranks import launcher
 
 
 def train_with_ranks(spec: TrainingSpec, ranks: int, file: Path) -> subprocess.CompletedProcess:
     file.write_text(json.dumps(asdict(spec)))
-    horovodrun = str(Path(sys.executable).with_name("horovodrun"))
-    command = [horovodrun, "-np", str(ranks), "--gloo", sys.executable, "-m", "model.training"]
-    command.append(str(file))
+    command = [*launcher(ranks), sys.executable, "-m", "model.training", str(file)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
