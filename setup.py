@@ -3,7 +3,7 @@
 Versions are pinned in conf/requirements-jobs.txt, which `make` installs first.
 """
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 setup(
     name="nightreel",
@@ -11,7 +11,7 @@ setup(
     description="Movie recommendations from MovieLens ratings, every night.",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=["jobs", "jobs.pages", "model"],
+    packages=find_packages(include=["jobs*", "model*"]),
     package_data={"jobs.pages": ["page.html"]},
     entry_points={"console_scripts": ["nightreel = jobs.nightreel:main"]},
 )

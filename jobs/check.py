@@ -13,33 +13,18 @@ from __future__ import annotations
 
 from dataclasses import astuple
 
-from jobs import schemas
-from jobs.arguments import run_of, step_arguments
-from jobs.candidate_lists import kept_lists, refuse_unknown_candidates
-from jobs.command import run_command
-from jobs.delivered_tables import DELIVERED, open_tables
-from jobs.delta import is_published, publish_files
-from jobs.errors import JobError
-from jobs.few_rows import write_few_rows
-from jobs.filters import allowed_movies
-from jobs.layouts import detect_layout
-from jobs.locks import exclusive
-from jobs.published import connect
-from jobs.quality import Delivered, Finding, findings
-from jobs.run import Run
-
-
-def previous_ratings(run: Run) -> int | None:
-    """Ratings of the newest published run of the release before this one; None if there is none."""
-    if not is_published(run.warehouse, "runs"):
-        return None
-    query = (
-        "select ratings from runs where release = ? and run_id <> ? and ds <= ? "
-        "order by ds desc, finished_at desc limit 1"
-    )
-    with connect(run.warehouse, ("runs",)) as tables:
-        row = tables.execute(query, [run.release, run.run_id, run.ds]).fetchone()
-    return row[0] if row else None
+from jobs.cleaning.quality import Delivered, Finding, findings
+from jobs.engines.duck import DELIVERED, open_tables, write_few_rows
+from jobs.published.delta import publish_files
+from jobs.published.runs_table import previous_ratings
+from jobs.release.layouts import detect_layout
+from jobs.runs import schemas
+from jobs.runs.command import run_command, step_arguments
+from jobs.runs.errors import JobError
+from jobs.runs.files import exclusive
+from jobs.runs.run import Run, run_of
+from jobs.scoring.filters import allowed_movies
+from jobs.scoring.given_ids import kept_lists, refuse_unknown_candidates
 
 
 def check(run: Run) -> list[Finding]:

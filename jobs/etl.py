@@ -20,19 +20,18 @@ from typing import Any
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from jobs import schemas
-from jobs.arguments import run_of, step_arguments
-from jobs.command import run_command
-from jobs.delivery import Delivery, own_test, read_delivery
-from jobs.entities import all_users, with_index
-from jobs.errors import JobError
-from jobs.features import histories, movie_features, rated_movies
-from jobs.layouts import detect_layout
-from jobs.parsed import quarantine
-from jobs.repeats import newest, with_time
-from jobs.run import Run
-from jobs.spark import spark_session, together
-from jobs.splits import shuffled, with_split
+from jobs.cleaning.delivery import Delivery, own_test, quarantine, read_delivery
+from jobs.cleaning.model_inputs import histories, rated_movies, shuffled, with_index
+from jobs.cleaning.movies import movie_features
+from jobs.cleaning.ratings import newest, with_time
+from jobs.cleaning.splits import with_split
+from jobs.cleaning.users import all_users
+from jobs.engines.spark import spark_session, together
+from jobs.release.layouts import detect_layout
+from jobs.runs import schemas
+from jobs.runs.command import run_command, step_arguments
+from jobs.runs.errors import JobError
+from jobs.runs.run import Run, run_of
 
 SPLITS = ("train", "validation", "test")
 # Of the delivered file: about two million ratings, which one task sorts.

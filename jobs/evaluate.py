@@ -16,16 +16,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs import registry
-from jobs.arguments import run_of, step_arguments
-from jobs.command import run_command
-from jobs.deals import same_split
-from jobs.errors import JobError
-from jobs.run import Run
-from model.baselines import fit_bias_baseline
+from jobs.runs.command import run_command, step_arguments
+from jobs.runs.errors import JobError
+from jobs.runs.run import Run, run_of
+from jobs.training import registry
+from jobs.training.registry import same_split
+from model.biases import fit_bias_baseline
+from model.data.ratings import Ratings, read_ratings
 from model.factors import Factors, load_factors
 from model.metrics import mae, rmse
-from model.ratings import Ratings, read_ratings
 
 
 @dataclass(frozen=True)

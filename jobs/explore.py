@@ -9,17 +9,16 @@ has a sentence that says what it shows.
 
 from __future__ import annotations
 
-from jobs.arguments import run_of, step_arguments
-from jobs.command import run_command
 from jobs.pages.activity import activity
+from jobs.pages.faults import faulty_values
 from jobs.pages.genres import genres
 from jobs.pages.means import means
 from jobs.pages.merged import merged
-from jobs.pages.overview import faulty_values, overall
 from jobs.pages.page import Page, number, write_page
 from jobs.pages.rating_values import ratings
-from jobs.pages.tables import clean_tables
-from jobs.run import Run
+from jobs.pages.tables import clean_tables, overall
+from jobs.runs.command import run_command, step_arguments
+from jobs.runs.run import Run, run_of
 
 
 def exploration(run: Run) -> Page:

@@ -20,19 +20,18 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from jobs.arguments import command_arguments, day
-from jobs.base_run import find_base
-from jobs.candidate_lists import given_lists
-from jobs.command import run_command
-from jobs.configuration import load_configuration
-from jobs.errors import JobError
-from jobs.filters import with_blocked
-from jobs.layouts import find_layout
-from jobs.registry import champion_version
-from jobs.releases import describe, digest_of, incoming_folder, obtain
-from jobs.run import Run, safe_run_id, write_json
-from jobs.settings import RELEASES, Configuration
-from jobs.warehouse import warehouse_folder
+from jobs.release.layouts import find_layout
+from jobs.release.obtain import describe, digest_of, incoming_folder, obtain
+from jobs.runs.command import command_arguments, day, run_command
+from jobs.runs.configuration import load_configuration
+from jobs.runs.errors import JobError
+from jobs.runs.files import write_json
+from jobs.runs.run import Run, safe_run_id
+from jobs.runs.settings import RELEASES, Configuration
+from jobs.runs.warehouse import warehouse_folder
+from jobs.scoring.given_ids import given_lists, with_blocked
+from jobs.scoring.incremental import find_base
+from jobs.training.registry import champion_version
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:

@@ -7,8 +7,8 @@ import sys
 from difflib import get_close_matches
 from importlib import import_module
 
-from jobs.command import run_command
-from jobs.errors import JobError
+from jobs.runs.command import run_command
+from jobs.runs.errors import JobError
 
 # Where each command's main lies. Only the one that is called is imported: Spark and torch take
 # seconds to load, and a query needs neither.
@@ -29,17 +29,17 @@ PAGES = {
 }
 UPKEEP = {
     "rescore": ("jobs.rescore:main", "start a run that only scores and publishes again"),
-    "tidy": ("jobs.tidy:main", "remove the scratch of a run"),
-    "restore": ("jobs.restore:main", "put an earlier version of a table back"),
-    "sink": ("jobs.sink:main", "copy what is published to PostgreSQL or an object store"),
-    "cleanup": ("jobs.cleanup:main", "remove old runs and files that no table needs"),
+    "tidy": ("jobs.upkeep.cleanup:tidy", "remove the scratch of a run"),
+    "restore": ("jobs.upkeep.restore:main", "put an earlier version of a table back"),
+    "sink": ("jobs.upkeep.sink:main", "copy what is published to PostgreSQL or an object store"),
+    "cleanup": ("jobs.upkeep.cleanup:main", "remove old runs and files that no table needs"),
 }
 QUESTIONS = {
-    "summary": ("jobs.summary:main", "what a run did, and what it recommends"),
-    "recommend": ("jobs.query:recommend", "a user's recommendations"),
-    "predict": ("jobs.predict:main", "the rating that a user would give a movie"),
-    "sql": ("jobs.query:sql", "any question to the published tables"),
-    "history": ("jobs.history:main", "the versions of a table, to read or restore"),
+    "summary": ("jobs.questions.summary:main", "what a run did, and what it recommends"),
+    "recommend": ("jobs.questions.query:recommend", "a user's recommendations"),
+    "predict": ("jobs.questions.predict:main", "the rating that a user would give a movie"),
+    "sql": ("jobs.questions.query:sql", "any question to the published tables"),
+    "history": ("jobs.questions.history:main", "the versions of a table, to read or restore"),
 }
 COMMANDS = STEPS | PAGES | UPKEEP | QUESTIONS
 

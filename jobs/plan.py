@@ -16,13 +16,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from jobs import registry
-from jobs.arguments import run_of, step_arguments
-from jobs.command import run_command
-from jobs.errors import JobError
-from jobs.run import Run
-from jobs.scoring_plan import damped_model
-from jobs.settings import RetrainSettings
+from jobs.runs.command import run_command, step_arguments
+from jobs.runs.errors import JobError
+from jobs.runs.run import Run, run_of
+from jobs.runs.settings import RetrainSettings
+from jobs.scoring.plan import damped_model
+from jobs.training import registry
 from model.factors import load_factors
 
 

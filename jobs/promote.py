@@ -8,9 +8,9 @@ champion that another run has set meanwhile stays.
 
 from __future__ import annotations
 
-from jobs import registry
-from jobs.arguments import run_of, step_arguments
-from jobs.command import run_command
+from jobs.runs.command import run_command, step_arguments
+from jobs.runs.run import run_of
+from jobs.training import registry
 
 
 def main(argv: list[str] | None = None) -> None:

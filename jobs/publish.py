@@ -9,7 +9,7 @@ published. The row in `runs` comes last: a run that stands there has published e
 `movies`, `users` and `ratings` are those of the newest date: a run of an earlier one leaves them.
 A run that scores chosen users keeps what is published for the others.
 
-What was committed is then copied to the places that `publish` in conf names; see jobs/copies.py.
+What was committed is then copied to the places that `publish` in conf names: jobs/sinks/sinks.py.
 """
 
 from __future__ import annotations
@@ -22,24 +22,28 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs import registry, schemas
-from jobs.arguments import run_of, step_arguments
-from jobs.audit import Published, audit
-from jobs.command import run_command
-from jobs.commits import commit
-from jobs.copies import open_copies, require_places
-from jobs.delta import file_paths, open_table, parquet_files
-from jobs.errors import JobError
-from jobs.few_rows import write_few_rows
-from jobs.filters import allowed_movies, trained_movies
-from jobs.footers import read_footer
-from jobs.layouts import detect_layout
-from jobs.locks import exclusive
-from jobs.published import connect
-from jobs.row_groups import write_by_user
-from jobs.run import Run, open_run
-from jobs.spark import spark_session
+from jobs.engines.duck import write_few_rows
+from jobs.engines.spark import spark_session
+from jobs.published.audit import Published, audit
+from jobs.published.commit import commit
+from jobs.published.delta import file_paths, open_table
+from jobs.published.parquet import parquet_files, read_footer
+from jobs.published.views import connect
+from jobs.release.layouts import detect_layout
+from jobs.runs import schemas
+from jobs.runs.command import run_command, step_arguments
+from jobs.runs.errors import JobError
+from jobs.runs.files import exclusive
+from jobs.runs.run import Run, open_run, run_of
+from jobs.scoring.filters import allowed_movies, trained_movies
+from jobs.sinks.sinks import open_copies, require_places
+from jobs.training import registry
 from model.factors import load_factors
+
+# In bytes, as Parquet's writer estimates them, before it compresses: about 75,000 rows, or 4,000
+# users of 20. Smaller groups make a file's footer, which every reader reads first, cost more than
+# the rows that they save; larger ones add rows to decode.
+ROW_GROUP_BYTES = 2 << 20
 
 
 def to_audit(spark: SparkSession, run: Run) -> Published:
@@ -177,3 +181,13 @@ def main(argv: list[str] | None = None) -> None:
 
 if __name__ == "__main__":
     run_command(main)
+
+
+def write_by_user(rows: DataFrame, folder: Path) -> None:
+    """Write schemas.RECOMMENDATIONS, replacing the folder; `rows` come sorted by user.
+
+    Each of their partitions, best a range of users, becomes a file whose bounds tell readers which
+    users it holds; so do its row groups.
+    """
+    writer = rows.write.mode("overwrite").option("parquet.block.size", ROW_GROUP_BYTES)
+    writer.partitionBy("ds").parquet(str(folder))

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 from duckdb import DuckDBPyConnection
 
-from jobs.arguments import run_of, step_arguments
-from jobs.command import run_command
-from jobs.errors import JobError
 from jobs.pages.coverage import add_scored, coverage, recommended
 from jobs.pages.drift import drift
 from jobs.pages.errors import errors
 from jobs.pages.examples import examples
 from jobs.pages.learning import learning
-from jobs.pages.overview import overall
 from jobs.pages.page import Page, Section, Text, number, share, write_page
 from jobs.pages.scope import scope
-from jobs.pages.tables import clean_tables
-from jobs.run import Run
+from jobs.pages.tables import clean_tables, overall
+from jobs.runs.command import run_command, step_arguments
+from jobs.runs.errors import JobError
+from jobs.runs.run import Run, run_of
 from model.factors import load_factors
 
 

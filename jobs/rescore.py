@@ -16,18 +16,18 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from jobs import registry
-from jobs.arguments import command_arguments, day, positive
-from jobs.base_run import find_base
-from jobs.candidate_lists import given_lists, refuse_unknown_candidates
-from jobs.command import run_command
-from jobs.configuration import load_configuration
-from jobs.errors import JobError
-from jobs.filters import allowed_movies, with_blocked
-from jobs.published import connect, latest_run
-from jobs.run import Run, open_run, safe_run_id
-from jobs.settings import RELEASES
-from jobs.warehouse import warehouse_folder
+from jobs.published.runs_table import latest_run
+from jobs.published.views import connect
+from jobs.runs.command import command_arguments, day, positive, run_command
+from jobs.runs.configuration import load_configuration
+from jobs.runs.errors import JobError
+from jobs.runs.run import Run, open_run, safe_run_id
+from jobs.runs.settings import RELEASES
+from jobs.runs.warehouse import warehouse_folder
+from jobs.scoring.filters import allowed_movies
+from jobs.scoring.given_ids import given_lists, refuse_unknown_candidates, with_blocked
+from jobs.scoring.incremental import find_base
+from jobs.training import registry
 
 
 def user_ids(text: str) -> list[int]:

@@ -10,8 +10,8 @@ Movies are ranked by unclipped score, so that the best do not all tie at the top
 damped by score.damping. With score.mode=incremental, users for whom nothing has changed since the
 newest published run keep its rows.
 
-Spark hands out ranges of users; a task maps the model and writes its rows (jobs/scoring.py), and
-only figures come back.
+Spark hands out ranges of users; a task maps the model and writes its rows (jobs/scoring/task.py),
+and only figures come back.
 """
 
 from __future__ import annotations
@@ -28,17 +28,14 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs import registry
-from jobs.arguments import run_of, step_arguments
-from jobs.command import run_command
-from jobs.devices import task_device
-from jobs.errors import JobError
-from jobs.run import Run
-from jobs.scoring import Scoring, even_ranges, score_range
-from jobs.scoring_inputs import Inputs, write_inputs
-from jobs.scoring_plan import candidates_folder, plan_scoring
-from jobs.spark import spark_session
-from jobs.task_progress import show_tasks
+from jobs.engines.spark import show_tasks, spark_session
+from jobs.runs.command import run_command, step_arguments
+from jobs.runs.errors import JobError
+from jobs.runs.run import Run, run_of
+from jobs.scoring.inputs import Inputs, write_inputs
+from jobs.scoring.plan import candidates_folder, plan_scoring
+from jobs.scoring.task import Scoring, even_ranges, score_range, task_device
+from jobs.training import registry
 from model.factors import known
 
 Batches = Iterable[pa.RecordBatch]

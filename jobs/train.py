@@ -3,8 +3,8 @@
     nightreel train --run-id <run>
 
 Reads train, validation and the indexes; writes `factors`: the `Factors` of the best epoch with
-their manifest. The ranks are started as jobs/launchers.py says; the loop itself is
-model/training.py.
+their manifest. The ranks are started as jobs/training/launchers.py says; the loop itself is
+model/training/loop.py.
 """
 
 from __future__ import annotations
@@ -12,20 +12,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from jobs import registry
-from jobs.arguments import run_of, step_arguments
-from jobs.command import run_command
-from jobs.deals import same_split
-from jobs.errors import JobError
-from jobs.launchers import launch
-from jobs.layouts import detect_layout
-from jobs.run import Run
+from jobs.release.layouts import detect_layout
+from jobs.runs.command import run_command, step_arguments
+from jobs.runs.errors import JobError
+from jobs.runs.run import Run, run_of
+from jobs.training import registry
+from jobs.training.launchers import launch
+from jobs.training.registry import same_split
 from model.factors import load_factors
-from model.specification import TrainingSettings, TrainingSpec
+from model.settings import TrainingSettings, TrainingSpec
 
 
 def training_spec(run: Run) -> TrainingSpec:
-    """What model/training.py needs to know of a run."""
+    """What model/training/loop.py needs to know of a run."""
     low, high = detect_layout(run.raw).rating_range
     first = champion_to_start_from(run)
     return TrainingSpec(

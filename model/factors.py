@@ -1,15 +1,11 @@
-"""`Factors`: what every model ends as, and its folder of memory-mappable arrays.
-
-    score = mean + user_bias + movie_bias + user_row . movie_row
-
-Rows of users or movies without training ratings hold no knowledge: their rows and biases are zero,
-and `user_trained`, `movie_trained` say so. For such users `popular_M` stands in: the rating that a
-user about whom nothing is known gives a movie.
-"""
+"""A folder that appears whole or not at all."""
 
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -17,11 +13,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.folders import whole_folder
-
 Float = NDArray[np.float32]
 Int = NDArray[np.integer]
 Bool = NDArray[np.bool_]
+SCALARS = ("mean", "rating_min", "rating_max")
+# Absent from models that earlier versions of Nightreel saved.
+LATER = {"movie_count_M"}
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder to write into; if all goes well it then takes the place of `folder`.
+
+    When writing fails, `folder` stays as it was.
+    """
+    temporary = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+    except BaseException:
+        # On a full disk, what is half written stands in the way of the next attempt.
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.replace(folder)
 
 
 @dataclass(frozen=True)
@@ -98,11 +114,6 @@ class Factors:
                 if (array := getattr(self, name)) is not None:
                     np.save(temporary / f"{name}.npy", array)
             (temporary / "manifest.json").write_text(text + "\n", encoding="utf-8")
-
-
-SCALARS = ("mean", "rating_min", "rating_max")
-# Absent from models that earlier versions of Nightreel saved.
-LATER = {"movie_count_M"}
 
 
 def array_names() -> list[str]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from model.embedding import EmbeddingModel
-from model.specification import TrainingSettings
+from model.settings import TrainingSettings
 
 
 class Objective:

@@ -17,7 +17,7 @@ time.tzset()
 @pytest.fixture(scope="session")
 def s3():
     """The address of a real S3 server without a bucket."""
-    from tests.s3_server import s3_server
+    from tests.servers.s3 import s3_server
 
     with s3_server() as endpoint:
         yield endpoint
@@ -26,7 +26,7 @@ def s3():
 @pytest.fixture
 def bucket(s3, monkeypatch):
     """The address of a new bucket, whose server and credentials the environment names."""
-    from tests.s3_server import bucket_client, environment
+    from tests.servers.s3 import bucket_client, environment
 
     for name, value in environment(s3).items():
         monkeypatch.setenv(name, value)
@@ -53,7 +53,7 @@ def reject_credentials(s3):
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory):
     """One real Spark session for all tests of the jobs environment."""
-    from jobs.spark import spark_session
+    from jobs.engines.spark import spark_session
 
     session = spark_session("tests", tmp_path_factory.mktemp("spark"))
     session.conf.set("spark.sql.shuffle.partitions", "2")

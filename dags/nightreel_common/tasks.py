@@ -50,7 +50,7 @@ COMMON: dict[str, Any] = {
 
 def job(command: str, *options: str) -> list[str]:
     """The words that start a job command in its own environment."""
-    return [PYTHON, str(JOBS / f"{command}.py"), *options]
+    return [PYTHON, "-m", "jobs.nightreel", command, *options]
 
 
 class Step:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from duckdb import DuckDBPyConnection
-from numpy.typing import NDArray
 
-from jobs.pages.curves import long_tail, lorenz
-from jobs.pages.overview import Overall
 from jobs.pages.page import Part, Plot, Section, number, share
+from jobs.pages.plots import Counts, gini, held_by_top, long_tail, lorenz
+from jobs.pages.tables import Overall
 
-Counts = NDArray[np.int64]
 # Movies with fewer ratings than this are hard to learn anything about.
 FEW = 10
 
@@ -50,19 +48,3 @@ def ratings_per(connection: DuckDBPyConnection, entity: str) -> Counts:
     """Numbers of ratings, of those without any too, ascending."""
     query = f"select ratings from {entity}_counts order by ratings"
     return np.asarray(connection.execute(query).fetchnumpy()["ratings"])
-
-
-def held_by_top(counts: Counts, part: float = 0.1) -> int:
-    """The sum of the largest tenth, rounded up, of counts in ascending order."""
-    return int(counts[len(counts) - int(np.ceil(part * len(counts))) :].sum())
-
-
-def gini(counts: Counts) -> float:
-    """The Gini coefficient of counts in ascending order: 0 if all are equal, near 1 if one has all.
-
-    Twice the area between the Lorenz curve and the diagonal.
-    """
-    n, total = len(counts), int(counts.sum())
-    if total == 0:
-        return 0.0
-    return float(2 * (np.arange(1, n + 1) * counts).sum() / (n * total) - (n + 1) / n)

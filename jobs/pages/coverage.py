@@ -7,13 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from duckdb import DuckDBPyConnection
 
-from jobs import schemas
-from jobs.pages.activity import Counts, gini, held_by_top
-from jobs.pages.curves import lorenz
+from jobs.engines.duck import add_view
+from jobs.pages.activity import Counts
 from jobs.pages.page import Part, Plot, Section, Table, Text, count, number, share
-from jobs.pages.plots import columns
-from jobs.pages.tables import add_view
-from jobs.run import Run
+from jobs.pages.plots import columns, gini, held_by_top, lorenz
+from jobs.runs import schemas
+from jobs.runs.run import Run
 
 # Recommendations below this rank are looked at by nobody.
 TOP = 20

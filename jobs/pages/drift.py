@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 from duckdb import DuckDBPyConnection
 
-from jobs import schemas
-from jobs.delta import is_published
-from jobs.errors import JobError
+from jobs.engines.duck import add_view
 from jobs.pages.coverage import TOP, add_scored
-from jobs.pages.overview import Overall
 from jobs.pages.page import Part, Section, Table, Text, count, number, share
-from jobs.pages.tables import add_view
-from jobs.published import connect
-from jobs.run import Run, open_run
-
-
-class Previous(NamedTuple):
-    """A row of `runs`."""
-
-    run_id: str
-    ds: Any
-    ratings: int
-    users: int
-    movies: int
-    test_rmse: float | None
-    """Of the model that the run trained; None if it trained none."""
-
-
-def previous_run(run: Run) -> Previous | None:
-    """The newest run of the release before this one; of one date, the one that finished last."""
-    if not is_published(run.warehouse, "runs"):
-        return None
-    with connect(run.warehouse, ("runs",)) as connection:
-        row = connection.execute(
-            """
-            select run_id, ds, ratings, users, movies, test_rmse from runs
-            where release = $release and run_id <> $run_id and (ds < $ds or (ds = $ds and
-                finished_at < (select max(finished_at) from runs where run_id = $run_id)))
-            order by ds desc, finished_at desc limit 1
-            """,
-            {"release": run.release, "run_id": run.run_id, "ds": run.ds},
-        ).fetchone()
-    return None if row is None else Previous(*row)
+from jobs.pages.tables import Overall
+from jobs.published.runs_table import Previous, previous_run
+from jobs.runs import schemas
+from jobs.runs.errors import JobError
+from jobs.runs.run import Run, open_run
 
 
 def drift(

@@ -6,11 +6,11 @@ import numpy as np
 from duckdb import DuckDBPyConnection
 from numpy.typing import NDArray
 
-from jobs import schemas
+from jobs.engines.duck import add_view
 from jobs.pages.page import Plot, Section, Table, count, number
 from jobs.pages.plots import columns
-from jobs.pages.tables import add_view
-from jobs.run import Run
+from jobs.runs import schemas
+from jobs.runs.run import Run
 from model.factors import Factors
 from model.metrics import rmse
 
@@ -51,9 +51,7 @@ def known_of(connection: DuckDBPyConnection, entity: str, rows: int) -> Ints:
     return known
 
 
-def by_knowledge(
-    known: Ints, predicted: NDArray, rating: NDArray, entity: str, split: str
-) -> Plot:
+def by_knowledge(known: Ints, predicted: NDArray, rating: NDArray, entity: str, split: str) -> Plot:
     """RMSE of groups of held-back ratings, by the training ratings of their user or movie."""
     group = np.searchsorted(GROUPS, known, side="right") - 1
     filled = np.unique(group)

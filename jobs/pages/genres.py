@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from duckdb import DuckDBPyConnection
 
-from jobs.pages.cloud import cloud
-from jobs.pages.overview import Overall
 from jobs.pages.page import Plot, Section, Table, Text, count, listed, number, share
-from jobs.pages.plots import bars
+from jobs.pages.plots import bars, cloud
+from jobs.pages.tables import Overall
 
 COMBINATIONS = 10
 # MovieLens has about twenty genres; a picture holds no more than this.

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from jobs.pages.curves import lines
 from jobs.pages.page import Part, Plot, Section, Text, number, share
-from jobs.pages.plots import bars
+from jobs.pages.plots import bars, lines
 
 # Keys of the evaluation, from the simplest guess to the run's own model.
 COMPARED = {

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from duckdb import DuckDBPyConnection
 
-from jobs.pages.curves import lines
-from jobs.pages.overview import Overall, has_details
 from jobs.pages.page import Part, Plot, Section, Text, count, number
-from jobs.pages.plots import dots
+from jobs.pages.plots import dots, lines
+from jobs.pages.tables import Overall, has_details
 
 # Means of fewer ratings than this say more about chance.
 ENOUGH = 50

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from duckdb import DuckDBPyConnection
 
-from jobs.pages.overview import Overall
 from jobs.pages.page import Section, Table, Text, count, number, share
+from jobs.pages.tables import Overall
 
 TOP = 10
 # Ratings of the overall mean that every movie gets in addition, so that few high ones do not win.

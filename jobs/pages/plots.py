@@ -1,16 +1,36 @@
-"""Plots with a bar or a dot for each value."""
+"""Plots of the pages."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from numpy.typing import ArrayLike, NDArray
+from wordcloud import WordCloud
 
-from jobs.pages.drawing import ACCENT, HALF, INK, SECOND, SOFT, WIDE, draw, short, whole
+from jobs.pages.drawing import (
+    ACCENT,
+    COLOURS,
+    HALF,
+    INK,
+    SECOND,
+    SOFT,
+    WIDE,
+    draw,
+    percent,
+    short,
+    whole,
+)
 from jobs.pages.page import number
+
+Counts = NDArray[np.int64]
 
 
 def bars(labels: Sequence[str], values: Sequence[float], digits: int = 0) -> Markup:
@@ -97,3 +117,114 @@ def dots(labels: Sequence[str], values: Sequence[float], middle: float) -> Marku
         axes.grid(visible=False)
 
     return draw(paint, height=0.35 + 0.235 * len(values))
+
+
+def lines(
+    x: ArrayLike,
+    curves: Mapping[str, ArrayLike],
+    x_name: str,
+    y_name: str,
+    mark: float | None = None,
+    wide: bool = False,
+) -> Markup:
+    """Curves over common x; `mark` is an x to point out."""
+
+    def paint(axes: Axes) -> None:
+        for (name, y), colour in zip(curves.items(), COLOURS, strict=False):
+            axes.plot(x, y, color=colour, linewidth=1.8, marker="o", markersize=3, label=name)
+        if mark is not None:
+            axes.axvline(mark, color=SOFT, linewidth=1.2, linestyle="--")
+        axes.set(xlabel=x_name, ylabel=y_name)
+        # Epochs and years.
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if len(curves) > 1:
+            axes.legend(frameon=False)
+
+    return draw(paint, WIDE if wide else HALF)
+
+
+def long_tail(curves: Mapping[str, ArrayLike], x_name: str, y_name: str) -> Markup:
+    """Counts from the largest to the smallest, over their place, both on logarithmic scales."""
+
+    def paint(axes: Axes) -> None:
+        for (name, counts), colour in zip(curves.items(), COLOURS, strict=False):
+            ordered = np.sort(np.asarray(counts))[::-1]
+            ordered = ordered[ordered > 0]
+            # Two hundred places, evenly on the scale, draw the same curve as all of them.
+            place = np.unique(np.geomspace(1, len(ordered), 200).astype(int))
+            axes.plot(place, ordered[place - 1], color=colour, linewidth=1.8, label=name)
+        axes.set(xscale="log", yscale="log", xlabel=x_name, ylabel=y_name)
+        for axis in (axes.xaxis, axes.yaxis):
+            first, last = axis.get_view_interval()
+            subs = (1, 2, 5) if last < 100 * first else (1,)
+            axis.set_major_locator(LogLocator(subs=subs, numticks=8))
+            axis.set_major_formatter(whole)
+            axis.set_minor_locator(NullLocator())
+        if len(curves) > 1:
+            axes.legend(frameon=False)
+
+    return draw(paint)
+
+
+def lorenz(curves: Mapping[str, ArrayLike], x_name: str, y_name: str) -> Markup:
+    """Which share of the whole the smallest x of all hold; the diagonal is an even spread."""
+
+    def paint(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle="--")
+        for (name, counts), colour in zip(curves.items(), COLOURS, strict=False):
+            held = np.concatenate([[0], np.cumsum(np.sort(np.asarray(counts, float)))])
+            place = np.unique(np.linspace(0, len(held) - 1, 200).astype(int))
+            axes.plot(
+                place / (len(held) - 1),
+                held[place] / held[-1],
+                color=colour,
+                linewidth=1.8,
+                label=name,
+            )
+        axes.set(xlabel=x_name, ylabel=y_name, xlim=(0, 1), ylim=(0, 1.01))
+        axes.xaxis.set_major_formatter(percent)
+        axes.yaxis.set_major_formatter(percent)
+        axes.legend(frameon=False)
+
+    return draw(paint)
+
+
+def cloud(sizes: Mapping[str, int]) -> Markup:
+    """A picture of words, each as large as its number."""
+    ordered = sorted(sizes, key=lambda word: (-sizes[word], word))
+    places = {short(word): place for place, word in enumerate(ordered)}
+    font = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"
+    words = WordCloud(
+        font_path=str(font),
+        width=1800,
+        height=620,
+        background_color="white",
+        color_func=lambda word, **_: COLOURS[places[word] % len(COLOURS)],
+        prefer_horizontal=1,
+        relative_scaling=0.6,
+        min_font_size=20,
+        margin=10,
+        random_state=7,
+    ).generate_from_frequencies({short(word): sizes[word] for word in ordered})
+    file = io.BytesIO()
+    # Flat colours need no more than a palette.
+    words.to_image().quantize(64).save(file, format="PNG", optimize=True)
+    data = base64.b64encode(file.getvalue()).decode()
+    # What it depicts stands in the figure's own description.
+    return Markup('<img alt="" src="data:image/png;base64,{}">').format(data)
+
+
+def held_by_top(counts: Counts, part: float = 0.1) -> int:
+    """The sum of the largest tenth, rounded up, of counts in ascending order."""
+    return int(counts[len(counts) - int(np.ceil(part * len(counts))) :].sum())
+
+
+def gini(counts: Counts) -> float:
+    """The Gini coefficient of counts in ascending order: 0 if all are equal, near 1 if one has all.
+
+    Twice the area between the Lorenz curve and the diagonal.
+    """
+    n, total = len(counts), int(counts.sum())
+    if total == 0:
+        return 0.0
+    return float(2 * (np.arange(1, n + 1) * counts).sum() / (n * total) - (n + 1) / n)

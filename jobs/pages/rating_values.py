@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from duckdb import DuckDBPyConnection
 
-from jobs.pages.overview import Overall
 from jobs.pages.page import Part, Plot, Section, Text, count, number, share
 from jobs.pages.plots import columns, timeline
+from jobs.pages.tables import Overall
 
 # Up to how many days are drawn by which unit, and how its beginning is written.
 UNITS = [

@@ -1,18 +1,17 @@
-"""What a run's steps wrote, as DuckDB views, for questions that end in a few rows.
-
-DuckDB reads the Parquet files column by column and adds up in parallel, so tens of millions of
-ratings need seconds and little memory. Sums of ratings are exact, whatever the order.
-"""
+"""The tables that both pages read, and the sizes that both start from."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from datetime import datetime
+from typing import NamedTuple
 
 import duckdb
+from duckdb import DuckDBPyConnection
 
-from jobs import schemas
-from jobs.errors import JobError
-from jobs.run import Run
+from jobs.engines.duck import add_view, quoted
+from jobs.pages.page import share
+from jobs.runs import schemas
+from jobs.runs.run import Run
 
 CLEAN = {
     "ratings": schemas.RATINGS,
@@ -20,7 +19,6 @@ CLEAN = {
     "users": schemas.USERS,
     "quarantine": schemas.QUARANTINE,
 }
-TYPES = {"timestamp": "timestamp with time zone", "array<string>": "varchar[]"}
 # What sorting needs beyond this goes to the run's scratch.
 MEMORY = "4GB"
 
@@ -54,33 +52,41 @@ def clean_tables(run: Run) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def add_view(
-    connection: duckdb.DuckDBPyConnection, name: str, folder: Path, ddl: str, partition: str = ""
-) -> None:
-    """A view of the Parquet files below a folder, in the columns of a DDL schema.
+class Overall(NamedTuple):
+    """The size of the clean tables."""
 
-    `partition` is a column that the files lack, since a folder's name holds it. Raises JobError if
-    there is no such folder; one without files is a table without rows.
-    """
-    if not folder.is_dir():
-        raise JobError(f"{folder} is missing: run the step that writes it again.")
-    files = sorted(folder.rglob("[!._]*.parquet"))
-    kinds = {
-        column: TYPES.get(kind, kind)
-        for column, kind in schemas.columns_of(ddl).items()
-        # Which run quarantined a line is plain: this one.
-        if column not in (partition, "run_id")
-    }
-    if files:
-        columns = ", ".join(f"{column}::{kind} as {column}" for column, kind in kinds.items())
-        paths = ", ".join(quoted(str(file)) for file in files)
-        rows = f"select {columns} from read_parquet([{paths}], hive_partitioning = false)"
-    else:
-        nothing = ", ".join(f"null::{kind} as {column}" for column, kind in kinds.items())
-        rows = f"select {nothing} where false"
-    connection.execute(f"create view {name} as {rows}")
+    ratings: int
+    users: int
+    movies: int
+    rated_movies: int
+    raters: int
+    mean: float
+    first: datetime | None
+    """When the first rating with a time was given; None if no rating has one."""
+    last: datetime | None
+    timed: int
+    """Ratings with a time."""
+
+    @property
+    def density(self) -> str:
+        """Which share of the possible ratings there is, among users and movies with any."""
+        return share(self.ratings, self.raters * self.rated_movies)
 
 
-def quoted(text: str) -> str:
-    """A text in SQL."""
-    return "'" + text.replace("'", "''") + "'"
+def overall(connection: DuckDBPyConnection) -> Overall:
+    """Count the rows of the clean tables."""
+    row = connection.execute("""
+        select (select sum(ratings)::bigint from movie_counts), (select count(*) from users),
+            (select count(*) from movies), (select count(*) from movie_counts where ratings > 0),
+            (select count(*) from user_counts where ratings > 0),
+            (select sum(total) / sum(ratings) from movie_counts), *
+        from (select min(rated_at), max(rated_at), count(rated_at) from ratings)
+        """).fetchone()
+    assert row is not None
+    return Overall(*row)
+
+
+def has_details(connection: DuckDBPyConnection) -> bool:
+    """Whether the release says anything about its users."""
+    query = "select 1 from users where coalesce(gender, age::text, occupation) is not null limit 1"
+    return connection.execute(query).fetchone() is not None

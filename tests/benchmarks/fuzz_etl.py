@@ -13,10 +13,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from jobs.engines.spark import spark_session
 from jobs.etl import etl
-from jobs.spark import spark_session
-from tests.jobs.examples import small_run
-from tests.jobs.fuzzing import (
+from tests.jobs.cleaning.fuzzing import (
     GOOD,
     check_sum,
     count_lines,
@@ -24,6 +23,7 @@ from tests.jobs.fuzzing import (
     write_damaged_files,
     write_delivery,
 )
+from tests.jobs.examples import small_run
 
 # Deliveries per Spark job: its plan grows with them.
 AT_ONCE = 25

@@ -25,10 +25,10 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.delta import file_paths, open_table, publish_files
-from jobs.row_groups import write_by_user
-from jobs.schemas import PUBLISHED, in_json
-from jobs.spark import spark_session
+from jobs.engines.spark import spark_session
+from jobs.publish import write_by_user
+from jobs.published.delta import file_paths, open_table, publish_files
+from jobs.runs.schemas import PUBLISHED, in_json
 
 ROOT = Path(__file__).resolve().parents[2]
 USERS, MOVIES, TOP_K = 200_948, 87_585, 20

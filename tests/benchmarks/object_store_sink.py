@@ -20,10 +20,10 @@ import duckdb
 from deltalake import DeltaTable
 from lookup import DATES, make
 
-from jobs.delta import file_paths, open_table
-from jobs.remote_tables import copy_tables, prepare
-from jobs.table_copy import copy_table, current
-from tests.s3_server import bucket_client, environment, s3_server
+from jobs.published.delta import file_paths, open_table
+from jobs.sinks.remote_tables import copy_tables, prepare
+from jobs.sinks.table_copy import copy_table, current
+from tests.servers.s3 import bucket_client, environment, s3_server
 
 
 def resident() -> int:

@@ -22,10 +22,10 @@ import duckdb
 import psycopg
 from lookup import DATES, make
 
-from jobs.delta import file_paths, open_table
-from jobs.postgresql import connection_to
-from jobs.postgresql_dates import load
-from tests.postgresql_server import PASSWORD, postgresql_server
+from jobs.published.delta import file_paths, open_table
+from jobs.sinks.postgresql import connection_to
+from jobs.sinks.postgresql_dates import load
+from tests.servers.postgresql import PASSWORD, postgresql_server
 
 
 def poll(dsn: str, stop: threading.Event, waits: list[float], torn: list[int]) -> None:

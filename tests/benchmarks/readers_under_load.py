@@ -30,9 +30,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, QueryBuilder
 
-from jobs.delta import file_paths, publish_files
-from jobs.published import connect
-from jobs.schemas import PUBLISHED, in_json
+from jobs.published.delta import file_paths, publish_files
+from jobs.published.views import connect
+from jobs.runs.schemas import PUBLISHED, in_json
 
 PUBLISHES, USERS, TOP_K, PAUSE = 10, 20_000, 20, 1.0
 OTHER_DATE, DATE = "2026-11-22", "2026-11-23"

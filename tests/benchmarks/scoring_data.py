@@ -3,7 +3,7 @@
 import numpy as np
 
 from model.factors import Factors
-from model.ranking import Rated
+from model.ranking.ranker import Rated
 
 
 def random_factors(users: int, movies: int, width: int, seed: int = 7) -> Factors:

@@ -28,12 +28,13 @@ import pyarrow.parquet as pq
 from pyspark.ml.recommendation import ALSModel
 from pyspark.sql import SparkSession
 
-from jobs.configuration import load_configuration
-from jobs.run import Run, write_json
+from jobs.engines.spark import spark_session
+from jobs.runs.configuration import load_configuration
+from jobs.runs.files import write_json
+from jobs.runs.run import Run
 from jobs.score import score
-from jobs.spark import spark_session
 from model.factors import Factors
-from model.ranking import Ranker, Rated
+from model.ranking.ranker import Ranker, Rated
 from tests.benchmarks.scoring_data import random_factors, random_rated
 
 FILES = 8

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from model.catalogue import prepare_catalogue
-from model.ranking import Ranker, Rated
+from model.ranking.catalogue import prepare_catalogue
+from model.ranking.ranker import Ranker, Rated
 from tests.benchmarks.scoring_data import random_factors, random_rated
 
 try:

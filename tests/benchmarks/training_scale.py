@@ -19,9 +19,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.configuration import load_configuration
-from model.specification import TrainingSettings, TrainingSpec
-from tests.ranks import launcher
+from jobs.runs.configuration import load_configuration
+from model.settings import TrainingSettings, TrainingSpec
+from tests.servers.ranks import launcher
 
 ROOT = Path(__file__).resolve().parents[2]
 USERS, MOVIES, FILES = 200_948, 87_585, 16

@@ -20,11 +20,11 @@ from typing import Any
 
 import yaml
 
-from jobs.configuration import load_configuration
-from jobs.run import open_run
+from jobs.runs.configuration import load_configuration
+from jobs.runs.run import open_run
 from jobs.train import training_spec
-from model.specification import TrainingSettings, TrainingSpec
-from model.training import train
+from model.settings import TrainingSettings, TrainingSpec
+from model.training.loop import train
 
 AROUND: dict[str, list[Any]] = {
     "batch_size": [1024, 4096],

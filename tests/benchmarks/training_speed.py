@@ -26,12 +26,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from jobs.configuration import load_configuration
-from jobs.run import open_run
+from jobs.runs.configuration import load_configuration
+from jobs.runs.run import open_run
 from jobs.train import training_spec
-from model.ratings import Ratings, read_ratings
-from model.specification import TrainingSettings, TrainingSpec
-from tests.ranks import launcher
+from model.data.ratings import Ratings, read_ratings
+from model.settings import TrainingSettings, TrainingSpec
+from tests.servers.ranks import launcher
 
 EPOCHS = 5
 EXCHANGE = """
@@ -107,7 +107,7 @@ def nightreel(spec: TrainingSpec, ranks: int, **changes: Any) -> tuple[float, li
         )
         file = Path(folder) / "spec.json"
         file.write_text(json.dumps(asdict(chosen)))
-        command = [sys.executable, "-m", "model.training", str(file)]
+        command = [sys.executable, "-m", "model.training.worker", str(file)]
         subprocess.run(launcher(ranks) + command, check=True, stdout=subprocess.DEVNULL)
         manifest = json.loads((Path(folder) / "factors/manifest.json").read_text())["manifest"]
         history = manifest["history"]
@@ -154,7 +154,7 @@ def with_spark(spec: TrainingSpec) -> tuple[float, float]:
     from pyspark.ml.recommendation import ALS
     from pyspark.sql import functions as F
 
-    from jobs.spark import spark_session
+    from jobs.engines.spark import spark_session
 
     with tempfile.TemporaryDirectory() as folder:
         spark = spark_session("training_speed", Path(folder))

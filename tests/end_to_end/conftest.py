@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.published import connect
-from jobs.run import STEPS
+from jobs.published.views import connect
+from jobs.runs.run import STEPS
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -176,7 +176,7 @@ def test_a_run_survives_a_killed_driver_a_killed_rank_and_a_killed_scheduler(
     output = warehouse.folder / "runs" / run_id.replace(":", "-").replace("+", "-") / "movies"
     wait_for("the first output of etl", output.exists)
     driver("etl")[0].kill()
-    ranks = ("model.rank", str(warehouse.folder))
+    ranks = ("model.training.worker", str(warehouse.folder))
 
     def training() -> list[psutil.Process]:
         running = [rank for rank in processes(*ranks) if rank.cmdline()[1:2] == ["-m"]]

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 from deltalake import DeltaTable
 
-from jobs.schemas import PUBLISHED, columns_of
+from jobs.runs.schemas import PUBLISHED, columns_of
 from tests.end_to_end.conftest import ROOT, SMALL, Warehouse, write_delivery
-from tests.postgresql_server import PASSWORD, stopped_server
+from tests.servers.postgresql import PASSWORD, stopped_server
 
 # Without biases and without learning, every rating is predicted as 0.
 UNTRAINED = [

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from jobs.evaluate import measure
-from jobs.launchers import launch
-from jobs.run import open_run
+from jobs.runs.run import open_run
 from jobs.train import training_spec
+from jobs.training.launchers import launch
+from model.data.ratings import read_ratings
 from model.factors import load_factors
-from model.ratings import read_ratings
 from tests.end_to_end.conftest import ROOT, Warehouse
 
 RELEASE = ROOT.parent / "shared/data/ml-1m.zip"

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from jobs.etl import etl
-from jobs.layouts import detect_layout
-from jobs.run import Run
-from jobs.unpacking import unpack_zip
+from jobs.release.layouts import detect_layout
+from jobs.release.unpacking import unpack_zip
+from jobs.runs.run import Run
 from tests.end_to_end.conftest import ROOT
 from tests.jobs.examples import small_run
 

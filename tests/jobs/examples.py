@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.configuration import load_configuration
-from jobs.run import Run
-from jobs.schemas import columns_of
+from jobs.runs.configuration import load_configuration
+from jobs.runs.run import Run
+from jobs.runs.schemas import columns_of
 from tests.model.examples import factors
 
 # Users 1 to 3 and movies 10 to 12; nothing was learned of user 3 and movie 12.

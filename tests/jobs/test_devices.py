@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from jobs.devices import task_device
-from jobs.errors import JobError
-from jobs.locks import is_held
+from jobs.runs.errors import JobError
+from jobs.runs.files import is_held
+from jobs.scoring.task import task_device
 
 
 def device(wanted: str) -> str:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from jobs.errors import JobError
 from jobs.etl import SPLITS, etl
-from jobs.layouts import detect_layout
-from jobs.run import Run
+from jobs.release.layouts import detect_layout
+from jobs.runs.errors import JobError
+from jobs.runs.run import Run
 from tests.jobs.examples import small_run
 
 MOVIES = """1::Toy Story (1995)::Animation|Children's|Comedy

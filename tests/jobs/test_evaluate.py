@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from jobs import registry, schemas
-from jobs.deals import same_split
 from jobs.evaluate import decide, evaluate
 from jobs.pages.learning import learning
+from jobs.runs import schemas
+from jobs.training import registry
+from jobs.training.registry import same_split
 from tests.jobs.examples import MODEL, small_run, write
 
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobs import schemas
-from jobs.errors import JobError
 from jobs.explore import explore
+from jobs.runs import schemas
+from jobs.runs.errors import JobError
 from tests.jobs.examples import small_run, write
 
 AT = datetime(2001, 1, 31, tzinfo=UTC)

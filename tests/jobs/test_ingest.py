@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from jobs.candidate_lists import kept_lists
-from jobs.errors import JobError
 from jobs.ingest import main
-from jobs.releases import incoming_folder
-from jobs.run import open_run
+from jobs.release.obtain import incoming_folder
+from jobs.runs.errors import JobError
+from jobs.runs.run import open_run
+from jobs.scoring.given_ids import kept_lists
 
 FILES = {
     "README": "Four ratings.\n",
@@ -169,7 +169,7 @@ def test_without_a_network_both_other_ways_are_named(
         unused.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{unused.getsockname()[1]}"
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr("jobs.releases.GROUPLENS", nobody)
+    monkeypatch.setattr("jobs.release.obtain.GROUPLENS", nobody)
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with pytest.raises(JobError) as error:
         ingest(tmp_path / "w", None, "--dataset", "ml-1m")

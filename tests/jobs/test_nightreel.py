@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from jobs.errors import JobError
 from jobs.nightreel import COMMANDS, STEPS, dispatch
-from jobs.run import STEPS as STEPS_OF_A_RUN
+from jobs.runs.errors import JobError
+from jobs.runs.run import STEPS as STEPS_OF_A_RUN
 
 
 def test_help_lists_every_command_in_the_order_of_a_run(capsys):

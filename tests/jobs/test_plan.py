@@ -5,10 +5,10 @@ from datetime import date
 
 import pytest
 
-from jobs import registry
-from jobs.errors import JobError
 from jobs.plan import Champion, decide, refuse_undampable
-from jobs.settings import RetrainSettings
+from jobs.runs.errors import JobError
+from jobs.runs.settings import RetrainSettings
+from jobs.training import registry
 from tests.jobs.examples import MODEL, small_run
 
 DS = date(2026, 1, 8)

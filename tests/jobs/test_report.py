@@ -7,11 +7,12 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pytest
 
-from jobs import schemas
-from jobs.delta import publish_files
-from jobs.pages.activity import gini, held_by_top
+from jobs.pages.plots import gini, held_by_top
+from jobs.published.delta import publish_files
 from jobs.report import report
-from jobs.run import STEPS, write_json
+from jobs.runs import schemas
+from jobs.runs.files import write_json
+from jobs.runs.run import STEPS
 from tests.jobs.examples import MODEL, small_run, write
 
 MOVIES = [

@@ -1,113 +1,132 @@
-"""Scoring by a model that is older than the ratings, by hand, and the ranges of tasks."""
+"""Whole scoring steps in Spark: filters, lists, damping, and the rows that are taken over."""
 
+from dataclasses import replace
+
+import duckdb
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from jobs import schemas
-from jobs.errors import JobError
-from jobs.scoring import Scoring, even_ranges, score_range
-from jobs.scoring_inputs import write_inputs
+from jobs.runs import schemas
+from jobs.runs.errors import JobError
+from jobs.runs.files import write_json
+from jobs.score import score
+from jobs.scoring.given_ids import IdFile
+from tests.jobs.examples import small_run, write
 from tests.model.examples import factors
 
-# Users 1 and 2, movies 10 to 13.
-OLDER = factors(
-    [[1], [2]],
-    [[1], [3], [2], [4]],
-    popular_M=np.array([2.5, 4.5, 3.5, 1.5], np.float32),
+# Users 1 to 4, whose only factor is their number, so that best movies are those of the largest
+# factor; user 3 the other way round, and nothing is known of user 4. Movies 10 to 15; nothing is
+# known of 15.
+MODEL = factors(
+    [[1], [2], [-1], [0]],
+    [[1], [0.5], [2], [1.5], [0.25], [0]],
+    mean=3.0,
+    user_trained_U=np.array([True, True, True, False]),
+    movie_trained_M=np.array([True] * 5 + [False]),
+    popular_M=np.array([3.5, 4.5, 3.25, 3, 4, 3], np.float32),
+    movie_count_M=np.array([8, 8, 1, 8, 8, 0], np.int32),
 )
-MOVIES = pa.table(
-    {"movie_id": pa.array([10, 11, 12, 13, 20], pa.int32()), "title": ["A", "B", "C", "D", "New"]}
-)
-RATED = {
-    1: [11, 999],  # a movie that the model does not know: no other is taken for it
-    2: [],
-    99: [11],  # a user whom it does not know
-}
+# Movie 16 is new to the model.
+MOVIES = [
+    (movie, f"Movie {movie}", 2000 + movie, ["War"] if movie == 13 else ["Drama"])
+    for movie in range(10, 17)
+]
+RATED = {1: [10], 2: [], 3: [11], 4: [11], 5: []}
 
 
-def write_rated(folder, rated=RATED):
-    """Two files, in the order of users over both."""
-    folder.mkdir()
-    users = list(rated)
-    for i, part in enumerate((users[:1], users[1:])):
-        lists = pa.array([rated[user] for user in part], pa.list_(pa.int32()))
-        table = pa.table({"user_id": pa.array(part, pa.int32()), "movie_ids": lists})
-        pq.write_table(table, folder / f"part-{i}.parquet")
-    return folder
+@pytest.fixture
+def scored(spark, tmp_path):
+    """Score a run of this data; returns its figures and (user, rank, movie, ...) of its rows."""
+    MODEL.save(tmp_path / "factors")
+
+    def call(run_id, *settings, rated=RATED, movies=MOVIES, base=None, **changes):
+        overrides = ["score.top_k=2", "score.damping=0", *settings]
+        run = small_run(tmp_path / "warehouse", overrides=overrides, run_id=run_id)
+        run = replace(run, base_run=base, **changes)
+        run.save()
+        write(run.output("movies"), schemas.MOVIES, {}, movies)
+        write(run.output("rated"), schemas.RATED, {}, list(rated.items()))
+        ratings = [(user, movie, 3.0, None, "train") for user in rated for movie in rated[user]]
+        write(run.output("ratings"), schemas.RATINGS, {}, ratings)
+        lists = run.conf.score.candidates
+        if lists:
+            IdFile("score.candidates", lists, ("user_id", "movie_id")).keep(
+                run.output("candidates")
+            )
+        (run.folder / "steps").mkdir()
+        write_json(run.folder / "steps/ingest.json", {"why_base": "none was fixed"})
+        figures = score(spark, run, "1", tmp_path / "factors")
+        for step, record in (("score", figures), ("publish", {})):
+            write_json(run.folder / "steps" / f"{step}.json", record)
+        files = f"read_parquet('{run.output('scored')}/*/*.parquet', hive_partitioning = false)"
+        rows = duckdb.execute(f"select * exclude run_id from {files} order by user_id, rank")
+        return figures, rows.fetchall()
+
+    return call
 
 
-def scored(tmp_path, top_k=2, user_ids=None) -> list[tuple]:
-    OLDER.save(tmp_path / "factors")
-    rated = write_rated(tmp_path / "rated")
-    inputs = write_inputs(tmp_path / "inputs", OLDER, MOVIES, rated, user_ids)
-    target = tmp_path / "scored" / "ds=2026-01-02"
-    target.mkdir(parents=True)
-    scoring = Scoring(
-        factors=str(tmp_path / "factors"),
-        ranking=str(tmp_path / "factors"),
-        base=None,
-        inputs=str(tmp_path / "inputs"),
-        target=str(target),
-        top_k=top_k,
-        device="cpu",
-        model_version="3",
-        run_id="run",
+def movies_of(rows) -> dict[int, list[int]]:
+    return {user: [row[2] for row in rows if row[0] == user] for user in {row[0] for row in rows}}
+
+
+def test_everybody_by_model_or_by_popularity(scored):
+    figures, rows = scored("run")
+    assert movies_of(rows) == {1: [12, 13], 2: [12, 13], 3: [14, 10], 4: [14, 10], 5: [11, 14]}
+    # Unclipped scores order what lies beyond the scale; user 5 is unknown to the model.
+    assert rows[2] == (2, 1, 12, "Movie 12", 5.0, "model", "1", 7.0)
+    assert rows[8] == (5, 1, 11, "Movie 11", 4.5, "popular", "1", 4.5)
+    assert {name: figures[name] for name in ("users", "users_scored", "users_popular")} == {
+        **{"users": 5, "users_scored": 5, "users_popular": 2}
+    }
+    assert (figures["movies"], figures["movies_new"], figures["movies_scored"]) == (7, 2, 5)
+    assert figures["why_all"] == "none was fixed"
+
+
+def test_filters_lists_and_damping(scored, tmp_path):
+    (tmp_path / "lists.csv").write_text("user_id,movie_id\n2,10\n2,13\n2,14\n2,15\n4,14\n4,11\n")
+    figures, rows = scored(
+        "run",
+        *("score.genres_out=[War]", "score.block_list=[10]", "score.damping=1"),
+        f"score.candidates={tmp_path}/lists.csv",
     )
-    figures = [score_range(scoring, (u, u + 1), "cpu") for u in range(len(inputs.user_ids_U))]
-    table = pq.read_table(tmp_path / "scored")
-    assert table.num_rows == sum(rows for _, rows in figures)
-    assert set(table.column_names) == set(schemas.columns_of(schemas.RECOMMENDATIONS))
-    names = ["user_id", "rank", "movie_id", "title", "predicted_rating", "source"]
-    assert set(table["run_id"].to_pylist()) == {"run"}
-    return [tuple(row.values()) for row in table.select(names).to_pylist()]
+    assert figures["filtered"] == {"genres_out": 1, "block_list": 1}
+    assert figures["movies_scored"] == 3
+    # Left are 11, 12 and 14; of the lists, less what was rated, 14 for both.
+    assert movies_of(rows) == {1: [12, 11], 2: [14], 3: [14, 12], 4: [14], 5: [11, 14]}
+    # Movie 12 has one rating, and so half of 3 + 2 - 3; the prediction stays as it is.
+    assert rows[0] == (1, 1, 12, "Movie 12", 5.0, "model", "1", 4.0)
+    popular = next(row for row in rows if row[0] == 5)
+    assert popular[4:] == (4.5, "popular", "1", pytest.approx(3 + 1.5 * 8 / 9))
 
 
-def test_a_model_older_than_the_ratings(tmp_path):
-    assert scored(tmp_path) == [
-        (1, 1, 13, "D", 4.0, "model"),
-        (1, 2, 12, "C", 2.0, "model"),
-        # Scores 8 and 6: shown as the top of the scale, and still in their order.
-        (2, 1, 13, "D", 5.0, "model"),
-        (2, 2, 11, "B", 5.0, "model"),
-        (99, 1, 12, "C", 3.5, "popular"),
-        (99, 2, 10, "A", 2.5, "popular"),
-    ]
+def test_what_is_taken_over_is_what_would_be_scored(scored, tmp_path):
+    """Users 1 and 3 stay as they were, 2 rates a movie, 5 is gone, 6 is new; a title changes."""
+    lists = tmp_path / "lists.csv"
+    lists.write_text("user_id,movie_id\n1,13\n1,14\n4,13\n4,14\n")
+    settings = [f"score.candidates={lists}", "score.damping=1"]
+    scored("base", *settings)
+    lists.write_text("user_id,movie_id\n1,13\n1,14\n4,13\n4,12\n")
+    now = {1: [10], 2: [12], 3: [11], 4: [11], 6: [10]}
+    movies = [(10, "Other title", 2010, ["Drama"]), *MOVIES[1:]]
+    _, full = scored("full", *settings, rated=now, movies=movies)
+    figures, incremental = scored("some", *settings, rated=now, movies=movies, base="base")
+    assert incremental == full
+    assert (figures["users_scored"], figures["users_kept"]) == (3, 2)
+    assert (figures["base_run"], figures["why_all"]) == ("base", None)
+    assert any(row[0] == 3 and row[3] == "Other title" for row in full)
+    # Another top_k changes everybody's rows.
+    figures, rows = scored("other", *settings, "score.top_k=1", rated=now, base="base")
+    assert (figures["users_scored"], figures["base_run"]) == (5, None)
+    assert figures["why_all"] == "since run base, this has changed: top_k"
+    assert len(rows) == 5
 
 
-def test_every_pair_of_chosen_users(tmp_path):
-    rows = scored(tmp_path, None, [1, 99])
-    assert [row[:3] for row in rows] == [
-        (1, 1, 13), (1, 2, 12), (1, 3, 10), (99, 1, 12), (99, 2, 10), (99, 3, 13),
-    ]  # fmt: skip
-
-
-def test_rated_movies_out_of_order_are_refused(tmp_path):
-    rated = write_rated(tmp_path / "rated", {2: [], 1: []})
-    with pytest.raises(JobError, match="not in the order of users"):
-        write_inputs(tmp_path / "inputs", OLDER, MOVIES, rated, None)
-
-
-def test_ranges_follow_the_cost():
-    # The first user has rated as much as all others together: that is half of the work.
-    offset = np.cumsum([0, 9_001, *[1_000] * 9])
-    assert even_ranges(offset, 0, 2) == [(0, 1), (1, 10)]
-    assert even_ranges(np.zeros(11, int), 50, 2) == [(0, 5), (5, 10)]
-    # Of the first eight the rows are taken over: the other two are all of the work.
-    kept = np.arange(10) < 8
-    assert even_ranges(np.zeros(11, int), 50, 2, kept) == [(0, 9), (9, 10)]
-
-
-@given(st.lists(st.integers(0, 500), max_size=60), st.integers(0, 3000), st.integers(1, 20))
-def test_ranges_cover_all_users_once_and_evenly(rated, movies, tasks):
-    offset = np.cumsum([0, *rated])
-    ranges = even_ranges(offset, movies, tasks)
-    assert ranges[0][0] == 0
-    assert ranges[-1][1] == len(rated)
-    assert [a for a, _ in ranges[1:]] == [b for _, b in ranges[:-1]]
-    cost = np.maximum(movies, 1) + 100 * np.array([*rated, 0])
-    most = max(cost[a:b].sum() for a, b in ranges)
-    assert most <= cost[:-1].sum() / min(tasks, max(len(rated), 1)) + cost.max()
+def test_what_cannot_be_scored_is_refused_before_anything_is_written(scored, tmp_path):
+    replace(MODEL, movie_count_M=None).save(tmp_path / "factors")
+    with pytest.raises(JobError, match=r"score.damping is 5, but model version 1 cannot be damped"):
+        scored("old", "score.damping=5")
+    with pytest.raises(JobError, match="knows none of the 1 movies that the filters leave"):
+        scored("none", "score.year_from=2016")
+    with pytest.raises(JobError, match=r"Release ml-1m has no user 7, 9\."):
+        scored("nobody", users=[1, 7, 9])
+    assert not list(tmp_path.glob("warehouse/runs/*/scored"))

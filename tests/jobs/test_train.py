@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.errors import JobError
-from jobs.registry import factors_folder, promote, register
+from jobs.runs.errors import JobError
 from jobs.train import champion_to_start_from, check_shards
+from jobs.training.registry import factors_folder, promote, register
 from tests.jobs.examples import MODEL, small_run
 
 

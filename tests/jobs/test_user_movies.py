@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.user_movies import UserMovies, unchanged, unchanged_users
+from jobs.scoring.arrays import UserMovies
+from jobs.scoring.incremental import unchanged, unchanged_users
 
 NOBODY: dict[int, list[int]] = {}
 

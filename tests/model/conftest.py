@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model.specification import TrainingSettings, TrainingSpec
+from model.settings import TrainingSettings, TrainingSpec
 
 USERS, MOVIES = 60, 40
 SETTINGS: dict[str, Any] = {

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from model.embedding import EmbeddingModel
 from model.losses import Objective
-from model.schedules import learning_rate
-from model.specification import TrainingSettings
+from model.settings import TrainingSettings
+from model.training.schedules import learning_rate
 from tests.model.conftest import SETTINGS
 
 

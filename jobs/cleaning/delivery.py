@@ -1,0 +1,126 @@
+"""A whole delivery, parsed: what is usable, and what goes to quarantine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from jobs.cleaning.lines import read_lines
+from jobs.cleaning.model_inputs import with_index
+from jobs.cleaning.movies import parse_movies
+from jobs.cleaning.ratings import parse_ratings, refuse_unknown_movies
+from jobs.cleaning.users import parse_users
+from jobs.engines.spark import together
+from jobs.release.layouts import Layout
+from jobs.runs.errors import JobError
+from jobs.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """The lines of a file as they were parsed, each with block, position and reason.
+
+    Of lines that can be used the content is gone.
+    """
+
+    file: str
+    rows: DataFrame
+    before: dict[int, int]
+    """What must be added to a line's position to get its number, by block."""
+    lines: int
+    bad: int
+    """Lines with a reason."""
+
+    @property
+    def usable(self) -> DataFrame:
+        return self.rows.filter("reason is null")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a delivery holds, cached."""
+
+    ratings: Parsed
+    """With user_id, movie_id, movie_idx, rating and timestamp."""
+    movies: Parsed
+    """With movie_id, title, year and genres."""
+    users: Parsed | None
+    """With user_id, gender, age, occupation and zip_code; None where there is no such file."""
+
+    @property
+    def files(self) -> list[Parsed]:
+        return [file for file in (self.ratings, self.movies, self.users) if file]
+
+
+def read_delivery(spark: SparkSession, run: Run, layout: Layout) -> Delivery:
+    """Parse the files that a layout names."""
+
+    def lines_of(file: str) -> DataFrame:
+        return read_lines(spark, run.raw / file, layout)
+
+    def movies() -> Parsed:
+        # In one partition, nothing has to be exchanged to find repeated ids.
+        lines = lines_of(layout.movies.file).coalesce(1)
+        return keep(layout.movies.file, parse_movies(lines, layout), layout.header)
+
+    def users() -> Parsed | None:
+        if not layout.users:
+            return None
+        lines = lines_of(layout.users.file).coalesce(1)
+        return keep(layout.users.file, parse_users(lines, layout.users), layout.header)
+
+    known, profiles = together(spark, movies, users)
+    rows = parse_ratings(lines_of(layout.ratings.file), layout)
+    rows = refuse_unknown_movies(rows, with_index(known.usable, "movie"), layout)
+    return Delivery(keep(layout.ratings.file, rows, layout.header), known, profiles)
+
+
+def own_test(spark: SparkSession, raw: Path, layout: Layout, name: str | None) -> DataFrame:
+    """The test ratings that a release itself gives, as in u1.test. Raises JobError without them."""
+    file = raw / f"{name}.test"
+    if not file.is_file():
+        raise JobError(
+            f"etl.split is given and etl.given is {name}, but {raw} holds no {file.name}. Only "
+            "ml-100k has splits of its own; take another one, as in --set etl.split=random."
+        )
+    return parse_ratings(read_lines(spark, file, layout), layout)
+
+
+def keep(file: str, parsed: DataFrame, header: bool) -> Parsed:
+    """Cache the parsed lines of a file, and count them."""
+    content = F.when(F.col("reason").isNotNull(), F.col("content"))
+    rows = parsed.withColumn("content", content).cache()
+    blocks = rows.groupBy("block").agg(
+        F.count("*").alias("lines"),
+        F.min("position").alias("first"),
+        F.count("reason").alias("bad"),
+    )
+    # Numbers count from 1, header included.
+    number, before, bad = 2 if header else 1, {}, 0
+    for block in sorted(blocks.collect()):
+        before[block.block] = number - block.first
+        number, bad = number + block.lines, bad + block.bad
+    return Parsed(file, rows, before, number - (2 if header else 1), bad)
+
+
+def quarantine(files: list[Parsed], run_id: str) -> DataFrame:
+    """The lines with a reason of some files, in schemas.QUARANTINE; one partition."""
+    with_bad = [file for file in files if file.bad] or files[:1]
+    return reduce(DataFrame.unionByName, (bad_lines(file, run_id) for file in with_bad)).coalesce(1)
+
+
+def bad_lines(file: Parsed, run_id: str) -> DataFrame:
+    """The lines with a reason of one file, in schemas.QUARANTINE."""
+    pairs = [F.lit(value).cast("bigint") for pair in file.before.items() for value in pair]
+    before = F.element_at(F.create_map(*pairs), F.col("block")) if pairs else F.lit(0)
+    return file.rows.filter("reason is not null").select(
+        F.lit(run_id).alias("run_id"),
+        F.lit(file.file).alias("file"),
+        (F.col("position") + before).alias("line"),
+        "reason",
+        "content",
+    )

@@ -1,0 +1,124 @@
+"""Lines of a delivery: read, cut into fields, and why one cannot be used."""
+
+from __future__ import annotations
+
+import re
+from functools import reduce
+from operator import add
+from pathlib import Path
+
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from jobs.release.layouts import Layout, Table
+
+
+def read_lines(spark: SparkSession, file: Path, layout: Layout) -> DataFrame:
+    r"""The lines of one file without its header: content, and (block, position) to order them.
+
+    Spark cuts a file into blocks; `position` counts up within a block, without saying from where.
+    Lines end at \n, \r or \r\n.
+    """
+    # The text reader passes bytes on as they are; only here they become characters.
+    value = F.col("value")
+    ascii_only = F.is_valid_utf8(value) & (F.octet_length(value) == F.length(value))
+    decoded = F.decode(value.cast("binary"), layout.encoding)
+    lines = spark.read.text(str(file)).select(
+        F.when(ascii_only, value).otherwise(decoded).alias("content")
+        if layout.encoding != "UTF-8"
+        else F.make_valid_utf8(value).alias("content"),
+        F.col("_metadata.file_block_start").alias("block"),
+        F.monotonically_increasing_id().alias("position"),
+    )
+    # The first line of the first block, which the first partition begins with; layouts.py has
+    # checked what it says.
+    first = (F.col("block") == 0) & (F.col("position") == 0)
+    lines = lines.filter(~first) if layout.header else lines
+    blank = blank_end(file)
+    last = lines.agg(F.max(F.struct("block", "position"))).first() if blank else None
+    if last and last[0]:
+        block, position = last[0]
+        lines = lines.filter((F.col("block") < block) | (F.col("position") <= position - blank))
+    return lines
+
+
+def blank_end(file: Path) -> int:
+    """How many empty lines the file ends with: they are an editor's, and no lines of the release.
+
+    Empty lines elsewhere are quarantined.
+    """
+    with file.open("rb") as content:
+        content.seek(max(0, file.stat().st_size - 1024))
+        end = content.read()
+    return max(0, end[len(end.rstrip(b"\r\n")) :].count(b"\n") - 1)
+
+
+def with_fields(lines: DataFrame, table: Table) -> DataFrame:
+    """One string column per field, and `reason`: why the line cannot be used, null where it can."""
+    names, separator = table.fields, table.separator
+    parts = [F.split_part("content", F.lit(separator), F.lit(n + 1)) for n in range(len(names))]
+    # The line has as many fields as there are names if these fields are all of it.
+    length = reduce(add, (F.octet_length(F.col(name)) for name in names))
+    whole = length + (len(names) - 1) * len(separator) == F.octet_length("content")
+    cut = lines.select(
+        "content", "block", "position", *(p.alias(n) for p, n in zip(parts, names, strict=True))
+    )
+    if separator == ",":
+        plain = whole & ~F.contains("content", F.lit('"'))
+        return with_quoted_fields(cut.withColumn("plain", plain), names)
+    found = F.size(F.split("content", re.escape(separator), -1)).cast("string")
+    reason = F.when(~whole, F.concat(F.lit(f"expected {len(names)} fields, found "), found))
+    columns = [F.when(whole, F.col(name)).alias(name) for name in names]
+    return cut.select("content", "block", "position", reason.alias("reason"), *columns)
+
+
+def with_quoted_fields(cut: DataFrame, names: tuple[str, ...]) -> DataFrame:
+    """Fields of CSV: of `plain` lines as they were cut, of others as a CSV parser sees them."""
+    schema = ", ".join(f"{name} string" for name in [*names, "malformed"])
+    options = {"columnNameOfCorruptRecord": "malformed", "escape": '"'}
+    # Only what needs a parser goes through one.
+    parsed = F.when(~F.col("plain"), F.from_csv("content", schema, options))
+    rows = cut.withColumn("parsed", parsed)
+    wrong = F.col("parsed.malformed").isNotNull()
+    reason = F.when(wrong, f"expected {len(names)} fields, found a line that is not CSV")
+    columns = [
+        F.when(F.col("plain"), F.nullif(F.col(name), F.lit("")))
+        .when(~wrong, F.col(f"parsed.{name}"))
+        .alias(name)
+        for name in names
+    ]
+    return rows.select("content", "block", "position", reason.alias("reason"), *columns)
+
+
+def first_reason(*reasons: Column) -> Column:
+    """The first reason that applies; the one already found comes first."""
+    return F.coalesce(F.col("reason"), *reasons)
+
+
+def digits(name: str, kind: str) -> Column:
+    """A field of one to ten digits as a number; null where it is anything else."""
+    value = F.col(name).try_cast(kind)
+    # A field that says the number as we would needs no pattern.
+    plain = (value.cast("string") == F.col(name)) & value.between(0, 9_999_999_999)
+    return F.when(plain | F.col(name).rlike("^[0-9]{1,10}$"), value)
+
+
+def not_an_id(name: str, number: Column) -> Column:
+    """The reason why a field is no id."""
+    bad = F.coalesce(number < 1, F.lit(True))
+    return F.when(bad, unusable(name, "a whole number from 1 to 2147483647"))
+
+
+def unusable(name: str, expected: str) -> Column:
+    found = F.coalesce(F.concat(F.lit("'"), F.col(name), F.lit("'")), F.lit("nothing"))
+    return F.concat(F.lit(f"{name}: expected {expected}, found "), found)
+
+
+def refuse_repeated(rows: DataFrame, key: str) -> DataFrame:
+    """Give all but the first usable line of a key a reason."""
+    order = Window.partitionBy(key, F.col("reason").isNull()).orderBy("block", "position")
+    repeated = F.col("reason").isNull() & (F.row_number().over(order) > 1)
+    reason = F.when(
+        repeated, F.concat(F.lit(f"{key} "), key, F.lit(" was given by an earlier line"))
+    )
+    return rows.withColumn("reason", F.coalesce("reason", reason))

@@ -1,0 +1,53 @@
+"""What training and scoring read: row numbers, dealt ratings, rated movies."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+
+def rated_movies(ratings: DataFrame, users: DataFrame) -> DataFrame:
+    """schemas.RATED: one row per user with the movies rated in any split, in order.
+
+    Users with ratings stay where `ratings` has them: no row moves where these lie together.
+    """
+    movie_ids = F.sort_array(F.collect_list("movie_id")).alias("movie_ids")
+    lists = ratings.groupBy("user_id").agg(movie_ids)
+    without = users.filter("not has_rated").select("user_id", F.array().cast("array<int>"))
+    return lists.union(without)
+
+
+def histories(ratings: DataFrame, users: DataFrame) -> DataFrame:
+    """schemas.HISTORIES: one row per user with the ratings, of all splits, from old to new.
+
+    Equally old ones are in the order of movies; those without a time are the last, although no
+    split counts them as the newest: nobody knows what they came after.
+    """
+    rating = F.struct(F.col("rated_at").isNull(), "rated_at", "movie_idx", "rating", "split")
+    lists = ratings.groupBy("user_id").agg(F.sort_array(F.collect_list(rating)).alias("row"))
+    return lists.join(F.broadcast(users), "user_id").select(
+        "user_idx",
+        F.col("row.movie_idx").alias("movie_idxs"),
+        F.col("row.rating").alias("ratings"),
+        F.col("row.rated_at").alias("times"),
+        F.col("row.split").alias("splits"),
+    )
+
+
+def with_index(rows: DataFrame, entity: str) -> DataFrame:
+    """Add <entity>_idx: the place of <entity>_id among all ids, from 0. One partition, in order."""
+    order = Window.orderBy(f"{entity}_id")
+    return rows.withColumn(f"{entity}_idx", F.row_number().over(order) - 1)
+
+
+def shuffled(ratings: DataFrame, row_groups: int, seed: int) -> DataFrame:
+    """Rows in `row_groups` files, each with all ratings of its users, in random order.
+
+    Written partitioned by split, every file is one row group of each split. petastorm deals row
+    groups to ranks: a user's ratings then lie on one rank, and only movies' gradients travel. A
+    hash of the user says which file it is, one of the rating where it stands there. Sizes differ
+    by how much users have rated; a file of no users is not written.
+    """
+    user = F.xxhash64("user_idx", F.lit(seed))
+    order = F.xxhash64("movie_idx", "user_idx", F.lit(seed))
+    return ratings.repartition(row_groups, user).sortWithinPartitions(order)

@@ -1,0 +1,84 @@
+"""Movies from lines: titles, years and genres as they are published."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from jobs.cleaning.lines import digits, first_reason, not_an_id, refuse_repeated, with_fields
+from jobs.release.layouts import NO_GENRE, Layout
+
+NO_GENRES = "(no genres listed)"
+# The year or years in the last parentheses that hold any, as in "Dark Places (1995) (V)",
+# "Doctor Who (2009\u2013 )" or "Mona (1983))"; what follows may only be in parentheses, too.
+YEAR = r"\(((?:18|19|20)\d\d)(?:\s?[-\u2013]\s?(?:\d{4})?\s?)?\)+(?:\s*\((?!\d)[^()]*\))*\s*$"
+
+
+def parse_movies(lines: DataFrame, layout: Layout) -> DataFrame:
+    """movie_id, title, year, genres, and `reason`. Of a repeated id, the first line counts."""
+    movie_id = digits("movie_id", "int")
+    title = clean_title("title")
+    no_title = F.when(
+        F.coalesce(title == "", F.lit(True)), F.lit("title: expected a title, found ''")
+    )
+    if layout.genres:
+        genres, bad_genres = flagged_genres(layout.genres)
+        # As in 01-Jan-1995.
+        released = F.regexp_extract("release_date", r"-(\d{4})$", 1).try_cast("int")
+        year = F.coalesce(year_of(title), released)
+    else:
+        genres, bad_genres, year = named_genres("genres"), F.lit(None), year_of(title)
+    movies = with_fields(lines, layout.movies).select(
+        "content",
+        "block",
+        "position",
+        first_reason(not_an_id("movie_id", movie_id), no_title, bad_genres).alias("reason"),
+        movie_id.alias("movie_id"),
+        title.alias("title"),
+        year.alias("year"),
+        genres.alias("genres"),
+    )
+    return refuse_repeated(movies, "movie_id")
+
+
+def clean_title(name: str) -> Column:
+    """The title without spaces around it, in composed Unicode, with characters for "&#8230;"."""
+    # Static methods of libraries that Spark brings along: a Python worker would take a second.
+    escapes, normalizer = "org.apache.commons.text.StringEscapeUtils", "com.ibm.icu.text.Normalizer"
+    plain = F.try_reflect(F.lit(escapes), F.lit("unescapeXml"), F.col(name))
+    composed = F.try_reflect(F.lit(normalizer), F.lit("compose"), plain, F.lit(False))
+    return F.regexp_replace(composed, r"(?U)^\s+|\s+$", "")
+
+
+def year_of(title: Column) -> Column:
+    """The year in a title, of several the first one of the last parentheses; null without one."""
+    return F.regexp_extract(title, YEAR, 1).try_cast("int")
+
+
+def named_genres(name: str) -> Column:
+    """The genres of "Comedy|Drama", none of "" or "(no genres listed)"."""
+    names = F.split(F.coalesce(F.col(name), F.lit("")), r"\|")
+    return F.array_distinct(F.array_remove(F.array_remove(names, ""), NO_GENRES))
+
+
+def flagged_genres(genres: Sequence[str]) -> tuple[Column, Column]:
+    """The genres whose flags genre_0, genre_1, ... are 1, and the reason where one is no flag."""
+    flags = [F.col(f"genre_{number}") for number in range(len(genres))]
+    named = [
+        F.when(flag == "1", name)
+        for flag, name in zip(flags, genres, strict=True)
+        if name != NO_GENRE
+    ]
+    good = F.forall(F.array(*flags), lambda flag: flag.isin("0", "1"))
+    bad = F.when(~good, "genres: expected 0 or 1 for each genre")
+    return F.array_compact(F.array(*named)), bad
+
+
+def movie_features(movies: DataFrame) -> DataFrame:
+    """schemas.MOVIE_FEATURES: one row per movie of `movies`, which also has movie_idx."""
+    found = movies.select(F.explode("genres")).distinct().collect()
+    hot = [F.array_contains("genres", row[0]).cast("float") for row in sorted(found)]
+    multi_hot = F.array(*hot).cast("array<float>").alias("genres")
+    return movies.select("movie_idx", multi_hot, "year")

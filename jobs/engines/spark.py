@@ -1,0 +1,84 @@
+"""Spark sessions, and what a person sees while Spark's tasks run."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from pyspark.sql import SparkSession
+
+from jobs.runs.configuration import conf_folder
+
+
+def spark_session(step: str, scratch: Path) -> SparkSession:
+    """Start or join the session: spark-submit's master where there is one, else the conf's.
+
+    On one machine, what Spark spills and shuffles lies in `scratch`, where it is found and removed
+    if the job is killed, unless spark-defaults.conf names a folder; a cluster has its own.
+    """
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        # Not started by spark-submit: the Spark that came with pyspark, and no other.
+        os.environ.pop("SPARK_HOME", None)
+    os.environ.setdefault("SPARK_CONF_DIR", str(conf_folder() / "spark"))
+    # Without this, workers start whatever python3 stands on PATH.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName(f"nightreel {step}")
+    defaults = Path(os.environ["SPARK_CONF_DIR"], "spark-defaults.conf")
+    named = defaults.is_file() and re.search(r"(?m)^\s*spark\.local\.dir\b", defaults.read_text())
+    if not named:
+        builder = builder.config("spark.local.dir", str(scratch))
+    return builder.getOrCreate()
+
+
+def together(spark: SparkSession, *works: Callable[[], Any]) -> list[Any]:
+    """Do some works at once, so that the jobs of one use cores that those of another leave idle.
+
+    Returns their results. If one fails, the others are stopped, and its error is raised.
+    """
+    with ThreadPoolExecutor(len(works)) as pool:
+        started = [pool.submit(work) for work in works]
+        try:
+            for work in as_completed(started):
+                work.result()
+        except BaseException:
+            spark.sparkContext.cancelAllJobs()
+            raise
+    return [work.result() for work in started]
+
+
+@contextmanager
+def show_tasks(spark: SparkSession, step: str) -> Iterator[None]:
+    """While Spark jobs run in the block, print a line for every tenth of their tasks."""
+    context, started, ended = spark.sparkContext, time.monotonic(), threading.Event()
+    group = f"{step}-{uuid4().hex}"
+    context.setJobGroup(group, step)
+
+    def watch() -> None:
+        tracker, told = context.statusTracker(), 0
+        while not ended.wait(1):
+            jobs = filter(None, map(tracker.getJobInfo, tracker.getJobIdsForGroup(group)))
+            stages = [tracker.getStageInfo(stage) for job in jobs for stage in job.stageIds]
+            done = sum(stage.numCompletedTasks for stage in stages if stage)
+            total = sum(stage.numTasks for stage in stages if stage)
+            tenth = 10 * done // max(total, 1)
+            if told < tenth < 10:
+                seconds = time.monotonic() - started
+                print(f"{step}: {done} of {total} tasks, {seconds:.0f} s", flush=True)
+                told = tenth
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()

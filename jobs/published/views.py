@@ -1,0 +1,82 @@
+"""Published tables as views of DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from deltalake import DeltaTable
+
+from jobs.published.delta import file_paths
+from jobs.published.versions import tables_at
+from jobs.runs.schemas import PUBLISHED, columns_of
+
+
+def connect(
+    warehouse: Path, needed: Iterable[str] = (), at: int | datetime | None = None
+) -> duckdb.DuckDBPyConnection:
+    """DuckDB with a view of each needed table, else of all there are, each of one version.
+
+    The versions are the current ones, or those `at` a moment or a version of `recommendations`, as
+    in `versions.tables_at`. Raises JobError if a needed table, or every table, is missing.
+    """
+    return connect_to(tables_at(warehouse, needed, at))
+
+
+def connect_to(tables: dict[str, DeltaTable]) -> duckdb.DuckDBPyConnection:
+    """DuckDB with a view of each of these published tables, by name."""
+    connection = duckdb.connect()
+    # Times are kept in UTC and shown so, whatever the zone of the machine.
+    connection.execute("set TimeZone = 'UTC'")
+    for name, table in tables.items():
+        add_view(connection, name, table)
+    return connection
+
+
+def add_view(
+    connection: duckdb.DuckDBPyConnection, name: str, table: DeltaTable, where: str | None = None
+) -> None:
+    """Show a version of a published table as a view; see `view_of`."""
+    view = view_of(table, columns_of(PUBLISHED[name][0]), where)
+    connection.execute(f"create view {name} as {view}")
+
+
+def view_of(
+    table: DeltaTable, known: dict[str, str] | None = None, where: str | None = None
+) -> str:
+    """SQL that selects all rows of a version, in the columns and types of its schema.
+
+    Columns of `known`, by name and type, that the version does not have yet are null. With `where`,
+    a condition on columns in SQL, files that the log knows to hold no such row are left out: of the
+    others, rows that do not meet it may still come.
+    """
+    fields = [(field.name, sql_type(field.type)) for field in table.schema().fields]
+    known = known or {}
+    later = {name: kind for name, kind in known.items() if name not in dict(fields)}
+    paths = file_paths(table, where)
+    if not paths:
+        every = [*fields, *later.items()]
+        nothing = ", ".join(f'cast(null as {kind}) as "{name}"' for name, kind in every)
+        return f"select {nothing} where false"
+    columns = ", ".join(
+        [f'cast("{name}" as {kind}) as "{name}"' for name, kind in fields]
+        + [f'cast(null as {kind}) as "{name}"' for name, kind in later.items()]
+    )
+    files = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+    # Without types DuckDB would take a run named 2026 for a number. Files that were published
+    # before a column was added lack it: union_by_name gives nulls.
+    partitions = table.metadata().partition_columns
+    types = ", ".join(f"'{name}': {kind}" for name, kind in fields if name in partitions)
+    hive = f", hive_types = {{{types}}}" if types else ""
+    return (
+        f"select {columns} from read_parquet([{files}], union_by_name = true, "
+        f"hive_partitioning = {bool(types)}{hive})"
+    )
+
+
+def sql_type(kind: Any) -> str:
+    """A Delta type in DuckDB's SQL, which knows Delta's names of the simple ones."""
+    return f"{sql_type(kind.element_type)}[]" if kind.type == "array" else kind.type

@@ -1,0 +1,115 @@
+"""Predicted ratings of (user, movie) pairs: in arrays, or from one CSV file into another."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import csv as arrow_csv
+
+from jobs.runs.errors import JobError
+from model.factors import Factors
+
+IDS = ("user_id", "movie_id")
+PREDICTIONS = pa.schema(
+    [
+        ("user_id", pa.int64()),
+        ("movie_id", pa.int64()),
+        ("predicted_rating", pa.float32()),
+        ("source", pa.string()),
+    ]
+)
+
+
+def predict_pairs(
+    factors: Factors, user_ids_P: NDArray[np.integer], movie_ids_P: NDArray[np.integer]
+) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
+    """Predicted ratings of P pairs of ids, and the source of each. Any id may be unknown."""
+    user, movie = factors.user_idx(user_ids_P), factors.movie_idx(movie_ids_P)
+    return factors.predict(user, movie), factors.source(user, movie)
+
+
+def predict_file(factors: Factors, pairs: Path, out: Path, block_bytes: int = 1 << 22) -> int:
+    """Predict every pair of a CSV file, block by block; returns how many.
+
+    `out` appears, or is replaced, only when all pairs are predicted. Raises JobError, naming file,
+    line and reason, for a line that is no pair.
+    """
+    check_header(pairs)
+    if out.exists() and out.samefile(pairs):
+        raise JobError(f"--out {out}: this is the file of pairs itself. Choose another name.")
+    if not out.parent.is_dir():
+        raise JobError(f"--out {out}: the folder {out.parent} does not exist.")
+    temporary = out.with_name(f".{out.name}.{os.getpid()}")
+    # No cell needs quotes; Arrow would put them around the header.
+    plain = arrow_csv.WriteOptions(include_header=False, quoting_style="none")
+    count = 0
+    try:
+        with (
+            temporary.open("wb") as file,
+            arrow_csv.CSVWriter(file, PREDICTIONS, write_options=plain) as writer,
+        ):
+            file.write((",".join(PREDICTIONS.names) + "\n").encode())
+            for block in read_blocks(pairs, block_bytes):
+                user, movie = (block.column(name).to_numpy() for name in IDS)
+                rating, source = predict_pairs(factors, user, movie)
+                columns = [user, movie, rating, source]
+                writer.write_batch(pa.record_batch(columns, schema=PREDICTIONS))
+                count += len(user)
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return count
+
+
+def check_header(pairs: Path) -> None:
+    try:
+        with pairs.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+            header = next(csv.reader(lines), [])
+    except OSError as error:
+        raise JobError(f"--pairs {pairs}: {error.strerror}.") from None
+    for name in IDS:
+        if header.count(name) != 1:
+            found = ",".join(header)
+            raise JobError(
+                f"{pairs}, line 1: expected the header user_id,movie_id, found {found!r}."
+            )
+
+
+def read_blocks(pairs: Path, block_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Record batches of user_id and movie_id. Raises JobError at the first line that is no pair."""
+    options = {
+        "read_options": arrow_csv.ReadOptions(block_size=block_bytes),
+        "convert_options": arrow_csv.ConvertOptions(
+            include_columns=IDS, column_types={name: pa.int64() for name in IDS}
+        ),
+    }
+    try:
+        for block in arrow_csv.open_csv(pairs, **options):
+            if block.column(0).null_count or block.column(1).null_count:
+                raise pa.ArrowInvalid("an id is missing")
+            yield block
+    except pa.ArrowInvalid as error:
+        raise first_bad_line(pairs) or JobError(f"{pairs}: {error}") from None
+
+
+def first_bad_line(pairs: Path) -> JobError | None:
+    """What is wrong, and where: read again, slowly, because Arrow does not count lines."""
+    with pairs.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        reader = csv.reader(lines)
+        header = next(reader)
+        for row in reader:
+            if row and len(row) != len(header):
+                found = f"expected {len(header)} fields, found {len(row)}"
+                return JobError(f"{pairs}, line {reader.line_num}: {found}.")
+            for name, value in zip(header, row, strict=False):
+                if name in IDS and not re.fullmatch(r"\s*-?[0-9]{1,18}\s*", value):
+                    found = f"{name}: expected a whole number, found {value!r}"
+                    return JobError(f"{pairs}, line {reader.line_num}: {found}.")
+    return None

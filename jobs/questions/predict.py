@@ -1,0 +1,126 @@
+"""Predict the rating that a user would give a movie, with the model of the newest published run.
+
+    nightreel predict --user 2000 --movie 456
+    nightreel predict --user 2000 --rated            what the user did rate, beside the prediction
+    nightreel predict --pairs pairs.csv --out predictions.csv
+
+pairs.csv begins with the line user_id,movie_id (other columns may follow and are ignored), then
+one pair per line; predictions.csv has the same pairs in the same order. Predictions lie on the
+scale of the ratings. Their source says what they rest on:
+    model      both the user and the movie were learned from ratings
+    popular    nothing was learned of the user: the rating to expect of anybody
+    mean       nothing was learned of the movie: the mean rating, and the user's own bias
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import groupby
+from pathlib import Path
+
+import duckdb
+import numpy as np
+
+from jobs.engines.terminal import show_table
+from jobs.published.runs_table import LatestRun, latest_run
+from jobs.published.views import connect
+from jobs.questions.pairs import predict_file, predict_pairs
+from jobs.questions.recommendations import require_movie, require_user
+from jobs.runs.command import command_arguments, positive
+from jobs.runs.configuration import load_configuration, warehouse_of
+from jobs.runs.errors import JobError
+from model.factors import Factors, load_factors
+from model.metrics import rmse
+
+NOT_LEARNED = {
+    "popular": "nothing was learned of the user: this is the rating to expect of anybody",
+    "mean": "nothing was learned of the movie: this is the mean rating, and the user's own bias",
+}
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """The arguments of `nightreel predict`: one of its three forms."""
+    parser = command_arguments(__doc__ or "")
+    parser.add_argument("--user", type=positive, help="the user's id")
+    parser.add_argument("--movie", type=positive, help="the movie's id")
+    parser.add_argument("--rated", action="store_true", help="all movies that the user has rated")
+    parser.add_argument("--pairs", type=Path, metavar="CSV", help="file of pairs to predict")
+    parser.add_argument("--out", type=Path, metavar="CSV", help="file to write, with --pairs")
+    arguments = parser.parse_args(argv)
+    one, rated = arguments.movie is not None, arguments.rated
+    single = arguments.user is not None and one != rated
+    file = arguments.pairs is not None and arguments.out is not None
+    mixed = (arguments.user or one or rated) and (arguments.pairs or arguments.out)
+    if mixed or not (single or file):
+        parser.error("expected --user with --movie or --rated, or --pairs with --out")
+    return arguments
+
+
+def predict_one(
+    connection: duckdb.DuckDBPyConnection, factors: Factors, run: LatestRun, user: int, movie: int
+) -> None:
+    """Print the prediction for one pair, and the real rating if there is one."""
+    require_user(connection, user)
+    title = require_movie(connection, movie)
+    rating, source = predict_pairs(factors, np.array([user]), np.array([movie]))
+    print(f"User {user}, {title}: predicted rating {rating[0]:.2f}")
+    print(f"  by {source[0]}, of model version {run.model_version} on {run.release}")
+    if source[0] in NOT_LEARNED:
+        print(f"  {NOT_LEARNED[source[0]]}")
+    query = "select rating, split from ratings where user_id = ? and movie_id = ?"
+    real = connection.execute(query, [user, movie]).fetchone()
+    if real:
+        print(f"  real rating {real[0]:g}, which lies in the {real[1]} split")
+
+
+def predict_rated(
+    connection: duckdb.DuckDBPyConnection, factors: Factors, run: LatestRun, user: int
+) -> None:
+    """Print all ratings of a user beside their predictions, best rated first, then the RMSE."""
+    require_user(connection, user)
+    query = """
+        select movie_id, title, rating, split from ratings left join movies using (movie_id)
+        where user_id = ?
+    """
+    rated = connection.execute(query, [user]).fetchall()
+    if not rated:
+        raise JobError(f"User {user} has not rated any movie.")
+    movie_ids = np.array([row[0] for row in rated])
+    predicted, source = predict_pairs(factors, np.full(len(rated), user), movie_ids)
+    rows = [(*row, p, s) for row, p, s in zip(rated, predicted, source, strict=True)]
+    rows.sort(key=lambda row: (-row[2], -row[4], row[0]))
+    show_table(
+        f"Movies rated by user {user}, model version {run.model_version}",
+        ["Movie", "Title", "Rated", "Predicted", "Error", "Split", "Source"],
+        ((m, t, f"{r:g}", f"{p:.2f}", f"{p - r:+.2f}", sp, so) for m, t, r, sp, p, so in rows),
+        numbers={"Movie", "Rated", "Predicted", "Error"},
+    )
+    print(f"RMSE over {len(rows)} ratings: {error_of(rows):.4f}")
+    for split, part in groupby(sorted(rows, key=lambda row: row[3]), key=lambda row: row[3]):
+        ratings = list(part)
+        learned = ", which the model has learned from" if split == "train" else ""
+        print(f"  {split}: {error_of(ratings):.4f} over {len(ratings)}{learned}")
+
+
+def error_of(rows: list[tuple]) -> float:
+    return rmse(np.array([row[4] for row in rows]), np.array([row[2] for row in rows]))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """`nightreel predict`."""
+    arguments = parse_arguments(argv)
+    warehouse = warehouse_of(arguments)
+    connection = connect(warehouse, ("runs", "users", "movies", "ratings"))
+    run = latest_run(connection)
+    # MLflow, which knows where versions lie, takes a second to import.
+    from jobs.training.registry import factors_folder
+
+    conf = load_configuration(warehouse=arguments.warehouse)
+    factors = load_factors(factors_folder(conf, warehouse, run.release, run.model_version))
+    if arguments.pairs:
+        count = predict_file(factors, arguments.pairs, arguments.out)
+        print(f"{arguments.out}: {count:,} predictions of model version {run.model_version}.")
+    elif arguments.rated:
+        predict_rated(connection, factors, run, arguments.user)
+    else:
+        predict_one(connection, factors, run, arguments.user, arguments.movie)

@@ -1,0 +1,95 @@
+"""A user's published recommendations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import NamedTuple
+
+import duckdb
+
+from jobs.engines.terminal import show_table
+from jobs.published.runs_table import latest_run
+from jobs.runs.errors import JobError
+
+
+class Recommendation(NamedTuple):
+    """One row of the recommendations of a user, with the movie's genres."""
+
+    rank: int
+    movie_id: int
+    title: str
+    genres: list[str]
+    predicted_rating: float
+    source: str
+    model_version: str
+    run_id: str
+    ranking_score: float | None
+    """What movies are ranked by, where that is not the predicted rating itself."""
+
+
+def require_user(connection: duckdb.DuckDBPyConnection, user_id: int) -> None:
+    """Raises JobError, saying which ids there are, if the release has no such user."""
+    if not connection.execute("from users where user_id = ?", [user_id]).fetchone():
+        raise unknown(connection, "user", user_id)
+
+
+def require_movie(connection: duckdb.DuckDBPyConnection, movie_id: int) -> str:
+    """The movie's title. Raises JobError, saying how to find one, if there is no such movie."""
+    query = "select title from movies where movie_id = ?"
+    row = connection.execute(query, [movie_id]).fetchone()
+    if row is None:
+        raise unknown(connection, "movie", movie_id)
+    return row[0]
+
+
+def unknown(connection: duckdb.DuckDBPyConnection, entity: str, found: int) -> JobError:
+    query = f"select count(*), min({entity}_id), max({entity}_id) from {entity}s"
+    [(count, first, last)] = connection.execute(query).fetchall()
+    release = latest_run(connection).release
+    search = "nightreel sql \"from movies where title ilike '%matrix%'\""
+    return JobError(
+        f"There is no {entity} {found} in release {release}: "
+        f"the ids of its {count:,} {entity}s run from {first} to {last}."
+        + (f" Search by title: {search}" if entity == "movie" else "")
+    )
+
+
+def recommended(
+    connection: duckdb.DuckDBPyConnection, user_id: int, ds: date, top: int
+) -> list[Recommendation]:
+    """A user's first `top` recommendations of a date; fewer, or none, if no more are published."""
+    rows = connection.execute(
+        """
+        select r.rank, r.movie_id, r.title, genres, r.predicted_rating, r.source, r.model_version,
+            r.run_id, if(damping > 0, r.ranking_score, null)
+        from recommendations r
+        left join runs using (run_id)
+        -- Movies are those of the release published last: another's have other ids.
+        left join movies m on m.movie_id = r.movie_id and release = ?
+        where r.ds = ? and r.user_id = ? and r.rank <= ? order by r.rank
+        """,
+        [latest_run(connection).release, ds, user_id, top],
+    )
+    return [Recommendation(*row) for row in rows.fetchall()]
+
+
+def show_recommendations(title: str, rows: Sequence[Recommendation]) -> None:
+    """Print one user's recommendations, best first; with what ranks them, if it is damped."""
+    damped = any(row.ranking_score is not None for row in rows)
+    cells = (
+        (
+            row.rank,
+            row.movie_id,
+            row.title,
+            ", ".join(row.genres or []),
+            f"{row.predicted_rating:.2f}",
+            *([] if row.ranking_score is None else [f"{row.ranking_score:.2f}"]),
+            row.source,
+        )
+        for row in rows
+    )
+    headers = ["Rank", "Movie", "Title", "Genres", "Predicted", "Score", "Source"]
+    if not damped:
+        headers.remove("Score")
+    show_table(title, headers, cells, numbers={"Rank", "Movie", "Predicted", "Score"})

@@ -1,0 +1,186 @@
+"""Show what a run did, step by step, and what it recommends to one user.
+
+    nightreel summary                       the newest published run
+    nightreel summary --run-id tuesday --user 2000
+    nightreel summary --run-id tuesday --json                 its figures, for programs
+    nightreel summary --run-id tuesday --json --step etl      those of one step, finished or not
+
+Figures come from the records that the steps wrote, recommendations from the published table.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import duckdb
+
+from jobs.engines.terminal import show_table
+from jobs.published.runs_table import latest_run
+from jobs.published.views import connect
+from jobs.questions.recommendations import recommended, require_user, show_recommendations
+from jobs.runs.command import command_arguments, positive, run_command
+from jobs.runs.configuration import warehouse_of
+from jobs.runs.errors import JobError
+from jobs.runs.run import PAGES, STEPS, Run, open_run
+
+Records = dict[str, dict[str, Any]]
+
+
+def show_data(records: Records) -> None:
+    """From lines of the delivery to rows of the table."""
+    etl, score = records["etl"], records["score"]
+    rows = [
+        ("lines of ratings read", etl["lines"], ""),
+        (
+            "ratings used",
+            etl["ratings"],
+            f"train {etl['train']:,}, validation {etl['validation']:,}, test {etl['test']:,}",
+        ),
+        ("lines in quarantine", etl["quarantined"], ""),
+        ("ratings replaced by newer ones", etl["duplicates"], ""),
+        ("users", etl["users"], users_note(score)),
+        ("movies", etl["movies"], movies_note(score)),
+        ("recommendations published", records["publish"]["rows_published"], ""),
+    ]
+    cells = ((name, f"{count:,}", note) for name, count, note in rows)
+    show_table("Data", ["", "Rows", ""], cells, numbers={"Rows"})
+
+
+def users_note(score: dict[str, Any]) -> str:
+    """How many users were scored, and what stood in for the model."""
+    kept, popular = score["users_kept"], score["users_popular"]
+    notes = [f"{score['users_scored']:,} scored"]
+    notes += [f"{kept:,} kept from run {score['base_run']}"] if kept else []
+    notes += [f"{popular:,} by popularity"] if popular else []
+    return ", ".join(notes)
+
+
+def movies_note(score: dict[str, Any]) -> str:
+    """How many movies could be recommended, and why the others could not."""
+    notes = [f"{score['movies_scored']:,} to recommend"]
+    taken = sum(score["filtered"].values())
+    notes += [f"{taken:,} filtered out"] if taken else []
+    notes += [f"{score['movies_new']:,} new to the model"] if score["movies_new"] else []
+    return ", ".join(notes)
+
+
+def show_quality(records: Records, run: Run) -> None:
+    """The model's errors beside those of the baselines, and which version was used."""
+    evaluation = records.get("evaluate")
+    if evaluation is None:
+        why = "" if run.data_run else f": {records['plan']['reason']}"
+        print(f"No model was trained{why}. Version {run.model_version} scored.\n")
+        return
+    split = evaluation.get("measured_on", "test")
+    named = {split: "this model", "bias": "user and movie biases", "mean": "mean rating"}
+    cells = (
+        (name, f"{evaluation[f'{key}_rmse']:.4f}", f"{evaluation[f'{key}_mae']:.4f}")
+        for key, name in named.items()
+    )
+    title = f"Errors on the {split} ratings"
+    show_table(title, ["", "RMSE", "MAE"], cells, numbers={"RMSE", "MAE"})
+    if evaluation["promoted"]:
+        print(
+            f"Model version {evaluation['model_version']} was promoted: {evaluation['reason']}.\n"
+        )
+    else:
+        print(
+            f"Model version {evaluation['candidate_version']} was not promoted: "
+            f"{evaluation['reason']}. Version {evaluation['model_version']} scores.\n"
+        )
+
+
+def show_times(records: Records) -> None:
+    """Seconds of each step, and of all."""
+    seconds = {step: record["seconds"] for step, record in records.items()}
+    seconds["total"] = sum(seconds.values())
+    cells = ((step, f"{value:.1f}") for step, value in seconds.items())
+    show_table("Time", ["Step", "Seconds"], cells, numbers={"Seconds"})
+
+
+def figures(run: Run, records: Records) -> dict[str, Any]:
+    """What a run did, in one flat object; `report` is a Markdown link, where there is a report."""
+    etl, publish = records["etl"], records["publish"]
+    report = run.output("report.html")
+    return {
+        "run_id": run.run_id,
+        "ds": run.ds.isoformat(),
+        "release": run.release,
+        **{name: etl[name] for name in ("ratings", "users", "movies", "quarantined")},
+        "promoted": run.promoted,
+        # Of the version that scored.
+        **{name: publish[name] for name in ("model_version", "test_rmse", "rows_published")},
+        "seconds": round(sum(records[step]["seconds"] for step in run.steps()), 1),
+        **({"report": f"[run report]({report.as_uri()})"} if report.is_file() else {}),
+    }
+
+
+def records_of(run: Run) -> Records:
+    """The figures of every step of a run, and of the etl that made its data."""
+    records = {step: run.record(step) for step in run.steps()}
+    if run.data_run:
+        records["etl"] = open_run(run.warehouse, run.data_run).record("etl")
+    return records
+
+
+def show_example(connection: duckdb.DuckDBPyConnection, run: Run, user: int | None) -> None:
+    """The recommendations of a user; of the one with the smallest id if none is named.
+
+    Raises JobError if the user who is named has none.
+    """
+    named = user
+    if user is None:
+        query = "select min(user_id) from recommendations where ds = ? and run_id = ?"
+        [(user,)] = connection.execute(query, [run.ds, run.run_id]).fetchall()
+    rows = recommended(connection, user, run.ds, 20) if user else []
+    if rows and rows[0].run_id == run.run_id:
+        show_recommendations(f"Recommendations for user {user}", rows)
+        print(f"Another user's: nightreel recommend --user <id> --warehouse {run.warehouse}")
+    elif rows:
+        print(f"Run {rows[0].run_id} has since published other recommendations for {run.ds}.")
+    elif named:
+        # Users are those of the release published last: another's have other ids.
+        if run.release == latest_run(connection).release:
+            require_user(connection, named)
+        raise JobError(f"There are no recommendations for user {named} of {run.ds}.")
+    else:
+        print(f"There are no recommendations of {run.ds} any more.")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """`nightreel summary`."""
+    parser = command_arguments(__doc__)
+    parser.add_argument("--run-id", help="the run (default: the newest published)")
+    parser.add_argument("--user", type=positive, help="whose recommendations (default: anybody's)")
+    parser.add_argument("--json", action="store_true", help="print figures as one line of JSON")
+    parser.add_argument(
+        "--step", choices=(*STEPS, "rescore", *PAGES), help="with --json: of this step"
+    )
+    arguments = parser.parse_args(argv)
+    warehouse = warehouse_of(arguments)
+    if arguments.step and not (arguments.json and arguments.run_id):
+        parser.error("--step goes with --json and --run-id")
+    if arguments.json and arguments.user:
+        parser.error("--json tells of the run alone: leave --user out, or --json")
+    if arguments.step:
+        print(json.dumps(open_run(warehouse, arguments.run_id).record(arguments.step)))
+        return
+    connection = connect(warehouse, ("recommendations", "movies", "users", "runs"))
+    run = open_run(warehouse, arguments.run_id or latest_run(connection).run_id)
+    records = records_of(run)
+    if arguments.json:
+        print(json.dumps(figures(run, records)))
+        return
+    print(f"Run {run.run_id}: release {run.release}, date {run.ds}\n")
+    show_data(records)
+    show_quality(records, run)
+    show_times({step: records[step] for step in run.steps()})
+    for name, what in (("exploration", "The data"), ("report", "The run")):
+        if (page := run.output(f"{name}.html")).is_file():
+            print(f"{what}, for a browser: {page}")
+    show_example(connection, run, arguments.user)
+
+
+if __name__ == "__main__":
+    run_command(main)

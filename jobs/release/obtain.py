@@ -1,0 +1,105 @@
+"""Releases of MovieLens: where to get one, and what tells two apart."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from jobs.release.download import DownloadError, download
+from jobs.release.sample import write_sample
+from jobs.release.unpacking import copy_folder, unpack_zip
+from jobs.runs.addresses import is_object_uri
+from jobs.runs.errors import JobError
+from jobs.runs.settings import IngestSettings
+
+GROUPLENS = "https://files.grouplens.org/datasets/movielens"
+
+
+@contextmanager
+def incoming_folder(staging: Path) -> Iterator[Path]:
+    """A folder in a run's scratch for what is still to be checked, gone afterwards.
+
+    Each attempt has one of its own: an earlier one may still be at work.
+    """
+    staging.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="delivery-", dir=staging))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            # Empty, unless another attempt is at work.
+            staging.rmdir()
+
+
+def obtain(settings: IngestSettings, downloads: Path, folder: Path) -> tuple[Path, str]:
+    """Bring a release's files into an existing, empty folder; zips are fetched to `downloads`.
+
+    Returns the folder that holds the files, `folder` or the one folder in it, and where they came
+    from. Raises JobError, saying what else can be done, if they cannot be had.
+    """
+    source = settings.source
+    if settings.dataset == "sample":
+        if source:
+            raise JobError(
+                f"ingest.source is {source}, but ingest.dataset is sample, which is generated. "
+                "Name the release that the source holds, as in --dataset ml-1m."
+            )
+        write_sample(folder)
+        return folder, "generated, seed 1"
+    if source is None or source.startswith(("http://", "https://")) or is_object_uri(source):
+        source = source or f"{GROUPLENS}/{settings.dataset}.zip"
+        file = fetch(settings.dataset, source, downloads)
+    else:
+        file = Path(source)
+    if file.is_dir():
+        copy_folder(file, folder, settings.max_unpacked_gib)
+    elif file.is_file():
+        unpack_zip(file, folder, settings.max_unpacked_gib)
+    else:
+        raise JobError(
+            f"ingest.source {source} does not exist. "
+            f"Expected a zip or a folder with the files of {settings.dataset}, or the address of "
+            "a zip: https://..., s3://bucket/..., gs:// or abfss://."
+        )
+    # A zip of GroupLens holds one folder, which holds the files.
+    entries = list(folder.iterdir())
+    only_folder = len(entries) == 1 and entries[0].is_dir()
+    return (entries[0] if only_folder else folder), source
+
+
+def fetch(release: str, url: str, downloads: Path) -> Path:
+    """Download a release. Raises JobError that names the ways to do without the network."""
+    try:
+        # GroupLens publishes a checksum for each release, others need not.
+        return download(url, downloads, checksum_required=url.startswith(GROUPLENS))
+    except DownloadError as error:
+        earlier = downloads / f"{release}.zip"
+        if earlier.is_file():
+            error = DownloadError(f"{error}\nAn earlier download lies here: SOURCE={earlier}")
+        raise JobError(
+            f"{error}\nThere are two ways without a download. With a copy of the release, as a zip "
+            f"or a folder: make nightly DATASET={release} SOURCE=path/to/{release}.zip\n"
+            "With the built-in sample: make nightly"
+        ) from None
+
+
+def describe(folder: Path) -> dict[str, dict[str, str | int]]:
+    """Size in bytes and SHA-256 of every file, by its path within the folder, sorted."""
+    files: dict[str, dict[str, str | int]] = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as content:
+            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+        name = path.relative_to(folder).as_posix()
+        files[name] = {"bytes": path.stat().st_size, "sha256": sha256}
+    return files
+
+
+def digest_of(files: dict[str, dict[str, str | int]]) -> str:
+    """Sixteen hex digits that name this content, however it was packed."""
+    listing = "".join(f"{name}\0{files[name]['sha256']}\n" for name in sorted(files))
+    return hashlib.sha256(listing.encode()).hexdigest()[:16]

@@ -1,0 +1,142 @@
+"""Take over what others packed, without trusting it: zips are unpacked and folders copied.
+
+A link, a path that leads out of the folder, or more bytes than allowed stop it with a JobError;
+what was written until then is the caller's to remove. Empty folders are left out.
+"""
+
+from __future__ import annotations
+
+import lzma
+import re
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from jobs.runs.errors import JobError
+
+# Left by macOS, and by Nightreel in raw/: no part of a release.
+NOT_DELIVERED = {"__MACOSX", ".DS_Store", "manifest.json"}
+CHUNK = 1 << 20
+# All that zipfile raises for a bad zip, as when it names a compression that does not exist.
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    ValueError,
+)
+
+
+class Allowance:
+    """Counts the bytes really written, whatever a header says about them."""
+
+    def __init__(self, source: Path, max_gib: float) -> None:
+        self.source, self.max_gib = source, max_gib
+        self.left = int(max_gib * 2**30)
+
+    def spend(self, count: int) -> None:
+        """Take `count` bytes. Raises JobError once there are not enough left."""
+        self.left -= count
+        if self.left < 0:
+            raise JobError(
+                f"{self.source} holds more than {self.max_gib:g} GiB of files, so it is refused. "
+                "If it is the right one, raise the limit with --set ingest.max_unpacked_gib=..."
+            )
+
+
+def unpack_zip(file: Path, folder: Path, max_gib: float) -> None:
+    """Unpack a zip into an existing, empty folder. Raises JobError for a bad or hostile zip."""
+    allowance = Allowance(file, max_gib)
+    try:
+        archive = zipfile.ZipFile(file)
+    except DAMAGE as error:
+        with file.open("rb") as content:
+            if content.read(2) != b"PK":
+                raise JobError(f"{file} is not a zip file. Expected a zip or a folder.") from None
+        raise damaged(file, ", its directory at the end cannot be read", error) from None
+    with archive:
+        # Everything that the directory shows is checked before the first byte is written.
+        members = [member for member in archive.infolist() if not member.is_dir()]
+        paths = [safe_path(file, member) for member in members]
+        refuse_clashes(file, paths)
+        for member, path in zip(members, paths, strict=True):
+            if NOT_DELIVERED.isdisjoint(path.parts):
+                write_file(folder / path, read_member(archive, member), allowance)
+
+
+def copy_folder(source: Path, folder: Path, max_gib: float) -> None:
+    """Copy a folder's files into an existing, empty folder. Raises JobError for links in it."""
+    allowance = Allowance(source, max_gib)
+    for file in sorted(source.rglob("*")):
+        path = file.relative_to(source)
+        if file.is_symlink() or not (file.is_file() or file.is_dir()):
+            raise JobError(
+                f"{file} is a link or no plain file, so {source} is refused. "
+                "Put the file itself in its place."
+            )
+        if file.is_file() and NOT_DELIVERED.isdisjoint(path.parts):
+            write_file(folder / path, read_file(file), allowance)
+
+
+def safe_path(file: Path, member: zipfile.ZipInfo) -> PurePosixPath:
+    """Where a member of a zip belongs. Raises JobError if that is not inside the folder."""
+    name = member.filename.replace("\\", "/")
+    path = PurePosixPath(name)
+    problem = None
+    if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", name):
+        problem = "has a path that leads out of the folder"
+    elif stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
+        problem = "is a link or no plain file"
+    elif member.flag_bits & 1:
+        problem = "is protected by a password"
+    if problem:
+        raise JobError(
+            f"{file}: its member {member.filename!r} {problem}, so nothing of it was taken over. "
+            "Get the zip from its publisher, or unpack it yourself and give the folder as --source."
+        )
+    return path
+
+
+def refuse_clashes(file: Path, paths: list[PurePosixPath]) -> None:
+    """Raise JobError if one path stands for two files, or for a file and a folder."""
+    seen: set[PurePosixPath] = set()
+    folders = {parent for path in paths for parent in path.parents}
+    for path in paths:
+        if path in seen or path in folders:
+            raise JobError(f"{file} holds {path} twice. Get the zip from its publisher.")
+        seen.add(path)
+
+
+def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Yield a member piece by piece; its CRC is checked at the end."""
+    try:
+        with archive.open(member) as content:
+            while chunk := content.read(CHUNK):
+                yield chunk
+    except DAMAGE as error:
+        raise damaged(Path(str(archive.filename)), f" in {member.filename}", error) from None
+
+
+def read_file(file: Path) -> Iterator[bytes]:
+    """Yield a file piece by piece."""
+    with file.open("rb") as content:
+        while chunk := content.read(CHUNK):
+            yield chunk
+
+
+def write_file(target: Path, chunks: Iterator[bytes], allowance: Allowance) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("xb") as file:
+        for chunk in chunks:
+            allowance.spend(len(chunk))
+            file.write(chunk)
+
+
+def damaged(file: Path, where: str, error: Exception) -> JobError:
+    return JobError(
+        f"{file} is truncated or damaged{where} ({error}). Get a whole copy of it and run again."
+    )

@@ -1,0 +1,169 @@
+"""The files and options that fill the settings of a run, layer by layer.
+
+Layers, each laid over the one before: conf/base.yaml, conf/<environment>.yaml, one profile from
+conf/profiles, then `--set section.key=value` from the command line. A wrong key or value stops the
+job before anything is written, naming the layer, the key, what was found and what is allowed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import ValidationError
+
+from jobs.runs.errors import JobError
+from jobs.runs.settings import Configuration, Section
+from jobs.runs.warehouse import warehouse_folder
+
+if TYPE_CHECKING:
+    pass
+
+
+Layer = tuple[str, dict[str, Any]]
+
+
+def conf_folder() -> Path:
+    """conf/ of this checkout, or the folder that NIGHTREEL_CONF names."""
+    default = Path(__file__).resolve().parents[2] / "conf"
+    folder = Path(os.environ.get("NIGHTREEL_CONF", default))
+    if not (folder / "base.yaml").is_file():
+        raise JobError(
+            f"No configuration: {folder}/base.yaml does not exist. "
+            "Set NIGHTREEL_CONF to the folder that holds base.yaml."
+        )
+    return folder
+
+
+def load_configuration(
+    overrides: list[str] | None = None,
+    profile: str | None = None,
+    warehouse: str | None = None,
+    folder: Path | None = None,
+) -> Configuration:
+    """Read, lay over one another and check all layers.
+
+    `overrides` are strings "section.key=value", the value in YAML. Raises JobError for anything
+    that is not allowed.
+    """
+    folder = folder or conf_folder()
+    environment = os.environ.get("NIGHTREEL_ENV", "local")
+    files = [folder / "base.yaml", folder / f"{environment}.yaml"]
+    if profile:
+        files.append(folder / "profiles" / f"{profile}.yaml")
+    layers = [read_layer(file) for file in files]
+    warehouse = warehouse or os.environ.get("NIGHTREEL_WAREHOUSE")
+    if warehouse:
+        layers.append(("--warehouse", {"warehouse": warehouse}))
+    layers += [parse_override(override) for override in overrides or []]
+    return validate(layers)
+
+
+def postgresql_dsn(conf: Configuration) -> str | None:
+    """Where published rows are copied to: NIGHTREEL_POSTGRESQL, else conf; None: nowhere."""
+    return os.environ.get("NIGHTREEL_POSTGRESQL") or conf.publish.postgresql
+
+
+def read_layer(file: Path) -> Layer:
+    if not file.is_file():
+        known = ", ".join(sorted(path.stem for path in file.parent.glob("*.yaml")))
+        raise JobError(f"{file} does not exist. There are: {known or 'no YAML files there'}.")
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise JobError(f"{file} is not valid YAML: {error}") from None
+    # A file of comments alone.
+    content = {} if content is None else content
+    if not isinstance(content, dict):
+        raise JobError(f"{file} must hold keys and values, found {type(content).__name__}.")
+    return str(file), content
+
+
+def parse_override(override: str) -> Layer:
+    key, equals, value = override.partition("=")
+    if not equals or not key.strip():
+        raise JobError(f"--set {override}: expected section.key=value, as in score.top_k=10.")
+    try:
+        content: Any = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise JobError(f"--set {override}: the value is not valid YAML: {error}") from None
+    for part in reversed(key.strip().split(".")):
+        content = {part: content}
+    return f"--set {override}", content
+
+
+def validate(layers: list[Layer]) -> Configuration:
+    merged: dict[str, Any] = {}
+    for _, content in layers:
+        merged = merge(merged, content)
+    try:
+        return Configuration.model_validate(merged)
+    except ValidationError as error:
+        sentences = [explain(dict(detail), layers) for detail in error.errors()]
+        raise JobError("\n".join(sentences)) from None
+
+
+def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`above` laid over `below`, section by section."""
+    result = dict(below)
+    for key, value in above.items():
+        under = result.get(key)
+        both = isinstance(under, dict) and isinstance(value, dict)
+        result[key] = merge(under, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+def explain(detail: dict[str, Any], layers: list[Layer]) -> str:
+    """One sentence for one of pydantic's findings: where, which key, found what, allowed what."""
+    # pydantic appends the names of a union's members to the path: they are no keys.
+    path = [str(part) for part in detail["loc"] if str(part) in known_words()]
+    if detail["type"] == "extra_forbidden":
+        path = [str(part) for part in detail["loc"]]
+    where = next((name for name, content in reversed(layers) if holds(content, path)), None)
+    key = ".".join(path) or "the settings"
+    if detail["type"] == "extra_forbidden":
+        allowed = ", ".join(allowed_keys(path[:-1]))
+        return f"{where}: unknown key {key}. Allowed here: {allowed}."
+    if detail["type"] == "password":
+        return f"{key} {detail['msg']}."
+    if detail["type"] == "missing":
+        return f"{layers[0][0]}: the key {key} is missing."
+    message = detail["msg"].removeprefix("Value error, ")
+    # Of settings that contradict one another, pydantic shows the whole section.
+    found = "" if isinstance(detail["input"], dict) else f"found {detail['input']!r}. "
+    return f"{where or layers[0][0]}: {key}: {found}{message}."
+
+
+def known_words() -> set[str]:
+    words = set(Configuration.model_fields)
+    for field in Configuration.model_fields.values():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            words |= set(field.annotation.model_fields)
+    return words
+
+
+def holds(content: Any, path: list[str]) -> bool:
+    for part in path:
+        if not isinstance(content, dict) or part not in content:
+            return False
+        content = content[part]
+    return True
+
+
+def allowed_keys(path: list[str]) -> list[str]:
+    section: Any = Configuration
+    for part in path:
+        section = section.model_fields[part].annotation
+    return list(section.model_fields)
+
+
+def warehouse_of(arguments: argparse.Namespace) -> Path:
+    """The warehouse: as in --warehouse, else NIGHTREEL_WAREHOUSE, else conf."""
+    named = arguments.warehouse or os.environ.get("NIGHTREEL_WAREHOUSE")
+    if not named:
+        # Reading and checking conf takes longer than most questions take to answer.
+        named = load_configuration().warehouse
+    return warehouse_folder(named)

@@ -1,0 +1,216 @@
+"""One run: its folder in the warehouse, the inputs fixed at its start, and the record of its steps.
+
+    <warehouse>/runs/<run_id>/run.json         what was resolved at the start: date, release,
+                                               digest of the delivery, settings, champion
+    <warehouse>/runs/<run_id>/steps/<step>.json  written last by each step: seconds and figures
+    <warehouse>/runs/<run_id>/<output>/        what the steps wrote
+    <warehouse>/staging/<run_id>/              scratch: gone when the run has ended
+
+A step's record is its completion mark. A step starts by taking away its own record and those of
+the steps after it, so nothing that an earlier attempt left behind is ever taken for finished. Two
+attempts never work on one run at once: the second waits until the first has ended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from jobs.runs.configuration import warehouse_of
+from jobs.runs.errors import JobError, NotNeeded
+from jobs.runs.files import exclusive, write_json
+from jobs.runs.settings import Configuration
+
+# A nightly run makes all of these, less those that `plan` and `evaluate` make needless.
+STEPS = ("ingest", "etl", "check", "plan", "train", "evaluate", "promote", "score", "publish")
+TRAINING = ("train", "evaluate", "promote")
+# Pages about a run, which no other step needs, and the step that each comes after.
+PAGES = {"explore": "etl", "report": "publish"}
+# A run that scores the data of an earlier run again.
+RESCORING = ("rescore", "score", "publish")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What every step of a run may rely on; fixed by ingest."""
+
+    warehouse: Path
+    run_id: str
+    ds: date
+    release: str
+    digest: str
+    champion: str | None
+    """Version that scores unless the run trains a better one; None when there was none."""
+    conf: Configuration
+    data_run: str | None = None
+    """The earlier run whose clean data this one scores again; None: its own data."""
+    users: list[int] | None = None
+    """The users to score; None: all."""
+    base_run: str | None = None
+    """The published run whose rows may be taken over where nothing has changed; None: none."""
+
+    @property
+    def folder(self) -> Path:
+        return self.warehouse / "runs" / self.run_id
+
+    @property
+    def raw(self) -> Path:
+        """The delivery, unchanged: <warehouse>/raw/<release>/<digest>."""
+        return self.warehouse / "raw" / self.release / self.digest
+
+    @property
+    def staging(self) -> Path:
+        """Scratch of the run's steps, for nobody else to read."""
+        return self.warehouse / "staging" / self.run_id
+
+    def output(self, name: str) -> Path:
+        """Folder of one output of this run, as in `output("scored")`."""
+        return self.folder / name
+
+    def data(self, name: str) -> Path:
+        """Folder of one output of etl, of this run or of the one whose data it scores again."""
+        return self.warehouse / "runs" / (self.data_run or self.run_id) / name
+
+    def split(self, name: str) -> Path:
+        """Folder of the ratings by row number of one split, as in `split("train")`."""
+        return self.data("splits") / f"split={name}"
+
+    def save(self) -> None:
+        values = asdict(self) | {"ds": self.ds.isoformat(), "conf": self.conf.model_dump()}
+        del values["warehouse"]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / "run.json", values)
+
+    def record(self, step: str) -> dict[str, Any]:
+        """The figures that a finished step wrote down. Raises JobError if it has not finished."""
+        file = self.folder / "steps" / f"{step}.json"
+        if not file.is_file():
+            raise JobError(
+                f"Step {step} of run {self.run_id} has not finished. "
+                f"Run it first: nightreel {step} --run-id {self.run_id}"
+            )
+        return json.loads(file.read_text(encoding="utf-8"))
+
+    def finished(self, step: str) -> dict[str, Any] | None:
+        """The figures of a step; None if it has not finished, or is none of this run's."""
+        return self.record(step) if (self.folder / "steps" / f"{step}.json").is_file() else None
+
+    @property
+    def trains(self) -> bool:
+        """Whether the run trains a model of its own, as `plan` decided."""
+        return not self.data_run and self.record("plan")["train"]
+
+    @property
+    def model_version(self) -> str | None:
+        """The version that scores: the run's own if it is good enough, else the champion."""
+        return self.record("evaluate")["model_version"] if self.trains else self.champion
+
+    @property
+    def promoted(self) -> bool:
+        """Whether the run's own model became the champion."""
+        return bool((self.finished("promote") or {}).get("promoted"))
+
+    def steps(self) -> tuple[str, ...]:
+        """The steps that this run makes, as far as it has been decided."""
+        if self.data_run:
+            return RESCORING
+        plan, evaluation = self.finished("plan"), self.finished("evaluate")
+        needless: tuple[str, ...] = ()
+        if plan and not plan["train"]:
+            needless = TRAINING
+        elif evaluation and not evaluation["promoted"]:
+            needless = ("promote",)
+        return tuple(step for step in STEPS if step not in needless)
+
+    @contextmanager
+    def step(self, name: str, started: float | None = None) -> Iterator[dict[str, Any]]:
+        """Run one step: check the steps before it, take its time, write its record at the end.
+
+        Yields the record to fill; it is written only if the block ends without an error.
+        `started`, of time.perf_counter(), counts what had to be done before the run was known.
+        Raises NotNeeded if the run makes no such step.
+        """
+        # A scheduler that is killed leaves its tasks behind, and its successor starts them again.
+        # Pages are written while other steps go on.
+        lock = self.folder / (f".lock-{name}" if name in PAGES else ".lock")
+        with exclusive(lock, "another attempt at this run to end"):
+            before, stale = self.around(name)
+            for step in before:
+                self.record(step)
+            for step in stale:
+                (self.folder / "steps" / f"{step}.json").unlink(missing_ok=True)
+            start = time.perf_counter() if started is None else started
+            figures: dict[str, Any] = {}
+            print(f"{name}: run {self.run_id}, {self.release}, {self.ds}", flush=True)
+            yield figures
+            figures["seconds"] = round(time.perf_counter() - start, 2)
+            (self.folder / "steps").mkdir(parents=True, exist_ok=True)
+            write_json(self.folder / "steps" / f"{name}.json", figures)
+            said = [f"{k} {v}" for k, v in figures.items() if not isinstance(v, dict)]
+            print(f"{name}: done. " + ", ".join(said), flush=True)
+
+    def around(self, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The steps that must have finished before a step, and those whose records it outdates.
+
+        Raises NotNeeded if the run makes no such step.
+        """
+        steps, order = self.steps(), RESCORING if self.data_run else STEPS
+        if name in PAGES:
+            return (PAGES[name],), (name,)
+        if name not in steps:
+            raise NotNeeded(f"{name}: not needed in run {self.run_id}. {self.why_not(name)}")
+        outdated = order[order.index(name) :]
+        pages = tuple(page for page, after in PAGES.items() if after in outdated)
+        return steps[: steps.index(name)], outdated + pages
+
+    def why_not(self, step: str) -> str:
+        """Why the run makes no such step, in a sentence."""
+        if self.data_run:
+            return f"It scores the data of run {self.data_run} again."
+        decided = "evaluate" if step == "promote" and self.trains else "plan"
+        return f"{self.record(decided)['reason']}."
+
+
+def safe_run_id(run_id: str) -> str:
+    """A run id that may stand in a path: Airflow's hold colons and plus signs."""
+    safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", run_id).strip(".-")
+    if not safe:
+        raise JobError(f"--run-id {run_id!r}: expected letters, digits, '_', '-' or '.'.")
+    return safe
+
+
+def open_run(warehouse: Path, run_id: str) -> Run:
+    """A run that ingest has started. Raises JobError, naming the known runs, if there is none."""
+    run_id = safe_run_id(run_id)
+    file = warehouse / "runs" / run_id / "run.json"
+    if not file.is_file():
+        known = sorted(path.parent.name for path in warehouse.glob("runs/[!.]*/run.json"))
+        raise JobError(
+            f"There is no run {run_id} in {warehouse}. Runs there: {', '.join(known) or 'none'}. "
+            "A run starts with: nightreel ingest --run-id <name>"
+        )
+    values = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        conf = Configuration.model_validate(values["conf"])
+    except ValidationError as error:
+        raise JobError(
+            f"{file} holds settings of another version of Nightreel, {error.error_count()} of them "
+            f"unreadable here. Start the run again with: nightreel ingest --run-id {run_id}"
+        ) from None
+    values |= {"ds": date.fromisoformat(values["ds"]), "conf": conf}
+    return Run(warehouse=warehouse, **values)
+
+
+def run_of(arguments: argparse.Namespace) -> Run:
+    """The run that `step_arguments` name."""
+    return open_run(warehouse_of(arguments), arguments.run_id)

@@ -1,0 +1,347 @@
+"""Settings of every run, typed; the docstrings are their documentation."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from jobs.runs.addresses import checked_uri, is_object_uri, without_password
+
+# Strict, because Python takes true for 1.
+WholeNumber = Annotated[int, Field(strict=True)]
+PositiveInt = Annotated[int, Field(ge=1, strict=True)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Section(BaseModel):
+    """A group of settings: unknown keys are refused, and a field's docstring describes it."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+class LaunchSettings(Section):
+    """Where and how the ranks run; they change no model but by the order of rows."""
+
+    launcher: Literal["auto", "process", "horovodrun", "spark"]
+    """process: one rank in the job's own process; horovodrun: this host, or `hosts`; spark: each
+    rank in a task of Spark; auto: process for one rank, else horovodrun."""
+    ranks: PositiveInt
+    """Horovod processes."""
+    hosts: Annotated[str, Field(pattern=r"^[^\s:,]+:[1-9]\d*(,[^\s:,]+:[1-9]\d*)*$")] | None
+    """Hosts for horovodrun with so many ranks each, as in host1:2,host2:2. They are reached by ssh
+    without a password, and see checkout, environment and warehouse at the same paths as this one.
+    null: this host alone."""
+    horovodrun_options: list[str]
+    """Further options of horovodrun, as in [--ssh-port, "2222", --network-interfaces, eth0]."""
+    elastic: bool
+    """With horovodrun: when a rank dies or joins, go on from the last commit."""
+    min_ranks: PositiveInt | None
+    """With elastic: fewest ranks that go on; null: 1."""
+    max_ranks: PositiveInt | None
+    """With elastic: most ranks; null: as many as `ranks`."""
+    discovery_script: str | None
+    """With elastic: a command that prints the hosts of the moment, a line host:ranks each; hosts
+    that it adds join. null: `hosts`, or this host."""
+
+    @model_validator(mode="after")
+    def launchable(self) -> LaunchSettings:
+        starts = "horovodrun" if self.launcher == "auto" else self.launcher
+        if starts == "process" and self.ranks > 1:
+            raise ValueError(f"launcher process runs one rank, and ranks is {self.ranks}")
+        if starts != "horovodrun":
+            for name in ("hosts", "elastic"):
+                if getattr(self, name):
+                    raise ValueError(f"{name} needs launcher horovodrun, not {self.launcher}")
+        slots = sum(int(host.split(":")[1]) for host in self.hosts.split(",")) if self.hosts else 0
+        if slots and slots < self.ranks:
+            raise ValueError(f"{self.ranks} ranks, and room for {slots} of them on {self.hosts}")
+        if not self.elastic and (self.min_ranks or self.max_ranks or self.discovery_script):
+            raise ValueError("min_ranks, max_ranks and discovery_script need elastic")
+        if not (self.min_ranks or 1) <= self.ranks <= (self.max_ranks or self.ranks):
+            raise ValueError("expected min_ranks <= ranks <= max_ranks")
+        return self
+
+
+class TrainSettings(LaunchSettings):
+    factors: PositiveInt
+    """Length of a user's and a movie's embedding."""
+    biases: bool
+    """Learn a bias per user and per movie around the mean rating."""
+    init_scale: Annotated[float, Field(gt=0)]
+    """Embeddings start uniform in (-init_scale, init_scale)."""
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    """Share of factors left out of each rating's product while learning."""
+    loss: Literal["mse", "huber"]
+    """Squared error, or squared up to huber_delta and linear beyond."""
+    huber_delta: Annotated[float, Field(gt=0)]
+    """With loss huber: the error, in stars, from which it grows linearly."""
+    regularisation: Annotated[float, Field(ge=0)]
+    """L2 penalty per rating on the embeddings and biases that the rating touches."""
+    user_regularisation: Annotated[float, Field(ge=0)] | None
+    """The same for users' embeddings alone; null is as regularisation."""
+    movie_regularisation: Annotated[float, Field(ge=0)] | None
+    """The same for movies' embeddings alone; null is as regularisation."""
+    bias_regularisation: Annotated[float, Field(ge=0)] | None
+    """The same for biases alone; null is as regularisation."""
+    optimiser: Literal["adam", "adamax", "adagrad", "sgd"]
+    """Rule by which gradients move the weights."""
+    learning_rate: Annotated[float, Field(gt=0)]
+    """Step size of the optimiser. A step's gradient is that of the mean over its ratings of all
+    ranks, so that more ranks need no other rate."""
+    schedule: Literal["constant", "step", "cosine", "plateau"]
+    """How the learning rate falls: not; times decay every decay_epochs; along a cosine to decay
+    times its start over all epochs; times decay after decay_epochs without a gain."""
+    decay: Annotated[float, Field(gt=0, le=1)]
+    """Factor by which the schedule lowers the learning rate."""
+    decay_epochs: PositiveInt
+    """With schedule step or plateau: epochs between two cuts."""
+    warmup_epochs: Annotated[float, Field(ge=0)]
+    """The learning rate rises from 0 over so many epochs, or a part of one."""
+    batch_size: PositiveInt
+    """Ratings per optimiser step, over all ranks together."""
+    epochs: PositiveInt
+    """Most passes over the training ratings."""
+    patience: PositiveInt
+    """Stop after this many epochs without a better validation loss."""
+    seed: WholeNumber
+    """Seed of the initial weights and of the order of rows."""
+    warm_start: bool
+    """Start the users and movies that the champion knows from its weights, the others anew."""
+    gradients: Literal["auto", "dense", "sparse"]
+    """Whether a step moves the whole table of embeddings or the rows that it touches, which alone
+    the ranks then exchange; auto is by the table's size. For adam and adamax the two differ a
+    little: see model/training/optimisers.py."""
+    compression: Literal["none", "fp16", "bf16"]
+    """Precision of the gradients that ranks exchange; none is float32."""
+    precision: Literal["float32", "bf16"]
+    """Precision of scores and gradients; weights and their sums are always float32."""
+    reading: Literal["auto", "memory", "stream"]
+    """Each rank's ratings read once into memory, or from Parquet in every epoch."""
+    memory_rows: PositiveInt
+    """With reading auto, most ratings that a rank holds in memory, at some 30 bytes each while
+    reading; with stream, those in its shuffling queue."""
+    checkpoint_seconds: Annotated[float, Field(ge=0)]
+    """A checkpoint is written when so long has passed; 0 writes one whenever ranks look up."""
+
+    @model_validator(mode="after")
+    def every_rank_has_work(self) -> TrainSettings:
+        if self.batch_size < self.ranks:
+            raise ValueError(
+                f"a batch of {self.batch_size} ratings cannot be shared by {self.ranks} ranks"
+            )
+        return self
+
+    def of_the_model(self) -> dict[str, Any]:
+        """The settings that the training loop follows; the others are for whoever starts it."""
+        launching = {*LaunchSettings.model_fields, "warm_start"}
+        return self.model_dump(exclude=launching)
+
+
+Release = Literal[
+    "sample",
+    "ml-100k",
+    "ml-1m",
+    "ml-10m",
+    "ml-20m",
+    "ml-25m",
+    "ml-32m",
+    "ml-latest",
+    "ml-latest-small",
+]
+RELEASES: tuple[str, ...] = get_args(Release)
+
+
+class IngestSettings(Section):
+    dataset: Release
+    """Which release of MovieLens; `sample` is generated, needing no download."""
+    source: str | None
+    """A local zip or folder, or the address of a zip on the web or in an object store, as in
+    s3://bucket/ml-1m.zip; null takes the release from GroupLens."""
+    max_unpacked_gib: Annotated[float, Field(gt=0)]
+    """A delivery that unpacks to more than this is refused."""
+
+    @field_validator("source")
+    @classmethod
+    def holds_no_credentials(cls, source: str | None) -> str | None:
+        if source and is_object_uri(source):
+            return checked_uri(source)
+        return without_password(source) if source else source
+
+
+class EtlSettings(Section):
+    split: Literal["random", "stratified", "leave-last-out", "time", "folds", "given", "position"]
+    """How ratings are dealt to train, validation and test: by hash; by hash within each rating
+    value; each user's last two out; by global cuts in time; one of `folds` folds; as ml-100k gives
+    them; by their place in the file after a shuffle, as pandas and Keras do. leave-last-out and
+    folds do not use the shares."""
+    train_share: Share
+    """Share of ratings to learn from."""
+    validation_share: Share
+    """Share of ratings on which settings and the best epoch are chosen."""
+    test_share: Annotated[float, Field(ge=0, lt=1)]
+    """Share of ratings on which the result is reported, once; `given` has its own. `position` may
+    do without: the result is then that on the validation ratings, and says so."""
+    split_seed: WholeNumber
+    """Seed of the hash that deals each (user, movie) pair to a split; with split position, of the
+    shuffle."""
+    folds: Annotated[int, Field(ge=3, strict=True)]
+    """With split folds: how many there are, dealt by hash."""
+    fold: PositiveInt
+    """With split folds: which one, from 1, is test; the one after it is validation."""
+    given: Literal["u1", "u2", "u3", "u4", "u5", "ua", "ub"] | None
+    """With split given: u1 takes the rows of u1.test for test; validation is dealt from the others
+    in the proportion of validation_share to train_share."""
+    row_group_rows: PositiveInt
+    """Rows of training data per Parquet row group, the unit that ranks share out."""
+    min_row_groups: PositiveInt
+    """Fewest row groups of training data: at least ranks x reader workers."""
+
+    @model_validator(mode="after")
+    def shares_add_up(self) -> EtlSettings:
+        total = self.train_share + self.validation_share + self.test_share
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train, validation and test shares add up to {total:g}, not to 1")
+        if not self.test_share and self.split != "position":
+            raise ValueError(
+                f"split {self.split} needs test ratings: test_share may be 0 with position alone"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def the_part_exists(self) -> EtlSettings:
+        if self.fold > self.folds:
+            raise ValueError(f"fold {self.fold} does not exist: there are {self.folds} folds")
+        if self.split == "given" and self.given is None:
+            raise ValueError("split given needs etl.given, as in etl.given=u1")
+        if self.split == "position" and not 0 <= self.split_seed < 2**32:
+            raise ValueError("split position needs a split_seed from 0 to 4294967295")
+        return self
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that there must be ratings in; errors are reported on the last of them."""
+        return ("train", "validation", "test")[: 3 if self.test_share else 2]
+
+
+class QualitySettings(Section):
+    max_quarantined_share: Annotated[float, Field(ge=0, le=1)]
+    """Most lines of ratings that could not be used, as a share of all."""
+    max_duplicate_share: Annotated[float, Field(ge=0, le=1)]
+    """Most ratings that a newer one of the same user and movie replaced."""
+    max_unknown_movie_share: Annotated[float, Field(ge=0, le=1)]
+    """Most ratings of movies that the release does not name."""
+    max_unknown_user_share: Annotated[float, Field(ge=0, le=1)]
+    """Most ratings by users that the release does not describe, where it describes users."""
+    max_undated_share: Annotated[float, Field(ge=0, le=1)]
+    """Most ratings without a time."""
+    min_share_of_previous: Annotated[float, Field(ge=0)]
+    """Fewest ratings, as a share of those of the release's newest published run."""
+
+
+class RetrainSettings(Section):
+    policy: Literal["always", "weekly", "new-ratings", "never"]
+    """When a nightly run trains; in the others, and until a better model, the champion scores."""
+    new_ratings_share: Annotated[float, Field(gt=0)]
+    """With new-ratings: by what share the ratings must have grown since the champion's."""
+
+
+class EvaluateSettings(Section):
+    champion_tolerance: Annotated[float, Field(ge=0)]
+    """By how much RMSE a new version may be worse than the champion and still replace it."""
+
+
+class ScoreSettings(Section):
+    top_k: PositiveInt | Literal["all"]
+    """Recommendations per user; `all` writes every scored pair."""
+    device: Literal["auto", "cpu", "cuda"]
+    """What scores: GPUs where there are some, processor cores, or GPUs and nothing else."""
+    mode: Literal["full", "incremental"]
+    """`incremental` takes over the rows of users for whom nothing has changed since the newest
+    published run; the result is that of `full`."""
+    damping: Annotated[float, Field(ge=0)]
+    """Training ratings at which a movie's prediction counts by half in the order of movies; 0
+    orders by predicted rating alone."""
+    genres_in: list[str]
+    """Only movies of one of these genres; [] for all."""
+    genres_out: list[str]
+    """No movie of one of these genres."""
+    year_from: int | None
+    """Only movies released in this year or later; those without a year are left out."""
+    year_to: int | None
+    """Only movies released in this year or earlier; those without a year are left out."""
+    min_ratings: Annotated[int, Field(ge=0, strict=True)]
+    """Only movies with this many ratings, of all splits, in the run's data."""
+    block_list: list[PositiveInt] | str
+    """Ids of movies that nobody is recommended; or a CSV or Parquet file with a column movie_id."""
+    candidates: str | None
+    """A CSV or Parquet file with columns user_id and movie_id: the users in it are recommended
+    movies of their own list only, all others whatever the other settings leave."""
+
+    @model_validator(mode="after")
+    def some_movie_can_pass(self) -> ScoreSettings:
+        if both := sorted(set(self.genres_in) & set(self.genres_out)):
+            raise ValueError(f"{', '.join(both)} stands in both genres_in and genres_out")
+        if self.year_from and self.year_to and self.year_from > self.year_to:
+            raise ValueError(f"no year lies from {self.year_from} to {self.year_to}")
+        return self
+
+
+class PublishSettings(Section):
+    postgresql: str | None
+    """Connection string of a PostgreSQL server that gets a copy of what is published; null: none.
+    NIGHTREEL_POSTGRESQL goes before it. It may hold no password: settings are kept with the run."""
+    # Runs that were started before there were these settings can still be read.
+    keep_dates: PositiveInt | None = None
+    """Dates that stay in recommendations, the newest: `nightreel cleanup` takes older ones out,
+    there and in PostgreSQL; null: all stay."""
+    object_store: str | None = None
+    """Address in an object store, as in s3://bucket/folder, that gets a copy of the published Delta
+    tables; null: none. Credentials come from the environment."""
+
+    @field_validator("object_store")
+    @classmethod
+    def names_a_store(cls, uri: str | None) -> str | None:
+        return checked_uri(uri) if uri else None
+
+    @field_validator("postgresql")
+    @classmethod
+    def no_password(cls, dsn: str | None) -> str | None:
+        if dsn and re.search(r"://[^/@]*:[^@]*@|\bpassword\s*=", dsn):
+            # Of this type, the message repeats nothing of what was found.
+            raise PydanticCustomError(
+                "password",
+                "holds a password. Leave it out here, and give it by PGPASSWORD, ~/.pgpass or "
+                "NIGHTREEL_POSTGRESQL",
+            )
+        return dsn
+
+
+class TrackingSettings(Section):
+    uri: str | None
+    """MLflow server; null keeps runs in <warehouse>/mlflow.db."""
+
+    @field_validator("uri")
+    @classmethod
+    def holds_no_password(cls, uri: str | None) -> str | None:
+        return without_password(uri) if uri else uri
+
+
+class Configuration(Section):
+    """All settings of one run."""
+
+    warehouse: str
+    """Folder of everything that Nightreel writes; relative to the working folder."""
+    ingest: IngestSettings
+    etl: EtlSettings
+    quality: QualitySettings
+    retrain: RetrainSettings
+    train: TrainSettings
+    evaluate: EvaluateSettings
+    score: ScoreSettings
+    publish: PublishSettings
+    tracking: TrackingSettings

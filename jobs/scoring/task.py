@@ -1,0 +1,172 @@
+"""One task of the step score: a range of users, on the device that it has."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from pyspark import TaskContext
+
+from jobs.runs.errors import JobError
+from jobs.runs.files import exclusive
+from jobs.scoring.arrays import Rows
+from jobs.scoring.inputs import read_inputs
+from jobs.scoring.rows import block_rows
+from model.factors import Factors, load_factors
+from model.ranking.ranker import Ranker
+
+# Users whose rows are made, and written as one row group, together: a lookup reads one group.
+USERS_PER_GROUP = 2048
+# With all pairs, a group's rows take some 100 bytes each while they are made.
+MOST_ROWS_PER_GROUP = 1_000_000
+# A rated movie costs a user about as much as this many scored pairs.
+PAIRS_PER_RATED = 100
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What is to be scored, where its inputs lie, and what is written to every row."""
+
+    factors: str
+    """Folder of the model's `Factors`, which predict the ratings."""
+    ranking: str
+    """Folder of the `Factors` that movies are ranked by: the same, unless they are damped."""
+    inputs: str
+    """Folder of what `write_inputs` wrote."""
+    target: str
+    """Folder of the Parquet files."""
+    base: str | None
+    """Folder of an earlier run's recommendations, of which the rows of kept users are taken."""
+    top_k: int | None
+    """None: every pair."""
+    device: str
+    """auto, cpu or cuda."""
+    model_version: str
+    run_id: str
+
+
+@cache
+def models_of(scoring: Scoring, device: str) -> tuple[Ranker, Factors]:
+    """What ranks, and what predicts; one of each for all tasks of a process."""
+    # Spark runs a process per core: more threads would fight one another.
+    torch.set_num_threads(1)
+    model = load_factors(Path(scoring.factors))
+    damped = scoring.ranking != scoring.factors
+    ranking = load_factors(Path(scoring.ranking)) if damped else model
+    catalogue = read_inputs(Path(scoring.inputs)).catalogue
+    return Ranker(ranking, catalogue=catalogue, device=device), model
+
+
+def even_ranges(
+    offset_U1: NDArray[np.int64], movies: int, tasks: int, kept_U: NDArray[np.bool_] | None = None
+) -> list[tuple[int, int]]:
+    """Contiguous ranges of users of about the same cost, whatever the skew in rated movies.
+
+    Users in `kept_U` are not scored, and cost next to nothing.
+    """
+    users = len(offset_U1) - 1
+    cost_U = max(movies, 1) + np.diff(offset_U1) * PAIRS_PER_RATED
+    if kept_U is not None:
+        cost_U = np.where(kept_U, 1, cost_U)
+    cost_U1 = np.concatenate([[0], np.cumsum(cost_U)])
+    wanted = np.linspace(0, cost_U1[-1], min(tasks, max(users, 1)) + 1)[1:-1]
+    cuts = [0, *np.searchsorted(cost_U1, wanted).tolist(), users]
+    return [(a, b) for a, b in pairwise(cuts) if a < b] or [(0, 0)]
+
+
+def score_range(scoring: Scoring, users: tuple[int, int], device: str) -> tuple[int, int]:
+    """Write the rows of a range of users; returns how many users and rows they are."""
+    start, stop = users
+    ranker, model = models_of(scoring, device)
+    target = Path(scoring.target) / f"part-{start:09d}-{stop:09d}.parquet"
+    temporary = Path(scoring.inputs) / f"{target.name}.{uuid4().hex}"
+    rows = 0
+    # Parquet holds plain strings, as Spark would write them.
+    with pq.ParquetWriter(temporary, SCHEMA, compression="zstd", store_schema=False) as writer:
+        for table in tables(ranker, model, scoring, start, stop):
+            writer.write_table(table, row_group_size=max(1, len(table)))
+            rows += len(table)
+    os.replace(temporary, target)
+    return stop - start, rows
+
+
+def tables(
+    ranker: Ranker, model: Factors, scoring: Scoring, start: int, stop: int
+) -> Iterator[pa.Table]:
+    """The rows of a range, some users at a time."""
+    inputs = read_inputs(Path(scoring.inputs))
+    base = Path(scoring.base) if scoring.base else None
+    per_user = len(ranker.movie_idx_C) if scoring.top_k is None else scoring.top_k
+    step = max(1, min(USERS_PER_GROUP, MOST_ROWS_PER_GROUP // max(1, per_user)))
+    for first in range(start, stop, step):
+        last = min(first + step, stop)
+        rows = block_rows(ranker, model, inputs, first, last, scoring.top_k, base)
+        yield table_of(rows, model, inputs.titles, scoring)
+
+
+SCHEMA = pa.schema(
+    {
+        "user_id": pa.int32(),
+        "rank": pa.int32(),
+        "movie_id": pa.int32(),
+        "title": pa.string(),
+        "predicted_rating": pa.float32(),
+        "source": pa.dictionary(pa.int8(), pa.string()),
+        "model_version": pa.dictionary(pa.int8(), pa.string()),
+        "run_id": pa.dictionary(pa.int8(), pa.string()),
+        "ranking_score": pa.float32(),
+    }
+)
+
+
+def table_of(rows: Rows, model: Factors, titles: pa.Array, scoring: Scoring) -> pa.Table:
+    """Rows of schemas.RECOMMENDATIONS but for ds, which is a partition's name."""
+    same_R = np.zeros(len(rows.rank_R), np.int8)
+    columns = [
+        rows.user_id_R,
+        rows.rank_R,
+        model.movie_ids_M[rows.movie_idx_R].astype(np.int32),
+        # No dictionary of all titles, which Parquet would repeat in every row group.
+        titles.take(pa.array(rows.movie_idx_R)),
+        rows.predicted_R,
+        pa.DictionaryArray.from_arrays(rows.popular_R.astype(np.int8), ["model", "popular"]),
+        pa.DictionaryArray.from_arrays(same_R, [scoring.model_version]),
+        pa.DictionaryArray.from_arrays(same_R, [scoring.run_id]),
+        rows.score_R,
+    ]
+    return pa.table(columns, schema=SCHEMA)
+
+
+@contextmanager
+def task_device(wanted: str) -> Iterator[str]:
+    """Yield cpu, or a GPU that no other task of the host uses meanwhile.
+
+    Spark says which GPU where it hands them out (spark.task.resource.gpu.amount); else tasks take
+    turns. `auto` is a GPU where there is one. Raises JobError if cuda is wanted and there is none.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise JobError("score.device is cuda, but torch finds no GPU here. Set it to auto or cpu.")
+    if wanted == "cpu" or not torch.cuda.is_available():
+        yield "cpu"
+        return
+    context = TaskContext.get()
+    handed_out = context.resources().get("gpu") if context else None
+    if handed_out:
+        yield f"cuda:{handed_out.addresses[0]}"
+        return
+    number = (context.partitionId() if context else 0) % torch.cuda.device_count()
+    lock = Path(tempfile.gettempdir()) / f"nightreel-cuda-{number}.lock"
+    with exclusive(lock, "another task to leave the GPU"):
+        yield f"cuda:{number}"

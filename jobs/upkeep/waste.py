@@ -1,0 +1,121 @@
+"""What a warehouse holds that nobody needs any more: old runs, scratch, files of old versions.
+
+`nightreel cleanup` says what is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from jobs.published.delta import commit_at, history, is_published, open_table
+from jobs.published.runs_table import readers_runs
+from jobs.runs.files import is_held
+from jobs.runs.schemas import PUBLISHED
+
+DAY = 24 * 3600
+# Delta's own default, and what cleanup keeps unless told otherwise.
+SAFE_DAYS = 7
+KINDS = {
+    "runs": "runs",
+    "staging": "folders of scratch",
+    "models": "fetched models",
+    "files": "files of tables",
+}
+
+
+class Waste(NamedTuple):
+    """Something to remove."""
+
+    kind: str
+    """One of KINDS."""
+    name: str
+    paths: list[Path]
+    bytes: int
+
+
+def measure(folder: Path) -> tuple[int, float]:
+    """The bytes of the files in a folder, and when anything in it was written last."""
+    size, written_at = 0, 0.0
+    for inner, _, names in os.walk(folder):
+        for name in (".", *names):
+            # A job that works there may just have removed it.
+            with suppress(FileNotFoundError):
+                status = os.lstat(os.path.join(inner, name))
+                size += 0 if name == "." else status.st_size
+                written_at = max(written_at, status.st_mtime)
+    return size, written_at
+
+
+def folders(parent: Path, pattern: str) -> list[Path]:
+    """The folders, not links, that match in a folder, which need not exist."""
+    found = sorted(parent.glob(pattern))
+    return [folder for folder in found if folder.is_dir() and not folder.is_symlink()]
+
+
+def old_runs(runs: list[Path], keep_runs: int, now: float) -> list[Path]:
+    """The runs that may go."""
+    about: dict[str, dict] = {}
+    for run in runs:
+        file, publish = run / "run.json", run / "steps" / "publish.json"
+        if file.is_file():
+            about[run.name] = json.loads(file.read_text(encoding="utf-8"))
+            about[run.name]["started"] = file.stat().st_mtime
+            about[run.name]["published"] = publish.stat().st_mtime if publish.is_file() else None
+    kept = set(sorted(about, key=lambda name: -about[name]["started"])[:keep_runs])
+    kept |= {run.name for run in runs if now - measure(run)[1] < DAY or is_held(run / ".lock")}
+    kept |= readers_runs(runs[0].parent.parent) if runs else set()
+    published = (name for name in about if about[name]["published"])
+    by_date = sorted(published, key=lambda name: (about[name]["ds"], about[name]["published"]))
+    # Of each release, the dict keeps the last.
+    kept |= set({about[name]["release"]: name for name in by_date}.values())
+    while named := {str(about[name].get("data_run")) for name in kept & about.keys()} - kept:
+        kept |= named
+    return [run for run in runs if run.name not in kept]
+
+
+def unused_files(warehouse: Path, name: str, keep_days: int) -> list[Path]:
+    """The files of a table that are older than some days, and of no version of those days."""
+    table = open_table(warehouse, name)
+    commits = history(table)
+    oldest = commit_at(commits, datetime.now(UTC) - timedelta(days=keep_days)) or commits[-1]
+    # Only listed: vacuum's own removal adds two versions to the table, files to remove or not.
+    listed = table.vacuum(
+        retention_hours=24 * keep_days,
+        dry_run=True,
+        enforce_retention_duration=keep_days >= SAFE_DAYS,
+        full=True,
+        # Without it, files are listed that were restored and replaced again, or that were replaced
+        # within the days but before the log's last checkpoint.
+        keep_versions=[commit.version for commit in commits if commit.version >= oldest.version],
+    )
+    # The list names what was removed long ago too, and some files twice.
+    files = {warehouse / "tables" / name / file for file in listed}
+    return sorted(file for file in files if file.is_file())
+
+
+def find(warehouse: Path, keep_runs: int, keep_days: int) -> list[Waste]:
+    """All that is to be removed."""
+    now, runs = time.time(), warehouse / "runs"
+    scratch = folders(warehouse / "staging", "*")
+    scratch = [folder for folder in scratch if now - measure(folder)[1] > DAY]
+    scratch += folders(runs, ".removed-*")
+    old = old_runs(folders(runs, "[!.]*"), keep_runs, now)
+    fetched = folders(warehouse / "models", "*")
+    fetched = [folder for folder in fetched if now - measure(folder)[1] > SAFE_DAYS * DAY]
+    kinds = {"staging": scratch, "runs": old, "models": fetched}
+    found = [
+        Waste(kind, str(path.relative_to(warehouse)), [path], measure(path)[0])
+        for kind, paths in kinds.items()
+        for path in paths
+    ]
+    for name in filter(lambda name: is_published(warehouse, name), PUBLISHED):
+        if files := unused_files(warehouse, name, keep_days):
+            size = sum(file.stat().st_size for file in files)
+            found.append(Waste("files", f"files of table {name}: {len(files)}", files, size))
+    return found

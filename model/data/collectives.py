@@ -1,0 +1,38 @@
+"""What ranks ask one another: sums, and whether any of them has something to say."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import horovod.torch as hvd
+import torch
+from torch import Tensor
+
+POLL_SECONDS = 5e-5
+
+
+def any_rank(here: bool) -> bool:
+    """Whether it is so on any rank."""
+    return bool(sum_over_ranks(torch.tensor([int(here)])).item())
+
+
+def sum_over_ranks(numbers: Tensor) -> Tensor:
+    """Elementwise sum of a small tensor over all ranks."""
+    return numbers if alone() else finish(hvd.allreduce_async(numbers, op=hvd.Sum))
+
+
+def finish(handle: Any) -> Tensor:
+    """The result of one of Horovod's operations, when it is there.
+
+    Horovod's own wait is a loop around sched_yield: on a host that has no core to spare it keeps
+    the thread that does the operation from running, and ranks spend most of their time on it.
+    """
+    while not hvd.poll(handle):
+        time.sleep(POLL_SECONDS)
+    return hvd.synchronize(handle)
+
+
+def alone() -> bool:
+    """Whether there is no other rank to tell anything."""
+    return not hvd.is_initialized() or hvd.size() == 1

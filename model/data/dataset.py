@@ -1,0 +1,123 @@
+"""All that a rank learns from and is measured on, and what is known of it before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import horovod.torch as hvd
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from model.data.collectives import sum_over_ranks
+from model.data.devices import place
+from model.data.ratings import Ratings
+from model.data.reading import MemoryShard, Shard, parquet_files, read_shard, unreadable
+from model.data.streaming import StreamShard
+from model.settings import TrainingSpec
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """This rank's shards, and figures of all ranks' together."""
+
+    train: Shard
+    validation: Shard
+    rows_R: list[int]
+    """Training ratings of each rank."""
+    counts: Counts
+    mean: float
+    """Mean training rating."""
+    user_ids: np.ndarray
+    movie_ids: np.ndarray
+    device: torch.device
+    reading: str
+    """How the training ratings are read, for the log."""
+
+    @property
+    def users(self) -> int:
+        return len(self.user_ids)
+
+    @property
+    def movies(self) -> int:
+        return len(self.movie_ids)
+
+
+def read_dataset(spec: TrainingSpec, device: torch.device) -> Dataset:
+    """Read this rank's shards, and count all ranks' ratings. Raises ValueError, naming a file."""
+    settings, rank, ranks = spec.settings, hvd.rank(), hvd.size()
+    user_ids, movie_ids = read_ids(spec.user_index, "user"), read_ids(spec.movie_index, "movie")
+    shards: list[Shard] = []
+    streamed = []
+    for folder in (Path(spec.train), Path(spec.validation)):
+        rows = count_rows(folder)
+        streamed.append(
+            settings.reading == "stream"
+            or (settings.reading == "auto" and rows > settings.memory_rows * ranks)
+        )
+        if streamed[-1]:
+            queue_rows = settings.memory_rows
+            shards.append(StreamShard(folder, rank, ranks, settings.seed, queue_rows))
+        else:
+            ratings = read_shard(folder, rank, ranks)
+            shards.append(MemoryShard(ratings, [settings.seed, rank]))
+    train, validation = shards
+    rows_R = [train.rows] if ranks == 1 else hvd.allgather(torch.tensor([train.rows])).tolist()
+    counts = count_ratings(train.blocks(), len(user_ids), len(movie_ids))
+    mean = (counts.rating_sum_M.sum() / sum(rows_R)).item()
+    for shard in shards:
+        if isinstance(shard, MemoryShard):
+            shard.ratings = place(shard.ratings, device)
+    return Dataset(
+        train,
+        validation,
+        rows_R,
+        counts,
+        mean,
+        user_ids,
+        movie_ids,
+        device,
+        "in a stream" if streamed[0] else "into memory",
+    )
+
+
+def count_rows(folder: Path) -> int:
+    """Rows of all files, by their footers. Raises ValueError, naming a damaged file."""
+    files = parquet_files(folder)
+    try:
+        return sum(pq.read_metadata(file).num_rows for file in files)
+    except Exception as error:
+        raise ValueError(unreadable(files, error)) from error
+
+
+def read_ids(index: str, entity: str) -> np.ndarray:
+    """The source's ids by row number, from an index of <entity>_id and <entity>_idx."""
+    table = pq.read_table(index).sort_by(f"{entity}_idx")
+    return table[f"{entity}_id"].to_numpy().astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Training ratings per user and per movie, and their sum per movie, over all ranks."""
+
+    user_U: Tensor
+    movie_M: Tensor
+    rating_sum_M: Tensor
+    touched_N: Tensor
+    """Which rows of the table, users first, this rank's own ratings touch."""
+
+
+def count_ratings(blocks: Iterable[Ratings], users: int, movies: int) -> Counts:
+    """Count this rank's ratings, and add up all ranks' counts."""
+    user_U, movie_M = torch.zeros(users, dtype=torch.int64), torch.zeros(movies, dtype=torch.int64)
+    rating_sum_M = torch.zeros(movies, dtype=torch.float64)
+    for block in blocks:
+        user_U += torch.bincount(block.user_N, minlength=users)
+        movie_M += torch.bincount(block.movie_N, minlength=movies)
+        rating_sum_M += torch.bincount(block.movie_N, block.rating_N.double(), minlength=movies)
+    touched_N = torch.cat([user_U, movie_M]) > 0
+    user_U, movie_M = sum_over_ranks(user_U), sum_over_ranks(movie_M)
+    return Counts(user_U, movie_M, sum_over_ranks(rating_sum_M), touched_N)

@@ -1,0 +1,78 @@
+"""The snippets of docs/querying.md, run as they stand there."""
+
+import re
+import subprocess
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from jobs.published.delta import publish_files
+from jobs.runs.schemas import PUBLISHED, columns_of, in_json
+from jobs.sinks.postgresql import connection_to
+from jobs.sinks.postgresql_dates import load
+from tests.jobs.examples import write
+from tests.servers.postgresql import PASSWORD, binaries, postgresql_server
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "querying.md").read_text()
+SNIPPETS = re.findall(
+    r"^## ([^\n]+)\n(?:(?!^## ).)*?^```(?:python|sql)\n(.*?)^```", PAGE, re.M | re.S
+)
+DS = "2026-11-23"
+
+
+def publish(folder: Path, table: str, partition: dict[str, str], *rows: dict) -> None:
+    """Publish rows, of which columns that are not given are null."""
+    ddl, partition_by = PUBLISHED[table]
+    columns = [name for name in columns_of(ddl) if name not in partition]
+    cells = [tuple(row.get(name) for name in columns) for row in rows]
+    source = write(folder / "source" / table, ddl, partition, cells)
+    tables = folder / "warehouse" / "tables"
+    publish_files(tables / table, source, in_json(ddl), partition_by, partition, {})
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Its warehouse has a recommendation for users 2 and 3: first `replaced`, now `now`."""
+    for name in ("replaced", "now"):
+        given = {"rank": 1, "movie_id": 1, "title": name, "run_id": name}
+        rows = [given | {"user_id": user} for user in (2, 3)]
+        publish(tmp_path, "recommendations", {"ds": DS}, *rows)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_page_has_a_snippet_for_each_client():
+    names = [name for name, _ in SNIPPETS]
+    assert names == ["DuckDB", "pandas", "Polars", "Spark SQL", "PostgreSQL"]
+
+
+def test_the_page_has_the_columns_of_every_table():
+    listed = {
+        name: dict(re.findall(r"`(\w+)` ([^,]+)", columns.replace("\\", "")))
+        for name, columns in re.findall(r"^\| `(\w+)` \| (`.*) \|$", PAGE, re.M)
+    }
+    assert listed == {name: columns_of(ddl) for name, (ddl, _) in PUBLISHED.items()}
+
+
+@pytest.mark.parametrize(("name", "code"), SNIPPETS[:-1], ids=[name for name, _ in SNIPPETS[:-1]])
+def test_a_snippet_reads_the_published_version_alone(name, code, folder, request):
+    if name == "Spark SQL":
+        request.getfixturevalue("spark")
+        code = code.replace('"warehouse/', f'"{folder}/warehouse/')
+    found: dict = {}
+    exec(code, found)
+    assert len(found["result"]) == 1
+    assert "now" in str(found["result"])
+
+
+def test_psql_reads_the_newest_date(folder, monkeypatch):
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    publish(folder, "movies", {})
+    publish(folder, "runs", {"run_id": "a"}, {"ds": date.fromisoformat(DS)})
+    with postgresql_server() as dsn:
+        with connection_to(dsn) as connection:
+            load(connection, folder / "warehouse", date.fromisoformat(DS))
+        psql = [binaries() / "bin" / "psql", dsn, "--csv", "--command", SNIPPETS[-1][1]]
+        shown = subprocess.run(psql, capture_output=True, text=True, check=True)
+    assert shown.stdout == "rank,title,predicted_rating\n1,now,\n"

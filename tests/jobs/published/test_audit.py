@@ -1,0 +1,81 @@
+"""Each check of the audit finds what it is there for, and passes what is right."""
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pytest
+
+from jobs.published.audit import Published, audit
+from jobs.runs import schemas
+from jobs.runs.errors import JobError
+
+DS = date(2026, 1, 2)
+
+
+def row(user_id, rank, movie_id, predicted=4.0, source="model", ds=DS, title="A", score=4.0):
+    return (ds, user_id, rank, movie_id, title, predicted, source, "1", "run", score)
+
+
+# Four movies can be scored, 15 is filtered out; user 1 has rated movie 14, user 2 all but movie 13
+# and the one that cannot be scored. User 3 has a list: 14, which is rated, 12, and 15.
+GOOD = [row(1, 1, 11, 4.5, score=5.5), row(1, 2, 12), row(2, 1, 13, source="popular")]
+GOOD += [row(3, 1, 12)]
+RATED = [(1, 14), (2, 11), (2, 12), (2, 14), (2, 15), (3, 14)]
+LISTED = [(3, 12), (3, 14), (3, 15)]
+
+
+def published(spark, recommendations, users=(1, 2, 3)) -> Published:
+    ratings = [(user, movie, 3.0, None, "train") for user, movie in RATED]
+    return Published(
+        recommendations=spark.createDataFrame(recommendations, schemas.RECOMMENDATIONS),
+        ratings=spark.createDataFrame(ratings, schemas.RATINGS),
+        users=spark.createDataFrame(
+            [(user, None, None, None, None) for user in users], schemas.USERS
+        ),
+        ds=DS,
+        top_k=2,
+        movie_ids=np.array([11, 12, 13, 14], np.int32),
+        candidates=spark.createDataFrame(LISTED, schemas.CANDIDATES),
+        rating_range=(1.0, 5.0),
+    )
+
+
+def test_what_is_right_passes(spark):
+    right = published(spark, GOOD)
+    assert len(audit(right)) == 10
+    # Without lists, user 3 may have two of the three movies that are left.
+    with pytest.raises(JobError, match=r"every user has the rows.*user_id=3, rows=1"):
+        audit(replace(right, candidates=None))
+    everything = [*GOOD, row(1, 3, 13, score=3.5)]
+    assert audit(replace(published(spark, everything), top_k=None))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "failed"),
+    [
+        ({2: row(2, 1, 12)}, "no recommended movie was rated.*movie_id=12"),
+        ({2: row(2, 1, 13, float("nan"))}, "no value is missing.*nan"),
+        ({2: row(2, 1, 13, title=None)}, "no value is missing.*title=None"),
+        ({2: row(2, 1, 13, score=None)}, "no value is missing.*ranking_score=None"),
+        ({2: None}, "every user has the rows.*user_id=2, rows=0"),
+        ({1: None}, "every user has the rows.*user_id=1, rows=1"),
+        ({4: row(1, 3, 13)}, "every user has the rows.*user_id=1, rows=3"),
+        ({3: None}, "every user has the rows.*user_id=3, rows=0"),
+        ({4: row(3, 2, 15)}, "every user has the rows.*user_id=3, rows=2"),
+        ({4: row(4, 1, 11)}, "every user is known.*user_id=4"),
+        ({1: row(1, 3, 12)}, "ranks run from 1.*user_id=1, first=1, last=3"),
+        ({1: row(1, 2, 11)}, "ranks run from 1.*movies=1"),
+        ({1: row(1, 2, 12, score=5.75)}, "higher scores.*rank=2"),
+        ({2: row(2, 1, 13, 5.5)}, "on the scale.*5.5"),
+        ({2: row(2, 1, 13, source="guess")}, "on the scale.*guess"),
+        ({2: row(2, 1, 13, ds=date(2026, 1, 1))}, "run's date"),
+        ({1: row(1, 2, 15)}, "filtered out, blocked or new.*movie_id=15"),
+        ({3: row(3, 1, 13)}, "movies of their list.*user_id=3, rank=1, movie_id=13"),
+    ],
+)
+def test_what_is_wrong_is_found_with_an_example(spark, wrong, failed):
+    """`wrong` takes the place of rows of GOOD, or is added to them; None takes one away."""
+    rows = [row for row in (dict(enumerate(GOOD)) | wrong).values() if row]
+    with pytest.raises(JobError, match=f"nothing was published: .*{failed}"):
+        audit(published(spark, rows))

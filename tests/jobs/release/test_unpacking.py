@@ -1,0 +1,152 @@
+import contextlib
+import os
+import random
+import stat
+import tempfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobs.release.unpacking import copy_folder, unpack_zip
+from jobs.runs.errors import JobError
+
+MIB = 1 / 1024  # one MiB in GiB
+RATINGS = "1::10::5::978300000\n" * 200
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    folder = tmp_path / "target"
+    folder.mkdir()
+    return folder
+
+
+def write_zip(file: Path, *members: tuple[str | zipfile.ZipInfo, str]) -> Path:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return file
+
+
+def test_zip_and_folder_give_the_same_files(tmp_path: Path, target: Path):
+    # What macOS adds is left out.
+    file = write_zip(
+        tmp_path / "r.zip", ("r/a/ratings.dat", RATINGS), ("r/.DS_Store", "x"), ("__MACOSX/r", "x")
+    )
+    unpack_zip(file, target, MIB)
+    copied = tmp_path / "copied"
+    copied.mkdir()
+    copy_folder(target, copied, MIB)
+    for folder in (target, copied):
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        assert files == [folder / "r" / "a" / "ratings.dat"]
+        assert files[0].read_text() == RATINGS
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "r/../../evil", "..\\evil", "C:\\evil"])
+def test_path_out_of_the_folder_is_refused(tmp_path: Path, target: Path, name: str):
+    file = write_zip(tmp_path / "r.zip", ("r/good", "1"), (name, "1"))
+    with pytest.raises(JobError, match=r"r\.zip: its member .*evil' has a path that leads out"):
+        unpack_zip(file, target, MIB)
+    assert list(tmp_path.rglob("*evil*")) == []
+    assert list(target.iterdir()) == []
+
+
+def test_link_in_a_zip_is_refused(tmp_path: Path, target: Path):
+    link = zipfile.ZipInfo("r/ratings.dat")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    file = write_zip(tmp_path / "r.zip", (link, "/etc/passwd"))
+    with pytest.raises(JobError, match=r"'r/ratings.dat' is a link"):
+        unpack_zip(file, target, MIB)
+    assert list(target.iterdir()) == []
+
+
+def test_link_in_a_folder_is_refused(tmp_path: Path, target: Path):
+    source = tmp_path / "source"
+    source.mkdir()
+    os.symlink("/etc", source / "movies")
+    with pytest.raises(JobError, match=r"source/movies is a link"):
+        copy_folder(source, target, MIB)
+
+
+def test_pipe_in_a_folder_is_refused(tmp_path: Path, target: Path):
+    """Reading it would wait for ever."""
+    source = tmp_path / "source"
+    source.mkdir()
+    os.mkfifo(source / "ratings.dat")
+    with pytest.raises(JobError, match=r"source/ratings\.dat is a link or no plain file"):
+        copy_folder(source, target, MIB)
+
+
+def test_member_with_a_password_is_refused(tmp_path: Path, target: Path):
+    file = write_zip(tmp_path / "r.zip", ("r/ratings.dat", "1"))
+    content = bytearray(file.read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    file.write_bytes(content)
+    with pytest.raises(JobError, match=r"'r/ratings\.dat' is protected by a password"):
+        unpack_zip(file, target, MIB)
+
+
+def test_two_members_of_one_name_are_refused(tmp_path: Path, target: Path):
+    file = write_zip(tmp_path / "r.zip", ("r/a", "1"), ("r/a/b", "2"))
+    with pytest.raises(JobError, match="holds r/a twice"):
+        unpack_zip(file, target, MIB)
+
+
+def test_bomb_is_stopped_while_unpacking(tmp_path: Path, target: Path):
+    zeros = "\0" * (2 << 20)
+    file = write_zip(tmp_path / "bomb.zip", ("a", zeros), ("b", zeros), ("c", zeros))
+    assert file.stat().st_size < 10_000
+    with pytest.raises(JobError, match=r"bomb\.zip holds more than 0.00292969 GiB"):
+        unpack_zip(file, target, 3 * MIB)
+    assert sum(path.stat().st_size for path in target.iterdir()) <= 3 << 20
+
+
+def test_too_large_a_folder_is_stopped_while_copying(tmp_path: Path, target: Path):
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("a", "b"):
+        (source / name).write_bytes(b"\0" * (1 << 20))
+    with pytest.raises(JobError, match=r"source holds more than 0.000976562 GiB"):
+        copy_folder(source, target, MIB)
+
+
+def test_header_that_understates_the_size_is_found_out(tmp_path: Path, target: Path):
+    file = write_zip(tmp_path / "bomb.zip", ("a", "\0" * (2 << 20)))
+    size = (2 << 20).to_bytes(4, "little")
+    file.write_bytes(file.read_bytes().replace(size, (10).to_bytes(4, "little")))
+    with pytest.raises(JobError, match=r"damaged in a .*CRC"):
+        unpack_zip(file, target, MIB)
+
+
+def test_damaged_zips_are_named(tmp_path: Path, target: Path):
+    whole = write_zip(tmp_path / "r.zip", ("r/ratings.dat", RATINGS)).read_bytes()
+    truncated, changed, other = (tmp_path / f"{name}.zip" for name in ("short", "flip", "text"))
+    truncated.write_bytes(whole[:-40])
+    changed.write_bytes(whole[:60] + bytes([whole[60] ^ 1]) + whole[61:])
+    other.write_text("<html>404</html>")
+    with pytest.raises(JobError, match=r"short\.zip is truncated or damaged"):
+        unpack_zip(truncated, target, MIB)
+    with pytest.raises(JobError, match=r"flip\.zip is truncated or damaged in r/ratings\.dat"):
+        unpack_zip(changed, target, MIB)
+    with pytest.raises(JobError, match=r"text\.zip is not a zip file"):
+        unpack_zip(other, target, MIB)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32), changes=st.integers(1, 4))
+def test_whatever_is_broken_ends_in_a_sentence(seed: int, changes: int):
+    with tempfile.TemporaryDirectory() as name:
+        file, target = Path(name, "r.zip"), Path(name, "target")
+        target.mkdir()
+        content = bytearray(write_zip(file, ("r/a", RATINGS), ("r/b", "2")).read_bytes())
+        for place in random.Random(seed).choices(range(len(content)), k=changes):
+            content[place] ^= 1 + seed % 255
+        file.write_bytes(content)
+        # Any other error fails the test; where the change did no harm, there is none.
+        with contextlib.suppress(JobError):
+            unpack_zip(file, target, MIB)
+        assert sorted(path.name for path in Path(name).iterdir()) == ["r.zip", "target"]

@@ -1,0 +1,111 @@
+"""Which steps a run makes, and that two attempts at it never work at once."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jobs.runs.errors import JobError, NotNeeded
+from jobs.runs.run import STEPS, Run
+from tests.jobs.examples import small_run
+
+
+def finish(run: Run, step: str, **figures) -> None:
+    with run.step(step) as record:
+        record.update(figures)
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    run = small_run(tmp_path, run_id="r", champion="3")
+    finish(run, "ingest")
+    finish(run, "etl")
+    finish(run, "check")
+    return run
+
+
+def test_a_run_that_trains_makes_every_step(run):
+    finish(run, "plan", train=True, reason="every run trains")
+    finish(run, "train")
+    finish(run, "evaluate", promoted=True, model_version="4")
+    assert run.steps() == STEPS
+    assert run.model_version == "4"
+
+
+def test_a_run_that_scores_only_needs_no_model_of_its_own(run):
+    finish(run, "plan", train=False, reason="champion 3 is young")
+    assert run.steps() == ("ingest", "etl", "check", "plan", "score", "publish")
+    assert run.model_version == "3"
+    for step in ("train", "evaluate", "promote"):
+        with pytest.raises(NotNeeded, match=f"{step}: not needed in run r. champion 3 is young"):
+            finish(run, step)
+    finish(run, "score")
+
+
+def test_a_model_that_is_not_good_enough_is_not_promoted(run):
+    finish(run, "plan", train=True, reason="every run trains")
+    finish(run, "train")
+    finish(run, "evaluate", promoted=False, model_version="3", reason="it is worse")
+    with pytest.raises(NotNeeded, match=r"promote: not needed in run r\. it is worse\."):
+        finish(run, "promote")
+    assert run.model_version == "3"
+    finish(run, "score")
+
+
+def test_a_step_waits_for_those_before_it_and_undoes_those_after_it(run):
+    with pytest.raises(JobError, match="Step plan of run r has not finished"):
+        finish(run, "score")
+    finish(run, "plan", train=False, reason="young")
+    finish(run, "score")
+    finish(run, "etl")
+    assert run.finished("plan") is None
+    assert run.finished("score") is None
+
+
+def test_a_run_that_scores_another_s_data_again(tmp_path, run):
+    again = replace(small_run(tmp_path, run_id="again", champion="2"), data_run="r")
+    assert again.data("ratings") == run.output("ratings")
+    finish(again, "rescore")
+    finish(again, "score")
+    assert again.model_version == "2"
+    with pytest.raises(NotNeeded, match="It scores the data of run r again"):
+        finish(again, "etl")
+
+
+def test_pages_stand_beside_the_steps(run):
+    finish(run, "explore", bytes=1)
+    finish(run, "check")  # does not wait for a page, nor outdate it
+    assert run.finished("explore")["bytes"] == 1
+    finish(run, "etl")
+    assert run.finished("explore") is None
+    with pytest.raises(JobError, match="Step publish of run r has not finished"):
+        finish(run, "report")
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from jobs.locks import exclusive
+with exclusive(Path(sys.argv[1]), "nobody"):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_second_attempt_waits_until_the_first_has_ended(run, capsys):
+    """Even if the first is killed: its lock goes with it."""
+    lock: Path = run.folder / ".lock"
+    with subprocess.Popen([sys.executable, "-c", HOLD, lock], stdout=subprocess.PIPE) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"held\n"
+        killer = subprocess.Popen(["sh", "-c", f"sleep 1; kill -9 {first.pid}"])
+        started = time.monotonic()
+        finish(run, "plan", train=False, reason="young")
+        assert time.monotonic() - started > 0.5
+        killer.wait()
+    assert "waiting for another attempt at this run to end" in capsys.readouterr().out
+    assert json.loads((run.folder / "steps/plan.json").read_text())["train"] is False

@@ -1,0 +1,131 @@
+"""Filters and files of ids, on a handful of movies."""
+
+import duckdb
+import numpy as np
+import pytest
+
+from jobs.engines.duck import columns_in_sql
+from jobs.runs import schemas
+from jobs.runs.configuration import load_configuration
+from jobs.runs.errors import JobError
+from jobs.scoring.filters import allowed, trained_movies
+from jobs.scoring.given_ids import IdFile, with_blocked
+from tests.model.examples import factors
+
+MOVIES = """
+    (10, 'A', 1990, ['Comedy', 'Drama']), (11, 'B', 1995, ['Drama']), (12, 'C', 2000, ['Horror']),
+    (13, 'D', null, ['Comedy']), (14, 'E', 2005, [])
+"""
+# Movie 10 has three ratings, 11 two, 12 one.
+RATINGS = [(1, 10), (2, 10), (3, 10), (1, 11), (2, 11), (1, 12)]
+
+
+def applied(*settings):
+    conf = load_configuration([f"score.{setting}" for setting in settings])
+    with duckdb.connect() as tables:
+        for name, ddl in (("movies", schemas.MOVIES), ("ratings", schemas.RATINGS)):
+            tables.execute(f"create table {name} ({columns_in_sql(ddl)})")
+        tables.execute(f"insert into movies values {MOVIES}")
+        rows = ", ".join(f"({user}, {movie}, 3, null, 'test')" for user, movie in RATINGS)
+        tables.execute(f"insert into ratings values {rows}")
+        return allowed(tables, conf.score, "ml-1m")
+
+
+@pytest.mark.parametrize(
+    ("settings", "left", "removed"),
+    [
+        ([], [10, 11, 12, 13, 14], {}),
+        (["genres_in=[Comedy, Horror]"], [10, 12, 13], {"genres_in": 2}),
+        (["genres_out=[Drama]"], [12, 13, 14], {"genres_out": 2}),
+        # Nobody knows when movie 13 was released.
+        (["year_from=1995"], [11, 12, 14], {"year_from": 2}),
+        (["year_to=1995"], [10, 11], {"year_to": 3}),
+        (["year_from=1995", "year_to=1995"], [11], {"year_from": 2, "year_to": 2}),
+        (["min_ratings=2"], [10, 11], {"min_ratings": 3}),
+        (["block_list=[10, 14]"], [11, 12, 13], {"block_list": 2}),
+    ],
+)
+def test_what_each_filter_takes_away(settings, left, removed):
+    found = applied(*settings)
+    assert (found.movie_ids.tolist(), found.catalogue, found.removed) == (left, 5, removed)
+
+
+def test_a_movie_counts_for_the_first_filter_that_takes_it_away():
+    counts = "genres_in takes away 3, genres_out takes away 0, year_to takes away 1, block_list"
+    with pytest.raises(JobError, match=f"leave none of the 5 movies .*: {counts} takes away 1"):
+        applied(
+            *("year_to=1999", "block_list=[10, 11]", "genres_out=[Horror]", "genres_in=[Comedy]")
+        )
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        (
+            "genres_in=[Comedy, Western]",
+            "genres_in: release ml-1m has no genre Western. Its genres: Comedy, Drama, Horror",
+        ),
+        ("genres_out=[drama]", "genres_out: release ml-1m has no genre drama"),
+        ("block_list=[10, 99, 98]", "block_list: release ml-1m has no movie 98, 99"),
+        ("genres_in=Comedy", "genres_in: found 'Comedy'. Input should be a valid list"),
+        ("block_list=[0]", "block_list"),
+        ("damping=-1", "damping: found -1. Input should be greater than or equal to 0"),
+        ("mode=some", "mode: found 'some'"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(setting, sentence):
+    with pytest.raises(JobError) as error:
+        applied(setting)
+    assert sentence in str(error.value)
+
+
+def test_settings_that_contradict_each_other_are_refused():
+    with pytest.raises(JobError, match="Drama stands in both genres_in and genres_out"):
+        applied("genres_in=[Drama]", "genres_out=[Drama, Horror]")
+    with pytest.raises(JobError, match="no year lies from 2000 to 1999"):
+        applied("year_from=2000", "year_to=1999")
+
+
+def test_new_movies_are_those_that_the_model_has_not_learned():
+    model = factors([[1]], [[1]] * 3, movie_trained_M=np.array([True, False, True]))  # 10, 11, 12
+    assert trained_movies(model, np.array([10, 11, 12, 13], np.int32)).tolist() == [10, 12]
+
+
+def test_files_of_ids(tmp_path):
+    (tmp_path / "blocked.csv").write_text('title,movie_id\nA,14\n"B, again",10\nA,14\n')
+    conf = load_configuration([f"score.block_list={tmp_path}/blocked.csv"])
+    assert with_blocked(conf).score.block_list == [10, 14]
+
+    duckdb.execute(
+        "copy (select 7::bigint as movie_id, unnest([2, 1]) as user_id) "
+        f"to '{tmp_path}/lists.parquet' (format parquet)"
+    )
+    lists = IdFile("score.candidates", f"{tmp_path}/lists.parquet", ("user_id", "movie_id"))
+    assert lists.keep(tmp_path / "kept") == 2
+    kept = IdFile("score.candidates", f"{tmp_path}/kept/part-0.parquet", ("user_id", "movie_id"))
+    assert kept.rows() == [(1, 7), (2, 7)]
+    assert kept.absent("user_id", tmp_path / "kept") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, r"ids.csv does not exist"),
+        ("user_id\n1\n", r"has no column movie_id: found user_id. Expected CSV that begins with"),
+        ("user_id,movie_id\n1,2\n2,1.5\n", r"row 2: movie_id is '1.5', expected a whole number"),
+        ("user_id,movie_id\n1,\n", r"row 1: movie_id is None"),
+        ("user_id,movie_id\n3000000000,1\n", r"row 1: user_id is '3000000000'"),
+        ("user_id,movie_id\n1,2,3\n1\n", r"cannot be read as CSV|has no column"),
+    ],
+)
+def test_a_file_that_holds_no_ids_is_refused(tmp_path, content, sentence):
+    if content is not None:
+        (tmp_path / "ids.csv").write_text(content)
+    with pytest.raises(JobError, match=sentence):
+        IdFile("score.candidates", f"{tmp_path}/ids.csv", ("user_id", "movie_id"))
+
+
+def test_a_file_that_is_no_parquet_is_refused(tmp_path):
+    (tmp_path / "ids.parquet").write_text("user_id,movie_id\n")
+    with pytest.raises(JobError, match=r"cannot be read as CSV .*, or Parquet"):
+        IdFile("score.candidates", f"{tmp_path}/ids.parquet", ("user_id", "movie_id"))

@@ -1,0 +1,126 @@
+"""Which run's rows an incremental run may take over, and the reason where it may not."""
+
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jobs.published.delta import publish_files
+from jobs.runs import schemas
+from jobs.runs.files import write_json
+from jobs.scoring.incremental import basis, find_base, usable_base
+from tests.jobs.examples import MODEL, small_run, write
+
+MOVIE_IDS = np.array([10, 11], np.int32)
+INCREMENTAL = ["score.mode=incremental", "score.top_k=2"]
+
+
+def publish(warehouse, table, partition, rows):
+    ddl, partition_by = schemas.PUBLISHED[table]
+    source = write(warehouse / "source" / "-".join(partition.values()), ddl, partition, rows)
+    folder = warehouse / "tables" / table
+    publish_files(folder, source, schemas.in_json(ddl), partition_by, partition, {})
+
+
+def publish_run(warehouse, run_id, ds, users_scored=None, release="ml-1m"):
+    day = datetime.fromisoformat(ds).replace(tzinfo=UTC)
+    counts = (day.date(), release, 4, 3, 3, 0, "1", True, 0.9, 0.7, 2, 9.0)
+    row = (*counts, day, "1", users_scored, None, 0.0)
+    publish(warehouse, "runs", {"run_id": run_id}, [row])
+    rows = [(1, 1, 10, "A", 4.5, "model", "1", run_id, 4.5)]
+    publish(warehouse, "recommendations", {"ds": ds}, rows)
+
+
+@pytest.fixture
+def factors(tmp_path) -> Path:
+    MODEL.save(tmp_path / "factors")
+    return tmp_path / "factors"
+
+
+@pytest.fixture
+def base(tmp_path, factors):
+    """A whole run that has been published, but for the data that nobody looks into here."""
+    publish_run(tmp_path, "base", "2026-01-01")
+    run = small_run(tmp_path, overrides=INCREMENTAL, run_id="base")
+    run.save()
+    for name in ("rated", "scored"):
+        run.output(name).mkdir()
+    (run.folder / "steps").mkdir()
+    write_json(run.folder / "steps/score.json", {"basis": basis(run, "1", factors, MOVIE_IDS)})
+    write_json(run.folder / "steps/publish.json", {})
+    return run
+
+
+def test_the_newest_published_run_of_the_release_is_the_base(tmp_path, base):
+    publish_run(tmp_path, "some-users", "2026-01-03", users_scored=2)
+    publish_run(tmp_path, "other", "2026-01-04", release="ml-10m")
+    run = small_run(tmp_path, overrides=INCREMENTAL)
+    assert find_base(run) == ("base", "run base is the newest of release ml-1m")
+    assert find_base(replace(run, users=[1])) == (None, "users were named")
+    assert find_base(small_run(tmp_path)) == (None, "score.mode is full")
+    # A run that is made again does not take over what it is about to replace.
+    found = find_base(replace(run, run_id="base"))
+    assert found == (None, "no other run of release ml-1m has been published")
+    # What was taken back, by a restore or by another release's run, is not carried on.
+    publish(tmp_path, "recommendations", {"ds": "2026-01-01"}, [])
+    assert find_base(run) == (None, "the table no longer holds what run base has published")
+
+
+def test_before_the_first_run_there_is_no_base(tmp_path):
+    run = small_run(tmp_path, overrides=INCREMENTAL)
+    assert find_base(run) == (None, "nothing has been published yet")
+
+
+def usable(base, factors, *overrides, version="1", movie_ids=MOVIE_IDS):
+    run = small_run(base.warehouse, overrides=[*INCREMENTAL, *overrides])
+    now = basis(run, version, factors, movie_ids)
+    found, why = usable_base(replace(run, base_run="base"), now, "none was fixed")
+    assert (found is None) is (why is not None)
+    return why
+
+
+def test_a_base_that_was_scored_alike_can_be_used(base, factors):
+    assert usable(base, factors) is None
+    # Other names for the same movies, users and order change nothing.
+    assert usable(base, factors, "score.genres_out=[Western]", "score.min_ratings=1") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"version": "2"}, "changed: model version"),
+        ({"movie_ids": MOVIE_IDS[:1]}, "changed: movies that may be recommended"),
+        ({"overrides": ["score.top_k=3"]}, "changed: top_k"),
+        ({"overrides": ["score.damping=7", "score.top_k=all"]}, "changed: top_k, damping"),
+    ],
+)
+def test_what_changed_for_everybody_is_named(base, factors, change, why):
+    found = usable(base, factors, *change.pop("overrides", []), **change)
+    assert found == f"since run base, this has {why}"
+
+
+def test_another_model_under_the_same_version_is_seen(base, factors):
+    replace(MODEL, popular_M=MODEL.popular_M + 1).save(factors)
+    assert usable(base, factors) == "since run base, this has changed: model"
+
+
+def test_a_base_that_is_no_longer_whole_is_not_used(base, factors):
+    shutil.rmtree(base.output("rated"))
+    assert usable(base, factors) == "rated of run base is gone"
+    shutil.rmtree(base.output("scored"))
+    assert usable(base, factors) == "scored of run base is gone"
+    write_json(base.folder / "steps/score.json", {"rows": 1})
+    assert usable(base, factors) == "run base is of another version of Nightreel"
+    (base.folder / "steps/publish.json").unlink()
+    assert usable(base, factors) == "run base is being made again"
+    shutil.rmtree(base.folder)
+    assert usable(base, factors) == "run base is gone, or of another version of Nightreel"
+
+
+def test_without_a_base_the_reason_of_the_start_is_given(base, factors):
+    run = small_run(base.warehouse, overrides=INCREMENTAL)
+    now = basis(run, "1", factors, MOVIE_IDS)
+    assert usable_base(run, now, "none was fixed") == (None, "none was fixed")
