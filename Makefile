@@ -23,7 +23,7 @@ help:
 	@echo "                     USER_ID=2000        the user whose recommendations are shown"
 	@echo "make airflow       start Airflow: schedule, web interface, REST API"
 	@echo "make test          the tests and checks"
-	@echo "make lint          the checks alone: ruff, mypy"
+	@echo "make lint          the checks alone: ruff, mypy, import-linter"
 	@echo "make environments  set up .venv and .venv-airflow (done by the others when needed)"
 	@echo "make clean         remove the environments, Airflow's database and caches; the warehouse stays"
 
@@ -50,6 +50,7 @@ test: environments lint
 lint: environments
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo --no-cache
 
 # An environment is ready when its stamp is newer than what it was made from.
 .PHONY: environments
