@@ -1,13 +1,12 @@
 """How a job command becomes a task: as a process, or submitted to Spark.
 
-Every task of a run is told the run id. Its result, seen in the tab XCom, is what the step recorded;
-the events of its assets carry the same figures.
+Every task of a run is told the run id. Its result, seen in the tab XCom, is what the step recorded
+in the warehouse, a folder that all workers see; the events of its assets carry the same figures.
 """
 
 import json
 import os
 import shlex
-import subprocess
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,12 +15,15 @@ from typing import Any
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Asset, TaskGroup, chain
+from airflow.sdk.exceptions import AirflowFailException
 
 from nightreel_common.alerts import alert, alert_of_timeout
+from nightreel_common.records import record_file
 
 ROOT = Path(__file__).resolve().parents[2]
 JOBS = ROOT / "jobs"
 PYTHON = os.environ.get("NIGHTREEL_PYTHON", str(ROOT / ".venv/bin/python"))
+WAREHOUSE = ROOT / Path(os.environ.get("NIGHTREEL_WAREHOUSE", "warehouse")).expanduser()
 
 # Made by conf/airflow/pools.json: at most so many heavy tasks at once, over all DAGs.
 SPARK_POOL = "nightreel_spark"
@@ -53,6 +55,18 @@ def job(command: str, *options: str) -> list[str]:
     return [PYTHON, "-m", "jobs.nightreel", command, *options]
 
 
+def recorded(run_id: str, step: str) -> dict[str, Any]:
+    """What a step that has ended recorded. Without a record, the task fails for good."""
+    file = record_file(WAREHOUSE, run_id, step)
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise AirflowFailException(
+            f"{step} has ended well, but there is no {file}: either this run needs no such step, "
+            "or NIGHTREEL_WAREHOUSE, as Airflow's workers have it, is not where the jobs write."
+        ) from None
+
+
 class Step:
     """Mixed into an operator: the task's result is what its step of the run recorded."""
 
@@ -61,10 +75,7 @@ class Step:
 
     def execute(self, context: Any) -> dict[str, Any]:
         super().execute(context)  # type: ignore[misc]
-        step = self.task_id.rpartition(".")[2]
-        command = job("summary", f"--run-id={context['run_id']}", "--json", f"--step={step}")
-        printed = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-        figures = json.loads(printed.stdout)
+        figures = recorded(context["run_id"], self.task_id.rpartition(".")[2])
         for asset in self.outlets:
             # A step that changes several tables says of each what changed.
             context["outlet_events"][asset].extra.update(figures.get(asset.name, figures))
