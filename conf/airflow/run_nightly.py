@@ -23,12 +23,14 @@ PARAMETERS = ("dataset", "source", "ds", "profile", "ranks", "top_k")
 LOG_FORMAT = "%(levelname)s|%(name)s|%(message)s"
 LINE = re.compile(r"(?P<level>[A-Z]+)\|(?P<logger>[^|]*)\|(?P<message>.*)", re.DOTALL)
 STEP_LOGGERS = ("SubprocessHook", "SparkSubmitHook")
+# How `dags test` says which task comes next.
+TASK = re.compile(r"\[DAG TEST\] starting task_id=(?P<task>\S+)")
+# The run's summary is shown at the end; of tidying up, only what goes wrong.
+QUIET = ("summary", "tidy")
 # What the operators add to a step's own lines; the last is Java's, about a flag Spark itself sets.
 ADDED = re.compile(
     r"Tmp dir root location: |Running command: |Output:$|Command exited with return code |"
-    r"Spark-Submit cmd: |WARNING: Using incubator modules: jdk\.incubator\.vector$|"
-    # The tasks that only report or tidy up; the run's summary is shown at the end.
-    r'\{"run_id": |removed /.*/staging/|there is no scratch to remove$'
+    r"Spark-Submit cmd: |WARNING: Using incubator modules: jdk\.incubator\.vector$"
 )
 # What repeats the end of a job's output, or explains the schema of a refused parameter.
 REPEATS = re.compile(r"Last spark-submit output:|Failed validating ")
@@ -50,8 +52,12 @@ def parameters_of(variables: Mapping[str, str]) -> dict[str, Any]:
 
 
 def shown(lines: Iterable[str]) -> Iterator[str]:
-    """Of Airflow's output, the steps' own lines and the errors."""
-    hidden = False
+    """Of Airflow's output, the steps' own lines and the errors.
+
+    Those of a task in QUIET are held back until it fails.
+    """
+    hidden, task = False, ""
+    held: list[str] = []
     for line in lines:
         line = line.rstrip("\n")
         record = LINE.fullmatch(line)
@@ -62,10 +68,18 @@ def shown(lines: Iterable[str]) -> Iterator[str]:
                 yield re.sub(r"^airflow\.[a-z_.]*exceptions\.[A-Za-z]+: ", "", line)
         elif record["logger"].endswith(STEP_LOGGERS):
             hidden = False
-            if not ADDED.match(record["message"]):
+            if ADDED.match(record["message"]):
+                continue
+            if task in QUIET:
+                held.append(record["message"])
+            else:
                 yield record["message"]
+        elif started := TASK.match(record["message"]):
+            hidden, task, held = False, started["task"], []
         elif record["level"] in ("ERROR", "CRITICAL"):
             hidden = False
+            yield from held
+            held = []
             if record["message"] != "Task failed with exception":
                 yield record["message"]
         else:

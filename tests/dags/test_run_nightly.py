@@ -57,6 +57,25 @@ INFO|task|::endgroup::
     ]
 
 
+def test_summary_and_tidy_are_shown_only_if_they_fail() -> None:
+    def output(task: str) -> str:
+        return f"""INFO|airflow.sdk.definitions.dag|[DAG TEST] starting task_id={task} map_index=-1
+INFO|{BASH}|Output:
+INFO|{BASH}|{task} says this
+"""
+
+    failed = """ERROR|task|Task failed with exception
+airflow.sdk.exceptions.AirflowException: Bash command failed.
+"""
+    text = output("score.report") + output("summary") + output("tidy")
+    assert shown(text) == ["score.report says this"]
+    assert shown(text + failed) == [
+        "score.report says this",
+        "tidy says this",
+        "Bash command failed.",
+    ]
+
+
 def test_a_failed_step_is_shown_without_airflows_traceback() -> None:
     output = f"""INFO|{SPARK}|Traceback (most recent call last):
 INFO|{SPARK}|ZeroDivisionError: division by zero
