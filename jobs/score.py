@@ -36,7 +36,7 @@ from jobs.scoring.inputs import Inputs, write_inputs
 from jobs.scoring.plan import candidates_folder, plan_scoring
 from jobs.scoring.task import Scoring, even_ranges, score_range, task_device
 from jobs.training import registry
-from model.factors import known
+from model.factors import is_trained
 
 Batches = Iterable[pa.RecordBatch]
 
@@ -128,7 +128,7 @@ def score(spark: SparkSession, run: Run, version: str, folder: Path) -> dict[str
             "again."
         )
     kept = int(inputs.kept_U.sum())
-    trained = known(plan.model.user_idx(inputs.user_ids_U), plan.model.user_trained_U)
+    trained = is_trained(plan.model.user_idx(inputs.user_ids_U), plan.model.user_trained_U)
     shutil.rmtree(prepared)
     return plan.figures | {
         "users": users,

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 Float = NDArray[np.float32]
 Int = NDArray[np.integer]
 Bool = NDArray[np.bool_]
-SCALARS = ("mean", "rating_min", "rating_max")
+SCALARS = ("mean", "rating_min", "rating_max", "train_mean")
 # Absent from models that earlier versions of Nightreel saved.
 LATER = {"movie_count_M"}
+# Blocks of pairs keep the gathered rows in the cache and the memory bounded.
+PAIRS_PER_BLOCK = 16_384
 
 
 @contextmanager
@@ -61,49 +63,56 @@ class Factors:
     mean: float
     rating_min: float
     rating_max: float
+    train_mean: float
+    """Mean training rating; `mean` is what scores start from, 0 in a model without biases."""
     movie_count_M: Int | None = None
     """Training ratings of each movie; None in models saved before it was kept."""
     manifest: dict[str, Any] = field(default_factory=dict)
     """Configuration, metrics and data fingerprint of the training."""
 
-    def source(self, user_idx: Int, movie_idx: Int) -> NDArray[np.str_]:
+    def source(self, user_idx_P: Int, movie_idx_P: Int) -> NDArray[np.str_]:
         """What `predict` rests on for each of P pairs: 'model', 'popular' or 'mean'."""
-        by_movie = np.where(known(user_idx, self.user_trained_U), "model", "popular")
-        return np.where(known(movie_idx, self.movie_trained_M), by_movie, "mean")
+        by_movie = np.where(is_trained(user_idx_P, self.user_trained_U), "model", "popular")
+        return np.where(is_trained(movie_idx_P, self.movie_trained_M), by_movie, "mean")
 
-    def predict(self, user_idx: Int, movie_idx: Int, clip: bool = True) -> Float:
+    def score(self, user_idx_P: Int, movie_idx_P: Int) -> NDArray[np.float64]:
+        """The model's scores of P pairs of trained users and movies, given as row numbers.
+
+        They are neither clipped nor rounded, and summed in the order of the scoring kernel.
+        """
+        score_P = np.empty(len(user_idx_P))
+        for start in range(0, len(score_P), PAIRS_PER_BLOCK):
+            block = slice(start, start + PAIRS_PER_BLOCK)
+            user, movie = user_idx_P[block], movie_idx_P[block]
+            rows = self.user_UK[user], self.movie_MK[movie]
+            score_P[block] = np.einsum("pk,pk->p", *rows, dtype=np.float64)
+            score_P[block] += self.movie_bias_M[movie]
+            score_P[block] += self.user_bias_U[user].astype(np.float64) + self.mean
+        return score_P
+
+    def predict(self, user_idx_P: Int, movie_idx_P: Int, clip: bool = True) -> Float:
         """Ratings of P pairs given as row numbers; -1 stands for an id that is not in the index.
 
-        Known user and movie ('model'): the score. Only the movie known ('popular'): `popular_M`.
-        Movie not known ('mean'): the mean training rating, plus the user's bias where known.
+        Trained user and movie ('model'): the score. Only the movie trained ('popular'):
+        `popular_M`. Movie not trained ('mean'): `train_mean`, plus the user's bias where trained.
         """
-        user_known = known(user_idx, self.user_trained_U)
-        source = self.source(user_idx, movie_idx)
-        score = np.full(len(user_idx), self.manifest["train_mean"], dtype=np.float32)
-        learned = np.flatnonzero(source == "model")
-        # Blocks keep the gathered rows in the cache and the memory bounded.
-        for start in range(0, len(learned), 65_536):
-            pair = learned[start : start + 65_536]
-            users, movies = user_idx[pair], movie_idx[pair]
-            score[pair] = (
-                self.mean
-                + self.user_bias_U[users]
-                + self.movie_bias_M[movies]
-                + np.einsum("pk,pk->p", self.user_UK[users], self.movie_MK[movies])
-            )
-        popular = source == "popular"
-        score[popular] = self.popular_M[movie_idx[popular]]
-        only_user = user_known & (source == "mean")
-        score[only_user] += self.user_bias_U[user_idx[only_user]]
-        return np.clip(score, self.rating_min, self.rating_max) if clip else score
+        source_P = self.source(user_idx_P, movie_idx_P)
+        rating_P = np.full(len(user_idx_P), self.train_mean)
+        model, popular = np.flatnonzero(source_P == "model"), source_P == "popular"
+        rating_P[model] = self.score(user_idx_P[model], movie_idx_P[model])
+        rating_P[popular] = self.popular_M[movie_idx_P[popular]]
+        only_user = is_trained(user_idx_P, self.user_trained_U) & (source_P == "mean")
+        rating_P[only_user] += self.user_bias_U[user_idx_P[only_user]]
+        rounded_P = rating_P.astype(np.float32)
+        return np.clip(rounded_P, self.rating_min, self.rating_max) if clip else rounded_P
 
     def user_idx(self, user_ids: Int) -> Int:
         """Row numbers of users; -1 where the model does not know the id."""
-        return positions(self.user_ids_U, user_ids)
+        return index_of(self.user_ids_U, user_ids)
 
     def movie_idx(self, movie_ids: Int) -> Int:
         """Row numbers of movies; -1 where the model does not know the id."""
-        return positions(self.movie_ids_M, movie_ids)
+        return index_of(self.movie_ids_M, movie_ids)
 
     def save(self, folder: Path) -> None:
         """Write all arrays and manifest.json; `folder` appears whole or not at all."""
@@ -121,27 +130,30 @@ def array_names() -> list[str]:
 
 
 def load_factors(folder: Path) -> Factors:
-    """Memory-map a saved `Factors`. Raises ValueError, naming the file, if it is not whole."""
+    """Memory-map a saved `Factors`. Raises ValueError, naming the folder, if it is not whole."""
     try:
-        text = (folder / "manifest.json").read_text(encoding="utf-8")
+        values = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         arrays = {
             name: np.load(folder / f"{name}.npy", mmap_mode="r")
             for name in array_names()
             if name not in LATER or (folder / f"{name}.npy").exists()
         }
-    except (OSError, ValueError) as error:
+        if "train_mean" not in values:
+            # Earlier versions of Nightreel kept it in the manifest only.
+            values["train_mean"] = values["manifest"]["train_mean"]
+    except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"{folder} does not hold a whole model: {error}") from error
-    return Factors(**arrays, **json.loads(text))
+    return Factors(**arrays, **values)
 
 
-def known(idx: Int, trained: Bool) -> Bool:
+def is_trained(idx: Int, trained: Bool) -> Bool:
     """Which row numbers, -1 for none, are those of trained rows."""
     answer = idx >= 0
     answer[answer] = trained[idx[answer]]
     return answer
 
 
-def positions(ids: Int, wanted: Int) -> Int:
+def index_of(ids: Int, wanted: Int) -> Int:
     """Where each of `wanted` stands in ascending `ids`; -1 where it does not."""
     if len(ids) == 0:
         return np.full(len(wanted), -1, dtype=np.int32)

@@ -26,7 +26,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.run import Run, open_run
 from jobs.scoring.arrays import BLOCK, Rows, UserMovies
 from jobs.training.registry import digest_of
-from model.factors import Factors, positions
+from model.factors import Factors, index_of
 
 # What decides everybody's rows, and how it is called where it has changed.
 NAMES = {
@@ -146,7 +146,7 @@ def kept_rows(folder: Path, user_ids: NDArray[np.int32]) -> pa.Table:
 
 def unchanged(now: UserMovies, before: UserMovies) -> NDArray[np.bool_]:
     """Which of the users of `now` had the same movies before."""
-    place_U = positions(before.user_ids_U, now.user_ids_U)
+    place_U = index_of(before.user_ids_U, now.user_ids_U)
     count_U = np.diff(now.offset_U1)
     # The last is for users who were not there: no list is that long.
     count_before = np.append(np.diff(before.offset_U1), -1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from jobs.scoring.arrays import Rows
 from jobs.scoring.incremental import taken_over
 from jobs.scoring.inputs import Inputs
-from model.factors import Factors, positions
+from model.factors import Factors, index_of
 from model.ranking.candidates import rank_candidates
 from model.ranking.ranker import Ranked, Ranker, Rated
 
@@ -61,7 +61,7 @@ def rank(ranker: Ranker, inputs: Inputs, users: NDArray[np.int64], top_k: int | 
 
     `row_R` of the answer counts the users as given.
     """
-    listed = positions(inputs.lists.user_ids_U, inputs.user_ids_U[users])
+    listed = index_of(inputs.lists.user_ids_U, inputs.user_ids_U[users])
     place = np.flatnonzero(listed < 0), np.flatnonzero(listed >= 0)
     factors = ranker.factors
     rated = rated_of(inputs, users[place[0]], factors)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from model.factors import Factors, known
+from model.factors import Factors, is_trained
 from model.ranking.ranker import Ranked
 
 Int = NDArray[np.integer]
@@ -22,7 +22,10 @@ def rank_candidates(
     """
     owner_P = np.repeat(np.arange(len(candidate_B), dtype=np.int32), list(map(len, candidate_B)))
     movie_P = np.concatenate([*candidate_B, np.empty(0, np.int32)]).astype(np.int32)
-    score_P = scores_of(factors, user_idx_B[owner_P], movie_P)
+    user_P = user_idx_B[owner_P]
+    score_P = factors.popular_M[movie_P]
+    model = np.flatnonzero(is_trained(user_P, factors.user_trained_U))
+    score_P[model] = factors.score(user_P[model], movie_P[model])
     if np.isnan(score_P).any():
         raise ValueError("The model gives scores that are not numbers: train it again.")
     order = np.lexsort((movie_P, -score_P, owner_P))
@@ -35,17 +38,3 @@ def rank_candidates(
         movie_idx_R=movie_P[order][kept],
         score_R=score_P[order][kept],
     )
-
-
-def scores_of(factors: Factors, user_idx_P: Int, movie_idx_P: Int) -> NDArray[np.float32]:
-    """Unclipped scores of P pairs of known movies, summed in float64 as the kernel's are."""
-    score_P = factors.popular_M[movie_idx_P].astype(np.float64)
-    by_model = np.flatnonzero(known(user_idx_P, factors.user_trained_U))
-    # Blocks bound the memory of the gathered rows.
-    for start in range(0, len(by_model), 65_536):
-        pair = by_model[start : start + 65_536]
-        user, movie = user_idx_P[pair], movie_idx_P[pair]
-        rows_PK = factors.user_UK[user].astype(np.float64), factors.movie_MK[movie]
-        score_P[pair] = np.einsum("pk,pk->p", *rows_PK) + factors.movie_bias_M[movie]
-        score_P[pair] += factors.user_bias_U[user].astype(np.float64) + factors.mean
-    return score_P.astype(np.float32)

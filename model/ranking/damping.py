@@ -33,7 +33,7 @@ def damped(factors: Factors, damping: float) -> Factors:
             "the model was saved by an earlier version of Nightreel, which did not keep how many "
             "ratings a movie had"
         )
-    mean = np.float32(factors.manifest["train_mean"])
+    mean = np.float32(factors.train_mean)
     weight_M = (count_M / (count_M + damping)).astype(np.float32)
     offset_M = np.float32(factors.mean) + factors.movie_bias_M - mean
     return replace(

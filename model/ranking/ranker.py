@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.factors import Factors, known
+from model.factors import Factors, is_trained
 from model.ranking.catalogue import LARGEST_NORM, UNUSABLE, Catalogue, prepare_catalogue
 from model.ranking.search import DenseSearch, Int8Search, int8_is_exact, offsets, pair_scores
 
@@ -127,11 +127,11 @@ class Ranker:
 
     def rank_block(self, user_idx_B: Int, rated: Rated, k: int | None) -> Ranked:
         """`top_k` of one block of users."""
-        known_B = known(user_idx_B, self.factors.user_trained_U)
-        if known_B.all():
+        trained_B = is_trained(user_idx_B, self.factors.user_trained_U)
+        if trained_B.all():
             owner_N, column_N, score_N = self.by_model(user_idx_B, rated, k)
         else:
-            place = np.flatnonzero(known_B), np.flatnonzero(~known_B)
+            place = np.flatnonzero(trained_B), np.flatnonzero(~trained_B)
             model = self.by_model(user_idx_B[place[0]], rated.take(place[0]), k)
             popular = self.by_popularity(rated.take(place[1]), k)
             owner_N = np.concatenate([place[0][model[0]], place[1][popular[0]]])

@@ -49,6 +49,7 @@ def export(
         mean=model.mean,
         rating_min=scale[0],
         rating_max=scale[1],
+        train_mean=mean,
         movie_count_M=counts.movie_M.numpy().astype(np.int32),
         manifest=manifest,
     )

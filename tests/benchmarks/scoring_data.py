@@ -26,7 +26,7 @@ def random_factors(users: int, movies: int, width: int, seed: int = 7) -> Factor
         mean=3.5,
         rating_min=0.5,
         rating_max=5.0,
-        manifest={"train_mean": 3.5},
+        train_mean=3.5,
     )
 
 

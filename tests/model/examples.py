@@ -25,6 +25,6 @@ def factors(user_UK, movie_MK, movie_bias_M=None, **changes) -> Factors:
         "mean": 0.0,
         "rating_min": 1.0,
         "rating_max": 5.0,
-        "manifest": {"train_mean": 3.0},
+        "train_mean": 3.0,
     }
     return Factors(**values | changes)

@@ -1,11 +1,12 @@
 """Factors: the formula, the answers for the unknown, and the folder."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from model.factors import load_factors, positions
+from model.factors import index_of, load_factors
 from tests.model.examples import factors
 
 
@@ -39,6 +40,13 @@ def test_predict(user, movie, expected):
     assert predicted.tolist() == [expected]
 
 
+def test_scores_are_not_rounded():
+    pairs = np.zeros(40_000, int)  # several blocks of them
+    wide = factors([[1e8, 1]], [[1, 1]])
+    assert (wide.score(pairs, pairs) == 1e8 + 1).all()
+    assert wide.predict(pairs, pairs, clip=False)[-1] == 1e8
+
+
 def test_predictions_are_clipped_to_the_scale():
     high = factors([[3]], [[3]])
     assert high.predict(np.array([0]), np.array([0])).tolist() == [5.0]
@@ -52,7 +60,7 @@ def test_saved_and_loaded_unchanged(tmp_path):
     assert isinstance(loaded.user_UK, np.memmap)
     np.testing.assert_array_equal(loaded.user_UK, model().user_UK)
     np.testing.assert_array_equal(loaded.movie_trained_M, model().movie_trained_M)
-    assert (loaded.mean, loaded.manifest) == (1.0, {"train_mean": 3.0})
+    assert (loaded.mean, loaded.train_mean, loaded.manifest) == (1.0, 3.0, {})
     assert [path.name for path in tmp_path.iterdir()] == ["factors"]
 
 
@@ -66,6 +74,18 @@ def test_a_model_saved_before_counts_were_kept_still_loads(tmp_path):
     assert load_factors(tmp_path / "factors").movie_count_M is None
 
 
+def test_a_model_saved_with_its_train_mean_in_the_manifest_still_loads(tmp_path):
+    model().save(tmp_path / "factors")
+    file = tmp_path / "factors" / "manifest.json"
+    values = json.loads(file.read_text())
+    values["manifest"] = {"train_mean": values.pop("train_mean")}
+    file.write_text(json.dumps(values))
+    assert load_factors(tmp_path / "factors").train_mean == 3.0
+    file.write_text(json.dumps(values | {"manifest": {}}))
+    with pytest.raises(ValueError, match="does not hold a whole model: 'train_mean'"):
+        load_factors(tmp_path / "factors")
+
+
 def test_a_truncated_array_is_refused(tmp_path):
     model().save(tmp_path / "factors")
     file = tmp_path / "factors" / "user_UK.npy"
@@ -74,10 +94,10 @@ def test_a_truncated_array_is_refused(tmp_path):
         load_factors(tmp_path / "factors")
 
 
-def test_positions():
+def test_index_of():
     ids = np.array([2, 5, 9], np.int32)
-    assert positions(ids, np.array([5, 1, 9, 10])).tolist() == [1, -1, 2, -1]
-    assert positions(ids[:0], np.array([5])).tolist() == [-1]
+    assert index_of(ids, np.array([5, 1, 9, 10])).tolist() == [1, -1, 2, -1]
+    assert index_of(ids[:0], np.array([5])).tolist() == [-1]
     # Few of them and many of them are looked up in different ways.
-    assert positions(ids, np.array([9])).tolist() == [2]
-    assert positions(ids, np.array([10, 4, -3, 9] * 9)).tolist() == [-1, -1, -1, 2] * 9
+    assert index_of(ids, np.array([9])).tolist() == [2]
+    assert index_of(ids, np.array([10, 4, -3, 9] * 9)).tolist() == [-1, -1, -1, 2] * 9

@@ -66,7 +66,7 @@ def test_a_run_does_not_dethrone_a_champion_that_it_was_not_measured_against(war
 def test_the_curves_of_training_are_metrics_by_epoch(warehouse):
     run = small_run(warehouse)
     history = [{"epoch": epoch, "validation_loss": 1 / epoch} for epoch in (1, 2, 3)]
-    manifest = {"train_mean": 3.0, "history": history}
+    manifest = {"history": history}
     factors([[1]], [[1]], manifest=manifest).save(run.output("factors"))
     version = register(run, run.output("factors"), PARAMS, METRICS)
     tracking = client(run.conf, warehouse)

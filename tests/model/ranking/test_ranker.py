@@ -47,9 +47,8 @@ def ranked(ranker: Callable[[Factors], Ranker], model: Factors, rated, k, user=0
 
 def brute_force(model: Factors, user: int, rated, k) -> tuple[list[int], list[float]]:
     """Movies and scores in float64, rounded to float32; ties by movie."""
-    score_M = model.movie_MK.astype(np.float64) @ model.user_UK[user].astype(np.float64)
-    score_M += model.movie_bias_M.astype(np.float64) + (float(model.user_bias_U[user]) + model.mean)
-    score_M = score_M.astype(np.float32)
+    movies = np.arange(len(model.movie_MK))
+    score_M = model.score(np.full(len(movies), user), movies).astype(np.float32)
     left = np.setdiff1d(np.flatnonzero(model.movie_trained_M), rated)
     best = left[np.lexsort((left, -score_M[left]))][:k].tolist()
     return best, score_M[best].tolist()
