@@ -39,6 +39,36 @@ ARROW = {
 }
 
 
+# The files of a delivery that breaks most of the rules for lines.
+MOVIES = """1::Toy Story (1995)::Animation|Children's|Comedy
+2::Misérables, Les (1995)::Drama
+x::No Number (1990)::Drama
+5::Five (1990)
+2::Again (1999)::Drama
+7::Seven, and a comma::
+"""
+USERS = """1::F::1::10::48067
+2::M::56::16::70072
+9::M::25::20::55117
+"""
+RATINGS = """1::1::5::978300760
+1::2::3::978302109
+2::1::4::0
+1::1::4::978300999
+2::2::6::978301968
+2::x::3::978301968
+2::2::3
+3::7::1::978301968
+3::1::2::1767484799
+3::2::2::1767484800
+2::99::3::978301968
+2::2::3.5::978301968
+2::2::3::soon
+
+0::1::3::978301968
+"""
+
+
 def small_run(
     warehouse: Path,
     release: str = "ml-1m",
@@ -49,6 +79,14 @@ def small_run(
     """A run of 2026-01-02 that nothing has been written for yet."""
     conf = load_configuration(overrides, warehouse=str(warehouse))
     return Run(warehouse, run_id, date(2026, 1, 2), release, "digest", champion, conf)
+
+
+def delivered(folder: Path, **files: bytes) -> Path:
+    """A delivery whose files are written `u_data` for u.data."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name.replace("_", ".")).write_bytes(content)
+    return folder
 
 
 def write(

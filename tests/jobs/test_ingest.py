@@ -10,7 +10,6 @@ from jobs.ingest import main
 from jobs.release.obtain import incoming_folder
 from jobs.runs.errors import JobError
 from jobs.runs.run import open_run
-from jobs.scoring.given_ids import kept_lists
 
 FILES = {
     "README": "Four ratings.\n",
@@ -189,24 +188,3 @@ def test_a_date_must_be_a_date(tmp_path: Path, capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit):
         main(["--warehouse", str(tmp_path), "--ds", "23.11.2026"])
     assert "--ds: expected YYYY-MM-DD, found '23.11.2026'" in capsys.readouterr().err
-
-
-def test_files_of_ids_are_kept_with_the_run(tmp_path: Path):
-    (tmp_path / "blocked.csv").write_text("movie_id\n20\n")
-    (tmp_path / "lists.csv").write_text("user_id,movie_id\n1,10\n")
-    settings = [
-        f"--set=score.{key}={tmp_path}/{name}.csv"
-        for key, name in (("block_list", "blocked"), ("candidates", "lists"))
-    ]
-    source = write_folder(tmp_path / "source", FILES)
-    ingest(tmp_path / "w", source, *settings)
-    run = open_run(tmp_path / "w", "a")
-    assert run.conf.score.block_list == [20]
-    # What becomes of the files afterwards is nothing to the run.
-    (tmp_path / "lists.csv").unlink()
-    lists = kept_lists(run)
-    assert lists is not None
-    assert lists.rows() == [(1, 10)]
-    with pytest.raises(JobError, match=r"score.candidates: .*lists.csv does not exist"):
-        ingest(tmp_path / "other", source, *settings)
-    assert not (tmp_path / "other").exists()

@@ -1,4 +1,4 @@
-"""Filters and files of ids, on a handful of movies."""
+"""Filters, on a handful of movies."""
 
 import duckdb
 import numpy as np
@@ -9,7 +9,6 @@ from jobs.runs import schemas
 from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
 from jobs.scoring.filters import allowed, trained_movies
-from jobs.scoring.given_ids import IdFile, with_blocked
 from tests.model.examples import factors
 
 MOVIES = """
@@ -89,43 +88,3 @@ def test_settings_that_contradict_each_other_are_refused():
 def test_new_movies_are_those_that_the_model_has_not_learned():
     model = factors([[1]], [[1]] * 3, movie_trained_M=np.array([True, False, True]))  # 10, 11, 12
     assert trained_movies(model, np.array([10, 11, 12, 13], np.int32)).tolist() == [10, 12]
-
-
-def test_files_of_ids(tmp_path):
-    (tmp_path / "blocked.csv").write_text('title,movie_id\nA,14\n"B, again",10\nA,14\n')
-    conf = load_configuration([f"score.block_list={tmp_path}/blocked.csv"])
-    assert with_blocked(conf).score.block_list == [10, 14]
-
-    duckdb.execute(
-        "copy (select 7::bigint as movie_id, unnest([2, 1]) as user_id) "
-        f"to '{tmp_path}/lists.parquet' (format parquet)"
-    )
-    lists = IdFile("score.candidates", f"{tmp_path}/lists.parquet", ("user_id", "movie_id"))
-    assert lists.keep(tmp_path / "kept") == 2
-    kept = IdFile("score.candidates", f"{tmp_path}/kept/part-0.parquet", ("user_id", "movie_id"))
-    assert kept.rows() == [(1, 7), (2, 7)]
-    assert kept.absent("user_id", tmp_path / "kept") == []
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (None, r"ids.csv does not exist"),
-        ("user_id\n1\n", r"has no column movie_id: found user_id. Expected CSV that begins with"),
-        ("user_id,movie_id\n1,2\n2,1.5\n", r"row 2: movie_id is '1.5', expected a whole number"),
-        ("user_id,movie_id\n1,\n", r"row 1: movie_id is None"),
-        ("user_id,movie_id\n3000000000,1\n", r"row 1: user_id is '3000000000'"),
-        ("user_id,movie_id\n1,2,3\n1\n", r"cannot be read as CSV|has no column"),
-    ],
-)
-def test_a_file_that_holds_no_ids_is_refused(tmp_path, content, sentence):
-    if content is not None:
-        (tmp_path / "ids.csv").write_text(content)
-    with pytest.raises(JobError, match=sentence):
-        IdFile("score.candidates", f"{tmp_path}/ids.csv", ("user_id", "movie_id"))
-
-
-def test_a_file_that_is_no_parquet_is_refused(tmp_path):
-    (tmp_path / "ids.parquet").write_text("user_id,movie_id\n")
-    with pytest.raises(JobError, match=r"cannot be read as CSV .*, or Parquet"):
-        IdFile("score.candidates", f"{tmp_path}/ids.parquet", ("user_id", "movie_id"))

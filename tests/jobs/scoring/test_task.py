@@ -1,16 +1,18 @@
-"""Scoring by a model that is older than the ratings, by hand, and the ranges of tasks."""
+"""Scoring by a model that is older than the ratings, by hand; ranges and devices of tasks."""
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.runs import schemas
 from jobs.runs.errors import JobError
+from jobs.runs.files import is_held
 from jobs.scoring.inputs import write_inputs
-from jobs.scoring.task import Scoring, even_ranges, score_range
+from jobs.scoring.task import Scoring, even_ranges, score_range, task_device
 from tests.model.examples import factors
 
 # Users 1 and 2, movies 10 to 13.
@@ -111,3 +113,27 @@ def test_ranges_cover_all_users_once_and_evenly(rated, movies, tasks):
     cost = np.maximum(movies, 1) + 100 * np.array([*rated, 0])
     most = max(cost[a:b].sum() for a, b in ranges)
     assert most <= cost[:-1].sum() / min(tasks, max(len(rated), 1)) + cost.max()
+
+
+def device(wanted: str) -> str:
+    with task_device(wanted) as name:
+        return name
+
+
+def test_a_machine_without_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device("cpu") == device("auto") == "cpu"
+    with pytest.raises(JobError, match="torch finds no GPU"):
+        device("cuda")
+
+
+def test_a_gpu_serves_one_task_at_a_time(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert device("cpu") == "cpu"
+    lock = tmp_path / "nightreel-cuda-0.lock"
+    with task_device("auto") as name:
+        assert name == "cuda:0"
+        assert is_held(lock)
+    assert not is_held(lock)

@@ -1,0 +1,104 @@
+"""Files of ids: what is read from them, what is refused, and what a run keeps."""
+
+import duckdb
+import pytest
+
+from jobs import ingest
+from jobs.runs.configuration import load_configuration
+from jobs.runs.errors import JobError
+from jobs.runs.run import open_run
+from jobs.runs.schemas import CANDIDATES, MOVIES, USERS
+from jobs.scoring.given_ids import IdFile, kept_lists, refuse_unknown_candidates, with_blocked
+from tests.jobs.examples import delivered, small_run, write
+
+
+def test_files_of_ids(tmp_path):
+    (tmp_path / "blocked.csv").write_text('title,movie_id\nA,14\n"B, again",10\nA,14\n')
+    conf = load_configuration([f"score.block_list={tmp_path}/blocked.csv"])
+    assert with_blocked(conf).score.block_list == [10, 14]
+
+    duckdb.execute(
+        "copy (select 7::bigint as movie_id, unnest([2, 1]) as user_id) "
+        f"to '{tmp_path}/lists.parquet' (format parquet)"
+    )
+    lists = IdFile("score.candidates", f"{tmp_path}/lists.parquet", ("user_id", "movie_id"))
+    assert lists.keep(tmp_path / "kept") == 2
+    kept = IdFile("score.candidates", f"{tmp_path}/kept/part-0.parquet", ("user_id", "movie_id"))
+    assert kept.rows() == [(1, 7), (2, 7)]
+    assert kept.absent("user_id", tmp_path / "kept") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, r"ids.csv does not exist"),
+        ("user_id\n1\n", r"has no column movie_id: found user_id. Expected CSV that begins with"),
+        ("user_id,movie_id\n1,2\n2,1.5\n", r"row 2: movie_id is '1.5', expected a whole number"),
+        ("user_id,movie_id\n1,\n", r"row 1: movie_id is None"),
+        ("user_id,movie_id\n3000000000,1\n", r"row 1: user_id is '3000000000'"),
+        ("user_id,movie_id\n1,2,3\n1\n", r"cannot be read as CSV|has no column"),
+    ],
+)
+def test_a_file_that_holds_no_ids_is_refused(tmp_path, content, sentence):
+    if content is not None:
+        (tmp_path / "ids.csv").write_text(content)
+    with pytest.raises(JobError, match=sentence):
+        IdFile("score.candidates", f"{tmp_path}/ids.csv", ("user_id", "movie_id"))
+
+
+def test_a_file_that_is_no_parquet_is_refused(tmp_path):
+    (tmp_path / "ids.parquet").write_text("user_id,movie_id\n")
+    with pytest.raises(JobError, match=r"cannot be read as CSV .*, or Parquet"):
+        IdFile("score.candidates", f"{tmp_path}/ids.parquet", ("user_id", "movie_id"))
+
+
+def test_files_of_ids_are_kept_with_the_run(tmp_path):
+    (tmp_path / "blocked.csv").write_text("movie_id\n20\n")
+    (tmp_path / "lists.csv").write_text("user_id,movie_id\n1,10\n")
+    source = delivered(
+        tmp_path / "ml-1m",
+        ratings_dat=b"1::10::5::978300000\n",
+        movies_dat=b"10::Paper Kite, The (1990)::Drama\n20::Harriet's Ledger (1974)::Crime\n",
+    )
+
+    def begin(warehouse):
+        named = {
+            "--warehouse": warehouse,
+            "--run-id": "a",
+            "--dataset": "ml-1m",
+            "--source": source,
+        }
+        settings = [
+            f"--set=score.block_list={tmp_path}/blocked.csv",
+            f"--set=score.candidates={tmp_path}/lists.csv",
+        ]
+        ingest.main([*(f"{option}={value}" for option, value in named.items()), *settings])
+
+    begin(tmp_path / "w")
+    run = open_run(tmp_path / "w", "a")
+    assert run.conf.score.block_list == [20]
+    # What becomes of the files afterwards is nothing to the run.
+    (tmp_path / "lists.csv").unlink()
+    lists = kept_lists(run)
+    assert lists is not None
+    assert lists.rows() == [(1, 10)]
+    with pytest.raises(JobError, match=r"score.candidates: .*lists.csv does not exist"):
+        begin(tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_candidates_must_be_users_and_movies_of_the_data(tmp_path):
+    run = small_run(tmp_path, overrides=["score.candidates=lists.csv"])
+    write(run.data("users"), USERS, {}, [(1, None, None, None, None)])
+    write(run.data("movies"), MOVIES, {}, [(10, "A", 1999, [])])
+    for pairs, found in (
+        ([(1, 10), (5, 10)], r"user 5\."),
+        ([(1, 12), (1, 11)], r"movie 11, 12\."),
+        ([(1, 10)], None),
+    ):
+        write(run.output("candidates"), CANDIDATES, {}, pairs, "part-0.parquet")
+        if found is None:
+            refuse_unknown_candidates(kept_lists(run), run)
+        else:
+            with pytest.raises(JobError, match=f"score.candidates: release ml-1m has no {found}"):
+                refuse_unknown_candidates(kept_lists(run), run)
