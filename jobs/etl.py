@@ -9,8 +9,6 @@ Reads the raw files of the run's release. Writes into the run's folder:
     user_index, movie_index  id -> row number in Factors
     splits/split=...         ratings by row number, in shuffled, even row groups, per split
     rated                    every user's rated movies, whatever the split
-    histories                every user's ratings in time order, with their splits
-    movie_features           genres as multi-hot, and the year
 """
 
 from __future__ import annotations
@@ -21,8 +19,7 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.cleaning.delivery import Delivery, own_test, quarantine, read_delivery
-from jobs.cleaning.model_inputs import histories, rated_movies, shuffled, with_index
-from jobs.cleaning.movies import movie_features
+from jobs.cleaning.model_inputs import rated_movies, shuffled, with_index
 from jobs.cleaning.ratings import newest, with_time
 from jobs.cleaning.splits import with_split
 from jobs.cleaning.users import all_users
@@ -75,7 +72,6 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
         file, example = run.raw / layout.ratings.file, bad.first()
         raise JobError(f"{file}: no usable rating. First bad line: {example}.")
 
-    movies = with_index(delivery.movies.usable, "movie")
     ratings = clean_ratings(delivery, run, given_test).cache()
     rows, everybody = Observation(), Observation()
     sizes = [F.count_if(F.col("split") == split).alias(split) for split in SPLITS]
@@ -85,9 +81,8 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
         spark,
         lambda: write(run, observed, "ratings", schemas.RATINGS),
         lambda: write(run, bad, "quarantine", schemas.QUARANTINE, "run_id"),
-        lambda: write(run, movies, "movies", schemas.MOVIES),
-        lambda: write(run, movies, "movie_index", schemas.MOVIE_INDEX),
-        lambda: write(run, movie_features(movies), "movie_features", schemas.MOVIE_FEATURES),
+        lambda: write(run, delivery.indexed_movies, "movies", schemas.MOVIES),
+        lambda: write(run, delivery.indexed_movies, "movie_index", schemas.MOVIE_INDEX),
     )
     delivery.ratings.rows.unpersist()
     profiles = delivery.users.usable if delivery.users else None
@@ -100,7 +95,6 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
     together(
         spark,
         lambda: write(run, dealt, "splits", schemas.INDEXED_RATINGS, "split"),
-        lambda: write(run, histories(ratings, users), "histories", schemas.HISTORIES),
         lambda: write(run, rated_movies(ratings, users), "rated", schemas.RATED),
         lambda: write(run, users, "user_index", schemas.USER_INDEX),
     )

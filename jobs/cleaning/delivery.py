@@ -48,6 +48,8 @@ class Delivery:
     """With user_id, movie_id, movie_idx, rating and timestamp."""
     movies: Parsed
     """With movie_id, title, year and genres."""
+    indexed_movies: DataFrame
+    """The usable ones, with movie_idx."""
     users: Parsed | None
     """With user_id, gender, age, occupation and zip_code; None where there is no such file."""
 
@@ -74,9 +76,10 @@ def read_delivery(spark: SparkSession, run: Run, layout: Layout) -> Delivery:
         return keep(layout.users.file, parse_users(lines, layout.users), layout.header)
 
     known, profiles = together(spark, movies, users)
+    indexed = with_index(known.usable, "movie")
     rows = parse_ratings(lines_of(layout.ratings.file), layout)
-    rows = refuse_unknown_movies(rows, with_index(known.usable, "movie"), layout)
-    return Delivery(keep(layout.ratings.file, rows, layout.header), known, profiles)
+    ratings = keep(layout.ratings.file, refuse_unknown_movies(rows, indexed, layout), layout.header)
+    return Delivery(ratings, known, indexed, profiles)
 
 
 def own_test(spark: SparkSession, raw: Path, layout: Layout, name: str | None) -> DataFrame:

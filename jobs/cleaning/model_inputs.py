@@ -17,23 +17,6 @@ def rated_movies(ratings: DataFrame, users: DataFrame) -> DataFrame:
     return lists.union(without)
 
 
-def histories(ratings: DataFrame, users: DataFrame) -> DataFrame:
-    """schemas.HISTORIES: one row per user with the ratings, of all splits, from old to new.
-
-    Equally old ones are in the order of movies; those without a time are the last, although no
-    split counts them as the newest: nobody knows what they came after.
-    """
-    rating = F.struct(F.col("rated_at").isNull(), "rated_at", "movie_idx", "rating", "split")
-    lists = ratings.groupBy("user_id").agg(F.sort_array(F.collect_list(rating)).alias("row"))
-    return lists.join(F.broadcast(users), "user_id").select(
-        "user_idx",
-        F.col("row.movie_idx").alias("movie_idxs"),
-        F.col("row.rating").alias("ratings"),
-        F.col("row.rated_at").alias("times"),
-        F.col("row.split").alias("splits"),
-    )
-
-
 def with_index(rows: DataFrame, entity: str) -> DataFrame:
     """Add <entity>_idx: the place of <entity>_id among all ids, from 0. One partition, in order."""
     order = Window.orderBy(f"{entity}_id")

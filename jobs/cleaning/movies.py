@@ -74,11 +74,3 @@ def flagged_genres(genres: Sequence[str]) -> tuple[Column, Column]:
     good = F.forall(F.array(*flags), lambda flag: flag.isin("0", "1"))
     bad = F.when(~good, "genres: expected 0 or 1 for each genre")
     return F.array_compact(F.array(*named)), bad
-
-
-def movie_features(movies: DataFrame) -> DataFrame:
-    """schemas.MOVIE_FEATURES: one row per movie of `movies`, which also has movie_idx."""
-    found = movies.select(F.explode("genres")).distinct().collect()
-    hot = [F.array_contains("genres", row[0]).cast("float") for row in sorted(found)]
-    multi_hot = F.array(*hot).cast("array<float>").alias("genres")
-    return movies.select("movie_idx", multi_hot, "year")

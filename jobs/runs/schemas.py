@@ -18,13 +18,6 @@ MOVIE_INDEX = "movie_id int, movie_idx int"
 
 # What training and scoring read.
 INDEXED_RATINGS = "user_idx int, movie_idx int, rating float, split string"
-# In time order, position by position; ratings without a time come last, by movie.
-HISTORIES = (
-    "user_idx int, movie_idxs array<int>, ratings array<float>, times array<timestamp>, "
-    "splits array<string>"
-)
-# A 1 for each genre of the movie, in the alphabetical order of all genres.
-MOVIE_FEATURES = "movie_idx int, genres array<float>, year int"
 RATED = "user_id int, movie_ids array<int>"
 # Of the users who have one, the only movies that may be recommended to them.
 CANDIDATES = "user_id int, movie_id int"
