@@ -1,6 +1,6 @@
 """ETL from a million ratings to the shape of ML-32M: seconds, peak memory, rows per second.
 
-    python tests/benchmarks/etl_scale.py [--shares 0.03125 0.125 1]
+    PYTHONPATH=. python tests/benchmarks/etl_scale.py [--shares 0.03125 0.125 1]
 
 Each share of the made-up release is ingested and cleaned by the commands that people use, with
 8 GiB for Spark's driver. Memory is that of the step's processes together, looked at twice a second.
@@ -17,10 +17,9 @@ from pathlib import Path
 
 import psutil
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-from tests.benchmarks.large_release import write_release  # noqa: E402
+from tests.benchmarks.large_release import write_release
 
+ROOT = Path(__file__).resolve().parents[2]
 DRIVER_MEMORY = "8g"
 GIB = 2**30
 
@@ -54,7 +53,7 @@ def main() -> None:
     for share in parser.parse_args().shares:
         with tempfile.TemporaryDirectory(prefix="nightreel-etl-scale-") as folder:
             source, warehouse = Path(folder, "release"), Path(folder, "warehouse")
-            ratings = write_release(source, share)
+            ratings = write_release(source, share).ratings
             variables = os.environ | {
                 "NIGHTREEL_WAREHOUSE": str(warehouse),
                 "PYSPARK_SUBMIT_ARGS": f"--driver-memory {DRIVER_MEMORY} pyspark-shell",

@@ -1,7 +1,7 @@
 """ETL of a release, beside the same work written by hand with pandas and with Polars.
 
     pip install polars
-    python tests/benchmarks/etl_speed.py ../shared/data/ml-1m.zip
+    PYTHONPATH=. python tests/benchmarks/etl_speed.py ../shared/data/ml-1m.zip
 
 "The same work": read ratings, movies and users of the '::' layout as text; set lines aside that
 cannot be used, with file, line and reason; keep the newest of repeated ratings; deal them to splits

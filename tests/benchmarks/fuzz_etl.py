@@ -1,6 +1,6 @@
 """Damage without end for etl: no line may be lost, and nothing may crash.
 
-    PYTHONPATH=. .venv/bin/python tests/benchmarks/fuzz_etl.py [--lines 200000] [--files 500]
+    PYTHONPATH=. python tests/benchmarks/fuzz_etl.py [--lines 200000] [--files 500]
 
 Runs etl on a delivery of half damaged lines in each layout, then reads deliveries whose files are
 damaged as a whole. Stops at the first line that is not accounted for; prints what it counted.

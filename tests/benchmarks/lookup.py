@@ -1,6 +1,6 @@
 """One user's recommendations from the command line, at MovieLens 32M's shape.
 
-    python tests/benchmarks/lookup.py
+    PYTHONPATH=. python tests/benchmarks/lookup.py
 
 Makes 200,948 users x 20 rows in the layout that score writes, publishes them for several dates
 through the job's own functions, and times `nightreel recommend --user U`: a new process each time.

@@ -1,6 +1,6 @@
 """The object-store sink: bytes a second beside boto3's, memory, and what a reader meets meanwhile.
 
-    python tests/benchmarks/object_store_sink.py [users, 200000 without]
+    PYTHONPATH=. python tests/benchmarks/object_store_sink.py [users, 200000 without]
 
 Publishes 20 rows a user for two dates and copies each to an S3 server (moto) on this machine. While
 the second date is copied, a reader counts each date's rows over and over: it may meet none of the
@@ -18,11 +18,11 @@ from pathlib import Path
 
 import duckdb
 from deltalake import DeltaTable
-from lookup import DATES, make
 
 from jobs.published.delta import file_paths, open_table
 from jobs.sinks.remote_tables import copy_tables, prepare
 from jobs.sinks.table_copy import copy_table, current
+from tests.benchmarks.lookup import DATES, make
 from tests.servers.s3 import bucket_client, environment, s3_server
 
 

@@ -1,6 +1,6 @@
 """The PostgreSQL sink: rows a second, and how long a reader waits at worst while a date is swapped.
 
-    python tests/benchmarks/postgresql_sink.py [users, 50000 without]
+    PYTHONPATH=. python tests/benchmarks/postgresql_sink.py [users, 50000 without]
 
 Publishes 20 rows a user, starts a server of its own, and loads the date twice: the second time two
 readers poll one user's rows of the view `current`, and every answer must be whole. In the same run,
@@ -20,11 +20,11 @@ from pathlib import Path
 
 import duckdb
 import psycopg
-from lookup import DATES, make
 
 from jobs.published.delta import file_paths, open_table
 from jobs.sinks.postgresql import connection_to
 from jobs.sinks.postgresql_dates import load
+from tests.benchmarks.lookup import DATES, make
 from tests.servers.postgresql import PASSWORD, postgresql_server
 
 

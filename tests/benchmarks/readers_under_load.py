@@ -1,6 +1,6 @@
 """Readers of four clients while one date is published again and again.
 
-    python tests/benchmarks/readers_under_load.py
+    PYTHONPATH=. python tests/benchmarks/readers_under_load.py
 
 Prepares Parquet files in the layout of recommendations, 20 rows a user, and publishes one date ten
 times through the job's own function, beside another date that must stay. Meanwhile each client

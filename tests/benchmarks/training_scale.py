@@ -29,9 +29,9 @@ MEASURED = """
 import resource, sys
 from pathlib import Path
 import horovod.torch as hvd
-from model import state
-from model.specification import read_spec
-from model.training import train
+from model.settings import read_spec
+from model.training import state
+from model.training.loop import train
 
 made = []
 start = state.Training.__init__

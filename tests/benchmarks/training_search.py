@@ -3,7 +3,7 @@
     nightreel ingest --run-id search --dataset ml-1m --source ../shared/data/ml-1m.zip \
         --set etl.train_share=0.85 --set etl.validation_share=0.05
     nightreel etl --run-id search
-    python tests/benchmarks/training_search.py <warehouse> search [key=value,value ...]
+    PYTHONPATH=. python tests/benchmarks/training_search.py <warehouse> search [key=value,value ...]
 
 Trains every combination of the values, each over the defaults of `conf/`, and prints the validation
 RMSE of its best epoch, best last. Without values: those around the defaults, one at a time.

@@ -37,7 +37,7 @@ EPOCHS = 5
 EXCHANGE = """
 import sys, time
 import horovod.torch as hvd, torch
-from model.exchange import Exchange
+from model.training.exchange import Exchange
 hvd.init()
 torch.set_num_threads(1)
 gradient, exchange = torch.zeros(int(sys.argv[1]), int(sys.argv[2])), Exchange("none")
