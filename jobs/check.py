@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import astuple
 
 from jobs.cleaning.quality import Delivered, Finding, findings
-from jobs.engines.duck import DELIVERED, open_tables, write_few_rows
+from jobs.engines.duck import open_tables, write_few_rows
 from jobs.published.delta import publish_files
 from jobs.published.runs_table import previous_ratings
 from jobs.release.layouts import detect_layout
@@ -29,7 +29,7 @@ from jobs.scoring.given_ids import kept_lists, refuse_unknown_candidates
 
 def check(run: Run) -> list[Finding]:
     """Apply every rule to a run's data."""
-    with open_tables({name: run.data(name) for name in DELIVERED}) as tables:
+    with open_tables({name: run.data(name) for name in schemas.DELIVERED}) as tables:
         layout = detect_layout(run.raw)
         splits = run.conf.etl.splits
         data = Delivered(tables, layout, run.record("etl"), splits, previous_ratings(run))

@@ -22,12 +22,12 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.engines.duck import write_few_rows
+from jobs.engines.duck import parquet_files, write_few_rows
 from jobs.engines.spark import spark_session
 from jobs.published.audit import Published, audit
 from jobs.published.commit import commit
 from jobs.published.delta import file_paths, open_table
-from jobs.published.parquet import parquet_files, read_footer
+from jobs.published.parquet import read_footer
 from jobs.published.views import connect
 from jobs.release.layouts import detect_layout
 from jobs.runs import schemas

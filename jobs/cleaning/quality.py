@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from jobs.engines.duck import CLEAN, DUCKDB_TYPES
+from jobs.engines.duck import duckdb_columns
 from jobs.release.layouts import Layout
 from jobs.runs import schemas
 from jobs.runs.settings import QualitySettings
@@ -80,8 +80,8 @@ def at_most(data: Delivered, rule: str, rows: int, of: int, share: float, query:
 def columns(data: Delivered, _: QualitySettings) -> Finding:
     """The clean tables have the columns and types of their schemas."""
     differing = []
-    for table, ddl in CLEAN.items():
-        expected = {name: DUCKDB_TYPES[kind] for name, kind in schemas.columns_of(ddl).items()}
+    for table, ddl in schemas.CLEAN.items():
+        expected = duckdb_columns(ddl)
         found = {row[0]: row[1] for row in data.tables.sql(f"describe {table}").fetchall()}
         wrong = {name for name, _ in found.items() ^ expected.items()}
         differing += [f"{table}.{name}" for name in sorted(wrong)]

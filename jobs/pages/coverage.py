@@ -33,7 +33,7 @@ class Recommended(NamedTuple):
 
 def add_scored(connection: DuckDBPyConnection, run: Run, name: str = "scored") -> None:
     """A view of a run's recommendations up to rank TOP."""
-    add_view(connection, f"all_{name}", run.output("scored"), schemas.RECOMMENDATIONS, "ds")
+    add_view(connection, f"all_{name}", run.output("scored"), *schemas.PUBLISHED["recommendations"])
     connection.execute(f"create view {name} as from all_{name} where rank <= {TOP}")
 
 

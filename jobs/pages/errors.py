@@ -23,7 +23,7 @@ def errors(connection: DuckDBPyConnection, run: Run, factors: Factors) -> Sectio
     """Errors on the ratings that `evaluate` measured on, clipped to the rating scale as there."""
     held = run.conf.etl.splits[-1]
     for split in ("train", held):
-        add_view(connection, split, run.split(split), schemas.INDEXED_RATINGS, "split")
+        add_view(connection, split, run.split(split), schemas.INDEXED_RATINGS, ["split"])
     # Sorted, so that sums come out the same each time.
     found = connection.execute(f"""
         select user_idx, movie_idx, rating from {held} order by user_idx, movie_idx

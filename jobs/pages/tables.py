@@ -8,17 +8,11 @@ from typing import NamedTuple
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from jobs.engines.duck import add_view, quoted
+from jobs.engines.duck import open_tables, quoted
 from jobs.pages.page import share
 from jobs.runs import schemas
 from jobs.runs.run import Run
 
-CLEAN = {
-    "ratings": schemas.RATINGS,
-    "movies": schemas.MOVIES,
-    "users": schemas.USERS,
-    "quarantine": schemas.QUARANTINE,
-}
 # What sorting needs beyond this goes to the run's scratch.
 MEMORY = "4GB"
 
@@ -29,15 +23,11 @@ def clean_tables(run: Run) -> duckdb.DuckDBPyConnection:
     `user_counts`, `movie_counts`: number and sum of the ratings of every user and movie, of those
     without any too. Raises JobError, naming the folder, if the run has no such tables.
     """
-    connection = duckdb.connect()
+    connection = open_tables({name: run.data(name) for name in schemas.DELIVERED})
     connection.execute(f"set memory_limit = '{MEMORY}'")
     connection.execute(f"set temp_directory = {quoted(str(run.staging / 'duckdb'))}")
     # It would draw over what the step prints.
     connection.execute("set enable_progress_bar = false")
-    # Times are kept in UTC and shown so, whatever the zone of the machine.
-    connection.execute("set TimeZone = 'UTC'")
-    for name, ddl in CLEAN.items():
-        add_view(connection, name, run.data(name), ddl)
     for entity in ("user", "movie"):
         connection.execute(f"""
             create temp table {entity}_counts as

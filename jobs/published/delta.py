@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from deltalake import DeltaTable, Schema
 from deltalake.transaction import AddAction, CommitProperties, create_table_with_add_actions
 
-from jobs.published.parquet import parquet_files
+from jobs.engines.duck import parquet_files
 from jobs.runs.errors import JobError
 
 

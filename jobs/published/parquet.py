@@ -15,15 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.runs.errors import JobError
+from jobs.runs.schemas import SIMPLE_TYPES
 
-# Arrow's names of types that Delta calls otherwise; the rest have the same name.
-DELTA_NAMES = {
-    "int32": "integer",
-    "int64": "long",
-    "bool": "boolean",
-    "date32[day]": "date",
-    "timestamp[us, tz=UTC]": "timestamp",
-}
+DELTA_NAMES = {names.arrow: names.delta for names in SIMPLE_TYPES.values()}
 # Delta's writers cut longer text in statistics, which takes care to keep an upper bound.
 LONGEST_TEXT_BOUND = 32
 
@@ -92,12 +86,3 @@ def has_bound(value: object) -> bool:
 
 def in_json(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
-
-
-def parquet_files(folder: Path) -> list[Path]:
-    """Spark's finished files; names with '_' or '.' in front are its marks and work in progress."""
-    return [
-        file
-        for file in sorted(folder.rglob("*.parquet"))
-        if not any(part.startswith(("_", ".")) for part in file.relative_to(folder).parts)
-    ]

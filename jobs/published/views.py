@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 from deltalake import DeltaTable
 
+from jobs.engines.duck import no_rows, open_memory, quoted
 from jobs.published.delta import file_paths
 from jobs.published.versions import tables_at
 from jobs.runs.schemas import PUBLISHED, columns_of
@@ -28,15 +29,13 @@ def connect(
 
 def connect_to(tables: dict[str, DeltaTable]) -> duckdb.DuckDBPyConnection:
     """DuckDB with a view of each of these published tables, by name."""
-    connection = duckdb.connect()
-    # Times are kept in UTC and shown so, whatever the zone of the machine.
-    connection.execute("set TimeZone = 'UTC'")
+    connection = open_memory()
     for name, table in tables.items():
-        add_view(connection, name, table)
+        add_version(connection, name, table)
     return connection
 
 
-def add_view(
+def add_version(
     connection: duckdb.DuckDBPyConnection, name: str, table: DeltaTable, where: str | None = None
 ) -> None:
     """Show a version of a published table as a view; see `view_of`."""
@@ -58,14 +57,12 @@ def view_of(
     later = {name: kind for name, kind in known.items() if name not in dict(fields)}
     paths = file_paths(table, where)
     if not paths:
-        every = [*fields, *later.items()]
-        nothing = ", ".join(f'cast(null as {kind}) as "{name}"' for name, kind in every)
-        return f"select {nothing} where false"
+        return no_rows(dict(fields) | later)
     columns = ", ".join(
         [f'cast("{name}" as {kind}) as "{name}"' for name, kind in fields]
         + [f'cast(null as {kind}) as "{name}"' for name, kind in later.items()]
     )
-    files = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+    files = ", ".join(map(quoted, paths))
     # Without types DuckDB would take a run named 2026 for a number. Files that were published
     # before a column was added lack it: union_by_name gives nulls.
     partitions = table.metadata().partition_columns

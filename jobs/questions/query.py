@@ -19,7 +19,7 @@ import duckdb
 from jobs.engines.terminal import show_rows
 from jobs.published.runs_table import latest_run
 from jobs.published.versions import tables_at
-from jobs.published.views import add_view, connect, connect_to
+from jobs.published.views import add_version, connect, connect_to
 from jobs.questions.recommendations import recommended, require_user, show_recommendations
 from jobs.runs.command import command_arguments, day, positive, version_or_moment
 from jobs.runs.configuration import warehouse_of
@@ -73,7 +73,7 @@ def recommend(argv: list[str] | None = None) -> None:
     connection = connect_to(tables)
     ds, user = arguments.ds or latest_run(connection).ds, arguments.user
     # Of thousands of files, those with rows of this user: one a date.
-    add_view(connection, "recommendations", published, f"ds = '{ds}' and user_id = {user}")
+    add_version(connection, "recommendations", published, f"ds = '{ds}' and user_id = {user}")
     rows = recommended(connection, user, ds, arguments.top)
     if not rows:
         dates = {partition["ds"] for partition in published.partitions()}

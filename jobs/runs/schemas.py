@@ -4,7 +4,7 @@
 """
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 # Clean tables of a run; the first four are also published.
 RATINGS = "user_id int, movie_id int, rating float, rated_at timestamp, split string"
@@ -45,6 +45,10 @@ QUALITY = (
     "example string"
 )
 
+# What a delivery becomes, and beside it what of it could not be used.
+CLEAN = {"ratings": RATINGS, "movies": MOVIES, "users": USERS}
+DELIVERED = (*CLEAN, "quarantine")
+
 # Tables that people query, each with the columns that it is partitioned by.
 PUBLISHED: dict[str, tuple[str, list[str]]] = {
     "movies": (MOVIES, []),
@@ -56,12 +60,43 @@ PUBLISHED: dict[str, tuple[str, list[str]]] = {
     "quality": (QUALITY, ["run_id"]),
 }
 
-# Delta's names of types that it calls otherwise.
-DELTA_TYPES: dict[str, Any] = {
-    "int": "integer",
-    "bigint": "long",
-    "array<string>": {"type": "array", "elementType": "string", "containsNull": True},
+
+class TypeNames(NamedTuple):
+    """What a type in our schemas is called elsewhere."""
+
+    delta: Any
+    """As Delta's schema in JSON has it; of an array, an object."""
+    duckdb: str
+    postgresql: str
+    arrow: str
+    """As Arrow's type prints itself; of an array with the name that Spark gives its elements."""
+
+
+SIMPLE_TYPES = {
+    "int": TypeNames("integer", "INTEGER", "integer", "int32"),
+    "bigint": TypeNames("long", "BIGINT", "bigint", "int64"),
+    "float": TypeNames("float", "FLOAT", "real", "float"),
+    "double": TypeNames("double", "DOUBLE", "double precision", "double"),
+    "boolean": TypeNames("boolean", "BOOLEAN", "boolean", "bool"),
+    "string": TypeNames("string", "VARCHAR", "text", "string"),
+    "date": TypeNames("date", "DATE", "date", "date32[day]"),
+    "timestamp": TypeNames(
+        "timestamp", "TIMESTAMP WITH TIME ZONE", "timestamptz", "timestamp[us, tz=UTC]"
+    ),
 }
+
+
+def names_of(kind: str) -> TypeNames:
+    """The names of a type of a DDL schema: a simple one, or an array."""
+    if kind in SIMPLE_TYPES:
+        return SIMPLE_TYPES[kind]
+    of = names_of(kind.removeprefix("array<").removesuffix(">"))
+    return TypeNames(
+        {"type": "array", "elementType": of.delta, "containsNull": True},
+        f"{of.duckdb}[]",
+        f"{of.postgresql}[]",
+        f"list<element: {of.arrow}>",
+    )
 
 
 def columns_of(ddl: str) -> dict[str, str]:
@@ -72,7 +107,7 @@ def columns_of(ddl: str) -> dict[str, str]:
 def in_json(ddl: str) -> str:
     """Delta's schema of a DDL, which is what Spark's StructType.fromDDL(ddl).json() returns."""
     fields = [
-        {"name": name, "type": DELTA_TYPES.get(kind, kind), "nullable": True, "metadata": {}}
+        {"name": name, "type": names_of(kind).delta, "nullable": True, "metadata": {}}
         for name, kind in columns_of(ddl).items()
     ]
     return json.dumps({"type": "struct", "fields": fields})

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from jobs.engines.duck import quoted
 from jobs.runs import schemas
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
@@ -65,10 +66,10 @@ class IdFile:
 
     def absent(self, column: str, folder: Path) -> list[int]:
         """The ids of a column that the Parquet files of a table do not hold, sorted."""
-        files = str(folder / "*.parquet").replace("'", "''")
+        files = quoted(str(folder / "*.parquet"))
         found = self.connection.execute(
             f"select distinct {column} from ({self.query}) "
-            f"anti join read_parquet('{files}') using ({column}) order by 1"
+            f"anti join read_parquet({files}) using ({column}) order by 1"
         )
         return [row[0] for row in found.fetchall()]
 
@@ -86,8 +87,8 @@ class IdFile:
         """Write the rows, sorted, to one Parquet file in `folder`; returns their number."""
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / ".partial"
-        target = str(temporary).replace("'", "''")
-        copied = self.connection.execute(f"copy ({self.query}) to '{target}' (format parquet)")
+        target = quoted(str(temporary))
+        copied = self.connection.execute(f"copy ({self.query}) to {target} (format parquet)")
         [(rows,)] = copied.fetchall()
         temporary.replace(folder / "part-0.parquet")
         return rows

@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from jobs.engines.duck import parquet_files
 from jobs.published.delta import is_published
-from jobs.published.parquet import parquet_files, read_footer, statistics
+from jobs.published.parquet import read_footer, statistics
 from jobs.published.views import connect
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, open_run

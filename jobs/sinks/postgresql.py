@@ -14,18 +14,10 @@ import psycopg
 from psycopg import Connection
 
 from jobs.runs.errors import JobError
-from jobs.runs.schemas import PUBLISHED, columns_of
+from jobs.runs.schemas import PUBLISHED, columns_of, names_of
 
 SCHEMA = "nightreel"
 KEYS = {"recommendations": ("ds", "user_id", "rank"), "movies": ("movie_id",), "runs": ("run_id",)}
-# PostgreSQL's names of types that DDL calls otherwise.
-TYPES = {
-    "float": "real",
-    "double": "double precision",
-    "string": "text",
-    "timestamp": "timestamptz",
-    "array<string>": "text[]",
-}
 
 
 def connected(dsn: str) -> Connection:
@@ -109,7 +101,7 @@ def prepare(connection: Connection) -> None:
 
 def make_table(connection: Connection, name: str) -> bool:
     """Create a table, or add the columns that it lacks; returns whether it had to."""
-    fields = {c: TYPES.get(k, k) for c, k in columns_of(PUBLISHED[name][0]).items()}
+    fields = {c: names_of(k).postgresql for c, k in columns_of(PUBLISHED[name][0]).items()}
     there = columns_in(connection, name)
     if not there:
         columns = ", ".join(f"{column} {kind}" for column, kind in fields.items())

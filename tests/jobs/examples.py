@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from jobs.runs.configuration import load_configuration
 from jobs.runs.run import Run
-from jobs.runs.schemas import columns_of
+from jobs.runs.schemas import columns_of, names_of
 from tests.model.examples import factors
 
 # Users 1 to 3 and movies 10 to 12; nothing was learned of user 3 and movie 12.
@@ -25,18 +25,10 @@ MODEL = factors(
     popular_M=np.array([4.0, 2.0, 3.0], np.float32),
 )
 
-ARROW = {
-    "int": pa.int32(),
-    "bigint": pa.int64(),
-    "float": pa.float32(),
-    "double": pa.float64(),
-    "string": pa.string(),
-    "boolean": pa.bool_(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us", "UTC"),
-    "array<string>": pa.list_(pa.string()),
-    "array<int>": pa.list_(pa.int32()),
-}
+SIMPLE = [pa.int32(), pa.int64(), pa.float32(), pa.float64(), pa.bool_(), pa.string()]
+SIMPLE += [pa.date32(), pa.timestamp("us", "UTC")]
+LISTS = [pa.list_(pa.field("element", kind)) for kind in SIMPLE]
+ARROW = {str(kind): kind for kind in SIMPLE + LISTS}
 
 
 # The files of a delivery that breaks most of the rules for lines.
@@ -100,7 +92,9 @@ def write(
     target = folder.joinpath(*(f"{key}={value}" for key, value in partition.items()))
     target.mkdir(parents=True, exist_ok=True)
     fields = [
-        (column, ARROW[k]) for column, k in columns_of(ddl).items() if column not in partition
+        (column, ARROW[names_of(kind).arrow])
+        for column, kind in columns_of(ddl).items()
+        if column not in partition
     ]
     schema = pa.schema(fields)
     named = [dict(zip(schema.names, row, strict=True)) for row in rows]

@@ -4,9 +4,9 @@ import duckdb
 import pytest
 
 from jobs.cleaning.quality import Delivered, findings
-from jobs.engines.duck import CLEAN, columns_in_sql
+from jobs.engines.duck import columns_in_sql
 from jobs.release.layouts import LAYOUTS
-from jobs.runs.schemas import QUARANTINE
+from jobs.runs.schemas import CLEAN, QUARANTINE
 from jobs.runs.settings import QualitySettings
 
 [LAYOUT] = [layout for layout in LAYOUTS if layout.ratings.file == "ratings.dat"]
