@@ -56,10 +56,11 @@ POLICIES = {"full": "always", "score-only": "never"}
 
 # Parameters that are settings: the key in conf/ that each one changes for the run.
 SETTINGS = {
-    "factors": "train.factors",
-    "learning_rate": "train.learning_rate",
-    "regularisation": "train.regularisation",
-    "epochs": "train.epochs",
+    "model": "train.model",
+    "factors": "train.matrix_factorisation.factors",
+    "learning_rate": "train.matrix_factorisation.learning_rate",
+    "regularisation": "train.matrix_factorisation.regularisation",
+    "epochs": "train.matrix_factorisation.epochs",
     "warm_start": "train.warm_start",
     "ranks": "train.ranks",
 }
@@ -87,31 +88,41 @@ PARAMETERS: dict[str, Param] = {
         "Settings from 'conf/profiles', as in 'james-le'. Empty: none.",
         pattern="^[A-Za-z0-9_][A-Za-z0-9_-]*$",
     ),
+    "model": optional(
+        "string",
+        "Model",
+        "Which model of the family is trained, as in 'matrix_factorisation' or 'biases'. Empty: "
+        "as in conf.",
+        pattern="^[a-z][a-z0-9_]*$",
+    ),
     "factors": optional(
         "integer",
         "Factors",
-        "Length of a user's and a movie's embedding, 1 to 4096. Empty: as in conf.",
+        "Of matrix_factorisation: length of a user's and a movie's embedding, 1 to 4096. Empty: "
+        "as in conf.",
         minimum=1,
         maximum=4096,
     ),
     "learning_rate": optional(
         "number",
         "Learning rate",
-        "Step size of the optimiser, above 0 and at most 10. Empty: as in conf.",
+        "Of matrix_factorisation: step size of the optimiser, above 0 and at most 10. Empty: as "
+        "in conf.",
         exclusiveMinimum=0,
         maximum=10,
     ),
     "regularisation": optional(
         "number",
         "Regularisation",
-        "L2 penalty on embeddings and biases, 0 to 10. Empty: as in conf.",
+        "Of matrix_factorisation: L2 penalty on embeddings and biases, 0 to 10. Empty: as in conf.",
         minimum=0,
         maximum=10,
     ),
     "epochs": optional(
         "integer",
         "Epochs",
-        "Most passes over the training ratings, 1 to 10000. Empty: as in conf.",
+        "Of matrix_factorisation: most passes over the training ratings, 1 to 10000. Empty: as "
+        "in conf.",
         minimum=1,
         maximum=10_000,
     ),

@@ -21,7 +21,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.run import Run, run_of
 from jobs.training import registry
 from jobs.training.registry import same_split
-from model.biases import fit_bias_baseline
+from model.biases import BiasesSettings, biases_beside
 from model.data.ratings import Ratings, read_ratings
 from model.factors import Factors, load_factors
 from model.metrics import mae, rmse
@@ -53,20 +53,13 @@ def decide(
     return Decision(True, f"{ours} holds against the champion's {champion_rmse:.4f}")
 
 
-def measure(factors: Factors, train: Ratings, held: Ratings, split: str) -> dict[str, float]:
-    """Errors of the model, clipped and not, and of the two baselines on the ratings of a split."""
+def measure(factors: Factors, biases: Factors, held: Ratings, split: str) -> dict[str, float]:
+    """Errors of the model, clipped and not, and of biases and mean on the ratings of a split."""
     user, movie, rating = (t.numpy() for t in (held.user_N, held.movie_N, held.rating_N))
     score = factors.predict(user, movie, clip=False)
-    low, high = factors.rating_min, factors.rating_max
-    clipped = score.clip(low, high)
-    baseline = fit_bias_baseline(
-        train.user_N.numpy(),
-        train.movie_N.numpy(),
-        train.rating_N.numpy(),
-        users=len(factors.user_ids_U),
-        movies=len(factors.movie_ids_M),
-    )
-    by_bias = baseline.predict(user, movie).clip(low, high)
+    clipped = score.clip(factors.rating_min, factors.rating_max)
+    by_bias = biases.predict(user, movie)
+    by_mean = np.full(len(rating), biases.mean)
     metrics = {
         f"{split}_rmse": rmse(clipped, rating),
         f"{split}_mae": mae(clipped, rating),
@@ -74,8 +67,8 @@ def measure(factors: Factors, train: Ratings, held: Ratings, split: str) -> dict
         f"{split}_mae_unclipped": mae(score, rating),
         "bias_rmse": rmse(by_bias, rating),
         "bias_mae": mae(by_bias, rating),
-        "mean_rmse": rmse(np.full(len(rating), baseline.mean), rating),
-        "mean_mae": mae(np.full(len(rating), baseline.mean), rating),
+        "mean_rmse": rmse(by_mean, rating),
+        "mean_mae": mae(by_mean, rating),
     }
     # Digits beyond these depend on the order of rows, and mean nothing.
     return {name: round(value, 5) for name, value in metrics.items()}
@@ -103,7 +96,7 @@ def evaluate(run: Run) -> dict[str, object]:
     """Measure, register, decide; returns the figures of the step."""
     folder = run.output("factors")
     factors = load_factors(folder)
-    if factors.manifest["settings"] != run.conf.train.of_the_model():
+    if factors.manifest["settings"] != run.conf.train.learning():
         raise JobError(f"{folder} was trained with other settings than the run's: train it again.")
     split = run.conf.etl.splits[-1]
     held = read_ratings(run.split(split))
@@ -111,11 +104,13 @@ def evaluate(run: Run) -> dict[str, object]:
         raise JobError(f"There are no {split} ratings. Raise etl.{split}_share.")
     if split != "test":
         print(f"there are no test ratings: measuring on the {split} ratings", flush=True)
-    metrics = measure(factors, read_ratings(run.split("train")), held, split)
+    settings = BiasesSettings(**run.conf.train.of("biases"))
+    biases = biases_beside(factors, read_ratings(run.split("train")), settings)
+    metrics = measure(factors, biases, held, split)
     champion = champion_rmse(run, factors, held)
     tolerance = run.conf.evaluate.champion_tolerance
     decision = decide(metrics[f"{split}_rmse"], metrics["bias_rmse"], champion, tolerance, split)
-    params = {**run.conf.train.model_dump(), **run.conf.etl.model_dump(), "digest": run.digest}
+    params = {**run.conf.train.tracked(), **run.conf.etl.model_dump(), "digest": run.digest}
     version = registry.register(run, folder, params, metrics)
     verdict = "good enough" if decision.promoted else "not good enough"
     print(f"version {version}: {verdict}: {decision.reason}", flush=True)

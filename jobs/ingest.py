@@ -27,7 +27,7 @@ from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
 from jobs.runs.files import write_json
 from jobs.runs.run import Run, safe_run_id
-from jobs.runs.settings import RELEASES, Configuration
+from jobs.runs.settings import RELEASES, Configuration, with_models
 from jobs.runs.warehouse import warehouse_folder
 from jobs.scoring.given_ids import given_lists, with_blocked
 from jobs.scoring.incremental import find_base
@@ -73,7 +73,7 @@ def configuration_of(arguments: argparse.Namespace) -> Configuration:
         if value := getattr(arguments, key):
             # JSON quotes it, so that YAML takes it as text whatever it looks like.
             overrides.append(f"ingest.{key}={json.dumps(value, ensure_ascii=False)}")
-    conf = load_configuration(overrides, arguments.profile, arguments.warehouse)
+    conf = load_configuration(overrides, arguments.profile, arguments.warehouse, form=with_models())
     source = conf.ingest.source
     if source and "://" not in source:
         source = str(Path(source).expanduser().resolve())

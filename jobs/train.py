@@ -1,4 +1,4 @@
-"""Train the embedding model of a run.
+"""Train the model of a run: train.model names it.
 
     nightreel train --run-id <run>
 
@@ -20,7 +20,7 @@ from jobs.training import registry
 from jobs.training.launchers import launch
 from jobs.training.registry import same_split
 from model.factors import load_factors
-from model.settings import TrainingSettings, TrainingSpec
+from model.settings import TrainingSpec, chosen
 
 
 def training_spec(run: Run) -> TrainingSpec:
@@ -28,6 +28,7 @@ def training_spec(run: Run) -> TrainingSpec:
     low, high = detect_layout(run.raw).rating_range
     first = champion_to_start_from(run)
     return TrainingSpec(
+        **chosen(run.conf.train.model, run.conf.train.learning()),
         train=str(run.split("train")),
         validation=str(run.split("validation")),
         user_index=str(run.data("user_index")),
@@ -37,7 +38,6 @@ def training_spec(run: Run) -> TrainingSpec:
         events=str(run.output("tensorboard")),
         rating_min=low,
         rating_max=high,
-        settings=TrainingSettings(**run.conf.train.of_the_model()),
         provenance={
             "run_id": run.run_id,
             "ds": run.ds.isoformat(),

@@ -1,49 +1,121 @@
-"""The predictions that any model must beat: the mean rating, and the mean plus two biases."""
+"""The mean rating and a bias per user and movie: what any model of tastes must beat.
+
+Learned at once by alternating least squares (Koren, "Factor in the Neighbors", 2010, section 2.1;
+the usual sweeps and damping are those of Surprise's BaselineOnly). As `Factors` it has no factors:
+every user's list is that of the movies rated best, less those rated already.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from annotated_types import Ge
+from torch import Tensor
+
+from model.data.collectives import sum_over_ranks
+from model.data.dataset import Dataset, count_ratings
+from model.data.ratings import Ratings
+from model.factors import Factors
+from model.family import Rows
 
 
 @dataclass(frozen=True)
-class BiasBaseline:
-    """rating = mean + user_bias + movie_bias; biases of unrated users and movies are zero."""
+class BiasesSettings:
+    """How biases are learned."""
 
-    mean: float
-    user_bias_U: NDArray[np.float64]
-    movie_bias_M: NDArray[np.float64]
+    sweeps: Annotated[int, Ge(1)]
+    """Times that the biases of all movies, and then of all users, are solved for."""
+    movie_damping: Annotated[float, Ge(0)]
+    """Ratings at which a movie's mean surplus counts by half."""
+    user_damping: Annotated[float, Ge(0)]
+    """Ratings at which a user's mean surplus counts by half."""
 
-    def predict(self, user_N: NDArray[np.int32], movie_N: NDArray[np.int32]) -> NDArray[np.float64]:
-        """Ratings of N pairs, not clipped."""
-        return self.mean + self.user_bias_U[user_N] + self.movie_bias_M[movie_N]
+
+class Biases:
+    """The fitter: each rank adds up its own ratings, and all solve for the same biases."""
+
+    Settings = BiasesSettings
+    reads = "ratings"
+
+    def __init__(self, settings: BiasesSettings, data: Dataset, seed: int) -> None:
+        self.settings = settings
+
+    def fit(self, data: Dataset) -> Rows:
+        """Rows of no factors; biases of users and movies without ratings are zero."""
+        counts, device = data.counts, data.device
+
+        def blocks() -> Iterator[Ratings]:
+            return (block.to(torch.device("cpu")) for block in data.train.blocks())
+
+        user_bias_U, movie_bias_M = solve(
+            blocks, counts.user_U, counts.movie_M, data.mean, self.settings
+        )
+        return Rows(
+            torch.zeros(data.users, 0, device=device),
+            torch.zeros(data.movies, 0, device=device),
+            user_bias_U.float().to(device),
+            movie_bias_M.float().to(device),
+            data.mean,
+        )
 
 
-def fit_bias_baseline(
-    user_N: NDArray[np.int32],
-    movie_N: NDArray[np.int32],
-    rating_N: NDArray[np.float32],
-    users: int,
-    movies: int,
-    sweeps: int = 10,
-    movie_damping: float = 10.0,
-    user_damping: float = 15.0,
-) -> BiasBaseline:
-    """Alternating least squares for the biases.
+def solve(
+    blocks: Callable[[], Iterator[Ratings]],
+    user_count_U: Tensor,
+    movie_count_M: Tensor,
+    mean: float,
+    settings: BiasesSettings,
+) -> tuple[Tensor, Tensor]:
+    """Biases of users and movies in float64, on the CPU.
 
-    Source: Koren, "Factor in the Neighbors" (2010), section 2.1; sweeps and damping are those of
-    Surprise's BaselineOnly.
+    `blocks` gives this rank's ratings, counts are of all ranks'.
     """
-    mean = float(rating_N.mean(dtype=np.float64))
-    user_count_U = np.bincount(user_N, minlength=users)
-    movie_count_M = np.bincount(movie_N, minlength=movies)
-    user_bias_U = np.zeros(users)
-    movie_bias_M = np.zeros(movies)
-    for _ in range(sweeps):
-        rest_N = rating_N - mean - user_bias_U[user_N]
-        movie_bias_M = np.bincount(movie_N, rest_N, movies) / (movie_damping + movie_count_M)
-        rest_N = rating_N - mean - movie_bias_M[movie_N]
-        user_bias_U = np.bincount(user_N, rest_N, users) / (user_damping + user_count_U)
-    return BiasBaseline(mean, user_bias_U, movie_bias_M)
+    users, movies = len(user_count_U), len(movie_count_M)
+    user_bias_U = torch.zeros(users, dtype=torch.float64)
+    movie_bias_M = torch.zeros(movies, dtype=torch.float64)
+    for _ in range(settings.sweeps):
+        movie_sum_M = torch.zeros(movies, dtype=torch.float64)
+        for block in blocks():
+            rest_B = block.rating_N.double() - mean - user_bias_U[block.user_N.long()]
+            movie_sum_M += torch.bincount(block.movie_N, rest_B, movies)
+        movie_bias_M = shrunk(movie_sum_M, movie_count_M, settings.movie_damping)
+        user_sum_U = torch.zeros(users, dtype=torch.float64)
+        for block in blocks():
+            rest_B = block.rating_N.double() - mean - movie_bias_M[block.movie_N.long()]
+            user_sum_U += torch.bincount(block.user_N, rest_B, users)
+        user_bias_U = shrunk(user_sum_U, user_count_U, settings.user_damping)
+    return user_bias_U, movie_bias_M
+
+
+def shrunk(sum_N: Tensor, count_N: Tensor, damping: float) -> Tensor:
+    """Means over all ranks' ratings, moved towards 0; 0 where there is no rating."""
+    divisor_N = (damping + count_N).clamp(min=torch.finfo(torch.float64).tiny)
+    return sum_over_ranks(sum_N) / divisor_N
+
+
+def biases_beside(factors: Factors, train: Ratings, settings: BiasesSettings) -> Factors:
+    """The biases of the ratings that `factors` learned from, over the same users and movies."""
+    counts = count_ratings(iter([train]), len(factors.user_ids_U), len(factors.movie_ids_M))
+    mean = train.rating_N.double().mean().item()
+    user_bias_U, movie_bias_M = solve(
+        lambda: iter([train]), counts.user_U, counts.movie_M, mean, settings
+    )
+    return replace(
+        factors,
+        user_UK=torch.zeros(len(user_bias_U), 0).numpy(),
+        movie_MK=torch.zeros(len(movie_bias_M), 0).numpy(),
+        user_bias_U=user_bias_U.float().numpy(),
+        movie_bias_M=movie_bias_M.float().numpy(),
+        mean=mean,
+        manifest=manifest_of(factors, settings),
+    )
+
+
+def manifest_of(factors: Factors, settings: BiasesSettings) -> dict[str, Any]:
+    """That of the model beside, less what only its own training has."""
+    own = {"metrics", "history", "started_from"}
+    kept = {key: value for key, value in factors.manifest.items() if key not in own}
+    return kept | {"model": "biases", "settings": vars(settings)}

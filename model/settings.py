@@ -1,50 +1,65 @@
-"""What a training is told: data, settings, and where its results go."""
+"""What a training is told: which model with which settings, on what data, and what becomes of it.
+
+A model's own settings stand in its file; those of models that learn by steps begin with
+`LoopSettings`. Bounds stand in the types, for whoever checks what people write in conf.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le
+
+from model.family import load
+
+# Settings of a training that are not a model's own.
+SHARED = ("seed", "reading", "memory_rows", "checkpoint_seconds")
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
-    """How to learn. Each field is described by TrainSettings in jobs/runs/settings.py."""
+class LoopSettings:
+    """How the loop learns, whatever the model."""
 
-    factors: int
-    biases: bool
-    init_scale: float
-    dropout: float
-    loss: Literal["mse", "huber"]
-    huber_delta: float
-    regularisation: float
-    user_regularisation: float | None
-    movie_regularisation: float | None
-    bias_regularisation: float | None
     optimiser: Literal["adam", "adamax", "adagrad", "sgd"]
-    learning_rate: float
+    """Rule by which gradients move the weights."""
+    learning_rate: Annotated[float, Gt(0)]
+    """Step size of the optimiser. A step's gradient is that of the mean over its ratings of all
+    ranks, so that more ranks need no other rate."""
     schedule: Literal["constant", "step", "cosine", "plateau"]
-    decay: float
-    decay_epochs: int
-    warmup_epochs: float
-    batch_size: int
-    epochs: int
-    patience: int
-    seed: int
-    gradients: Literal["auto", "dense", "sparse"]
+    """How the learning rate falls: not; times decay every decay_epochs; along a cosine to decay
+    times its start over all epochs; times decay after decay_epochs without a gain."""
+    decay: Annotated[float, Gt(0), Le(1)]
+    """Factor by which the schedule lowers the learning rate."""
+    decay_epochs: Annotated[int, Ge(1)]
+    """With schedule step or plateau: epochs between two cuts."""
+    warmup_epochs: Annotated[float, Ge(0)]
+    """The learning rate rises from 0 over so many epochs, or a part of one."""
+    batch_size: Annotated[int, Ge(1)]
+    """Ratings per optimiser step, over all ranks together."""
+    epochs: Annotated[int, Ge(1)]
+    """Most passes over the training ratings."""
+    patience: Annotated[int, Ge(1)]
+    """Stop after this many epochs without a better validation loss."""
     compression: Literal["none", "fp16", "bf16"]
-    precision: Literal["float32", "bf16"]
-    reading: Literal["auto", "memory", "stream"]
-    memory_rows: int
-    checkpoint_seconds: float
+    """Precision of the gradients that ranks exchange; none is float32."""
 
 
 @dataclass(frozen=True)
 class TrainingSpec:
     """One training. All paths are local folders, the same on every host."""
 
+    model: str
+    """Its name in the family."""
+    settings: Any
+    """Its own, of the type `Settings` of its class."""
+    seed: int
+    reading: Literal["auto", "memory", "stream"]
+    memory_rows: int
+    checkpoint_seconds: float
     train: str
     validation: str
     user_index: str
@@ -57,22 +72,37 @@ class TrainingSpec:
     """Where TensorBoard's event files go; None writes none."""
     rating_min: float
     rating_max: float
-    settings: TrainingSettings
     provenance: dict[str, Any]
     """Copied into the manifest: run, release, fingerprint of the data."""
     initial_factors: str | None = None
-    """`Factors` whose rows, by id, the embeddings start from; None starts all at random."""
+    """`Factors` whose rows, by id, the model starts from; None starts all anew."""
+
+    @property
+    def all_settings(self) -> dict[str, Any]:
+        """The model's own settings and those that all models share, by name."""
+        return asdict(self.settings) | {name: getattr(self, name) for name in SHARED}
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of all that decides the outcome, but for paths: a warehouse may move."""
-        parts = [asdict(self.settings), self.provenance, self.rating_min, self.rating_max]
+        """SHA-256 of all that decides the outcome, but for the model's name and paths.
+
+        A warehouse may move; a checkpoint names its model itself.
+        """
+        parts: list[Any] = [self.all_settings, self.provenance, self.rating_min, self.rating_max]
         if self.initial_factors:
             parts.append((Path(self.initial_factors) / "manifest.json").read_text(encoding="utf-8"))
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+def chosen(model: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a spec that say what is trained, from its name and `all_settings`."""
+    own = load(model).Settings
+    settings = own(**{field.name: values[field.name] for field in fields(own)})
+    return {"model": model, "settings": settings} | {name: values[name] for name in SHARED}
+
+
 def read_spec(file: Path) -> TrainingSpec:
     """The spec that `json.dump(asdict(spec), file)` wrote."""
     values = json.loads(file.read_text(encoding="utf-8"))
-    return TrainingSpec(**values | {"settings": TrainingSettings(**values["settings"])})
+    settings = load(values["model"]).Settings(**values["settings"])
+    return TrainingSpec(**values | {"settings": settings})

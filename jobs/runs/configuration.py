@@ -10,18 +10,15 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
 from jobs.runs.errors import JobError
-from jobs.runs.settings import Configuration, Section
+from jobs.runs.settings import Configuration, Section, TrainSettings
 from jobs.runs.warehouse import warehouse_folder
-
-if TYPE_CHECKING:
-    pass
-
+from model.family import FAMILY
 
 Layer = tuple[str, dict[str, Any]]
 
@@ -43,10 +40,12 @@ def load_configuration(
     profile: str | None = None,
     warehouse: str | None = None,
     folder: Path | None = None,
+    form: type[Configuration] = Configuration,
 ) -> Configuration:
     """Read, lay over one another and check all layers.
 
-    `overrides` are strings "section.key=value", the value in YAML. Raises JobError for anything
+    `overrides` are strings "section.key=value", the value in YAML; `form` is Configuration or, to
+    check the models' own settings too, `with_models()`. Raises JobError for anything
     that is not allowed.
     """
     folder = folder or conf_folder()
@@ -59,7 +58,7 @@ def load_configuration(
     if warehouse:
         layers.append(("--warehouse", {"warehouse": warehouse}))
     layers += [parse_override(override) for override in overrides or []]
-    return validate(layers)
+    return validate(layers, form)
 
 
 def postgresql_dsn(conf: Configuration) -> str | None:
@@ -95,15 +94,30 @@ def parse_override(override: str) -> Layer:
     return f"--set {override}", content
 
 
-def validate(layers: list[Layer]) -> Configuration:
+def validate(layers: list[Layer], form: type[Configuration]) -> Configuration:
     merged: dict[str, Any] = {}
     for _, content in layers:
         merged = merge(merged, content)
     try:
-        return Configuration.model_validate(merged)
+        return Configuration.model_validate(form.model_validate(merged).model_dump())
     except ValidationError as error:
-        sentences = [explain(dict(detail), layers) for detail in error.errors()]
+        sentences = [explain(dict(detail), layers, form) for detail in error.errors()]
         raise JobError("\n".join(sentences)) from None
+
+
+def of_today(values: dict[str, Any]) -> dict[str, Any]:
+    """A run's settings in today's form: before there was a family, those of its model lay bare.
+
+    Of other models such a run knows nothing, and trains none.
+    """
+    train = values["train"]
+    if "model" in train:
+        return values
+    kept = {key: value for key, value in train.items() if key in TrainSettings.model_fields}
+    bare = {key: value for key, value in train.items() if key not in kept}
+    sections: dict[str, Any] = {name: {} for name in FAMILY}
+    sections["matrix_factorisation"] = bare
+    return values | {"train": kept | {"model": "matrix_factorisation"} | sections}
 
 
 def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -116,16 +130,16 @@ def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def explain(detail: dict[str, Any], layers: list[Layer]) -> str:
+def explain(detail: dict[str, Any], layers: list[Layer], form: type[Section]) -> str:
     """One sentence for one of pydantic's findings: where, which key, found what, allowed what."""
     # pydantic appends the names of a union's members to the path: they are no keys.
-    path = [str(part) for part in detail["loc"] if str(part) in known_words()]
+    path = [str(part) for part in detail["loc"] if str(part) in known_words(form)]
     if detail["type"] == "extra_forbidden":
         path = [str(part) for part in detail["loc"]]
     where = next((name for name, content in reversed(layers) if holds(content, path)), None)
     key = ".".join(path) or "the settings"
     if detail["type"] == "extra_forbidden":
-        allowed = ", ".join(allowed_keys(path[:-1]))
+        allowed = ", ".join(allowed_keys(form, path[:-1]))
         return f"{where}: unknown key {key}. Allowed here: {allowed}."
     if detail["type"] == "password":
         return f"{key} {detail['msg']}."
@@ -137,11 +151,12 @@ def explain(detail: dict[str, Any], layers: list[Layer]) -> str:
     return f"{where or layers[0][0]}: {key}: {found}{message}."
 
 
-def known_words() -> set[str]:
-    words = set(Configuration.model_fields)
-    for field in Configuration.model_fields.values():
+def known_words(form: type[Section]) -> set[str]:
+    """The keys of a section and of those in it."""
+    words = set(form.model_fields)
+    for field in form.model_fields.values():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            words |= set(field.annotation.model_fields)
+            words |= known_words(field.annotation)
     return words
 
 
@@ -153,11 +168,10 @@ def holds(content: Any, path: list[str]) -> bool:
     return True
 
 
-def allowed_keys(path: list[str]) -> list[str]:
-    section: Any = Configuration
+def allowed_keys(form: Any, path: list[str]) -> list[str]:
     for part in path:
-        section = section.model_fields[part].annotation
-    return list(section.model_fields)
+        form = form.model_fields[part].annotation
+    return list(form.model_fields)
 
 
 def warehouse_of(arguments: argparse.Namespace) -> Path:

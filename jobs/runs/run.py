@@ -26,7 +26,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jobs.runs.configuration import warehouse_of
+from jobs.runs.configuration import of_today, warehouse_of
 from jobs.runs.errors import JobError, NotNeeded
 from jobs.runs.files import exclusive, write_json
 from jobs.runs.settings import Configuration
@@ -201,7 +201,7 @@ def open_run(warehouse: Path, run_id: str) -> Run:
         )
     values = json.loads(file.read_text(encoding="utf-8"))
     try:
-        conf = Configuration.model_validate(values["conf"])
+        conf = Configuration.model_validate(of_today(values["conf"]))
     except ValidationError as error:
         raise JobError(
             f"{file} holds settings of another version of Nightreel, {error.error_count()} of them "

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    create_model,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from jobs.runs.addresses import checked_uri, is_object_uri, without_password
+from model.family import FAMILY, load
+from model.settings import SHARED
 
 # Strict, because Python takes true for 1.
 WholeNumber = Annotated[int, Field(strict=True)]
@@ -68,58 +77,14 @@ class LaunchSettings(Section):
 
 
 class TrainSettings(LaunchSettings):
-    factors: PositiveInt
-    """Length of a user's and a movie's embedding."""
-    biases: bool
-    """Learn a bias per user and per movie around the mean rating."""
-    init_scale: Annotated[float, Field(gt=0)]
-    """Embeddings start uniform in (-init_scale, init_scale)."""
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    """Share of factors left out of each rating's product while learning."""
-    loss: Literal["mse", "huber"]
-    """Squared error, or squared up to huber_delta and linear beyond."""
-    huber_delta: Annotated[float, Field(gt=0)]
-    """With loss huber: the error, in stars, from which it grows linearly."""
-    regularisation: Annotated[float, Field(ge=0)]
-    """L2 penalty per rating on the embeddings and biases that the rating touches."""
-    user_regularisation: Annotated[float, Field(ge=0)] | None
-    """The same for users' embeddings alone; null is as regularisation."""
-    movie_regularisation: Annotated[float, Field(ge=0)] | None
-    """The same for movies' embeddings alone; null is as regularisation."""
-    bias_regularisation: Annotated[float, Field(ge=0)] | None
-    """The same for biases alone; null is as regularisation."""
-    optimiser: Literal["adam", "adamax", "adagrad", "sgd"]
-    """Rule by which gradients move the weights."""
-    learning_rate: Annotated[float, Field(gt=0)]
-    """Step size of the optimiser. A step's gradient is that of the mean over its ratings of all
-    ranks, so that more ranks need no other rate."""
-    schedule: Literal["constant", "step", "cosine", "plateau"]
-    """How the learning rate falls: not; times decay every decay_epochs; along a cosine to decay
-    times its start over all epochs; times decay after decay_epochs without a gain."""
-    decay: Annotated[float, Field(gt=0, le=1)]
-    """Factor by which the schedule lowers the learning rate."""
-    decay_epochs: PositiveInt
-    """With schedule step or plateau: epochs between two cuts."""
-    warmup_epochs: Annotated[float, Field(ge=0)]
-    """The learning rate rises from 0 over so many epochs, or a part of one."""
-    batch_size: PositiveInt
-    """Ratings per optimiser step, over all ranks together."""
-    epochs: PositiveInt
-    """Most passes over the training ratings."""
-    patience: PositiveInt
-    """Stop after this many epochs without a better validation loss."""
+    """Beside these it holds a section for each model of the family: see `Configuration`."""
+
+    model: Literal[*FAMILY]  # type: ignore[valid-type]
+    """Which model of the family is trained; its own settings stand in the section of its name."""
     seed: WholeNumber
     """Seed of the initial weights and of the order of rows."""
     warm_start: bool
     """Start the users and movies that the champion knows from its weights, the others anew."""
-    gradients: Literal["auto", "dense", "sparse"]
-    """Whether a step moves the whole table of embeddings or the rows that it touches, which alone
-    the ranks then exchange; auto is by the table's size. For adam and adamax the two differ a
-    little: see model/training/optimisers.py."""
-    compression: Literal["none", "fp16", "bf16"]
-    """Precision of the gradients that ranks exchange; none is float32."""
-    precision: Literal["float32", "bf16"]
-    """Precision of scores and gradients; weights and their sums are always float32."""
     reading: Literal["auto", "memory", "stream"]
     """Each rank's ratings read once into memory, or from Parquet in every epoch."""
     memory_rows: PositiveInt
@@ -130,16 +95,22 @@ class TrainSettings(LaunchSettings):
 
     @model_validator(mode="after")
     def every_rank_has_work(self) -> TrainSettings:
-        if self.batch_size < self.ranks:
-            raise ValueError(
-                f"a batch of {self.batch_size} ratings cannot be shared by {self.ranks} ranks"
-            )
+        batch = self.of(self.model).get("batch_size", self.ranks)
+        if isinstance(batch, int) and batch < self.ranks:
+            raise ValueError(f"a batch of {batch} ratings cannot be shared by {self.ranks} ranks")
         return self
 
-    def of_the_model(self) -> dict[str, Any]:
-        """The settings that the training loop follows; the others are for whoever starts it."""
-        launching = {*LaunchSettings.model_fields, "warm_start"}
-        return self.model_dump(exclude=launching)
+    def of(self, model: str) -> dict[str, Any]:
+        """The settings of a model of the family, as its class `Settings` takes them."""
+        return dict(getattr(self, model))
+
+    def learning(self) -> dict[str, Any]:
+        """What decides the outcome: the chosen model's settings, and those that all share."""
+        return self.of(self.model) | self.model_dump(include=set(SHARED))
+
+    def tracked(self) -> dict[str, Any]:
+        """All settings but those of models that are not trained, by name."""
+        return self.model_dump(exclude=set(FAMILY)) | self.of(self.model)
 
 
 Release = Literal[
@@ -331,6 +302,15 @@ class TrackingSettings(Section):
         return without_password(uri) if uri else uri
 
 
+# The sections `train.<model>`, one for each of the family. What may stand in one is known to the
+# model's file, which imports torch: `with_models` asks it.
+WithFamily = create_model(
+    "TrainSettings",
+    __base__=TrainSettings,
+    **{name: (dict[str, Any], ...) for name in FAMILY},  # type: ignore[call-overload]
+)
+
+
 class Configuration(Section):
     """All settings of one run."""
 
@@ -340,8 +320,28 @@ class Configuration(Section):
     etl: EtlSettings
     quality: QualitySettings
     retrain: RetrainSettings
-    train: TrainSettings
+    if TYPE_CHECKING:
+        train: TrainSettings
+    else:
+        train: WithFamily
     evaluate: EvaluateSettings
     score: ScoreSettings
     publish: PublishSettings
     tracking: TrackingSettings
+
+
+class ModelSection(Section):
+    """The section of a model; strict, because Python takes true for 1."""
+
+    model_config = ConfigDict(strict=True)
+
+
+def with_models() -> type[Configuration]:
+    """`Configuration` whose sections `train.<model>` are checked too, by the models' own types."""
+    sections: dict[str, Any] = {}
+    for name in FAMILY:
+        hints = get_type_hints(load(name).Settings, include_extras=True)
+        fields: dict[str, Any] = {field: (hint, ...) for field, hint in hints.items()}
+        sections[name] = (create_model(name, __base__=ModelSection, **fields), ...)
+    train: Any = create_model("TrainSettings", __base__=TrainSettings, **sections)
+    return create_model("Configuration", __base__=Configuration, train=(train, ...))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from model.data.devices import place
 from model.data.ratings import Ratings
 from model.data.reading import MemoryShard, Shard, parquet_files, read_shard, unreadable
 from model.data.streaming import StreamShard
+from model.family import load
 from model.settings import TrainingSpec
 
 
@@ -33,6 +35,8 @@ class Dataset:
     """Mean training rating."""
     user_ids: np.ndarray
     movie_ids: np.ndarray
+    rating_min: float
+    rating_max: float
     device: torch.device
     reading: str
     """How the training ratings are read, for the log."""
@@ -45,25 +49,54 @@ class Dataset:
     def movies(self) -> int:
         return len(self.movie_ids)
 
+    def validation_errors(self, score: Callable[[Tensor, Tensor], Tensor]) -> dict[str, float]:
+        """Errors over all ranks' validation ratings of the scores, unclipped, of pairs."""
+        error, clipped = self.errors(score, self.validation.blocks())
+        return {
+            "validation_loss": error,
+            "validation_rmse": math.sqrt(error),
+            "validation_rmse_clipped": math.sqrt(clipped),
+        }
+
+    @torch.no_grad()
+    def errors(
+        self, score: Callable[[Tensor, Tensor], Tensor], blocks: Iterator[Ratings]
+    ) -> tuple[float, float]:
+        """Mean squared error over all ranks' blocks: of scores as they are, and clipped."""
+        sums = torch.zeros(3, dtype=torch.float64)
+        for block in blocks:
+            ratings = block.to(self.device)
+            score_B = score(ratings.user_N, ratings.movie_N)
+            sums[0] += (score_B - ratings.rating_N).square().sum().item()
+            clipped_B = score_B.clamp(self.rating_min, self.rating_max)
+            sums[1] += (clipped_B - ratings.rating_N).square().sum().item()
+            sums[2] += len(ratings)
+        error, clipped_error, rows_seen = sum_over_ranks(sums).tolist()
+        return error / rows_seen, clipped_error / rows_seen
+
 
 def read_dataset(spec: TrainingSpec, device: torch.device) -> Dataset:
+    """What the spec's model learns from. Raises ValueError, naming a file."""
+    return DATASETS[load(spec.model).reads](spec, device)
+
+
+def read_rating_shards(spec: TrainingSpec, device: torch.device) -> Dataset:
     """Read this rank's shards, and count all ranks' ratings. Raises ValueError, naming a file."""
-    settings, rank, ranks = spec.settings, hvd.rank(), hvd.size()
+    rank, ranks = hvd.rank(), hvd.size()
     user_ids, movie_ids = read_ids(spec.user_index, "user"), read_ids(spec.movie_index, "movie")
     shards: list[Shard] = []
     streamed = []
     for folder in (Path(spec.train), Path(spec.validation)):
         rows = count_rows(folder)
         streamed.append(
-            settings.reading == "stream"
-            or (settings.reading == "auto" and rows > settings.memory_rows * ranks)
+            spec.reading == "stream" or (spec.reading == "auto" and rows > spec.memory_rows * ranks)
         )
         if streamed[-1]:
-            queue_rows = settings.memory_rows
-            shards.append(StreamShard(folder, rank, ranks, settings.seed, queue_rows))
+            queue_rows = spec.memory_rows
+            shards.append(StreamShard(folder, rank, ranks, spec.seed, queue_rows))
         else:
             ratings = read_shard(folder, rank, ranks)
-            shards.append(MemoryShard(ratings, [settings.seed, rank]))
+            shards.append(MemoryShard(ratings, [spec.seed, rank]))
     train, validation = shards
     rows_R = [train.rows] if ranks == 1 else hvd.allgather(torch.tensor([train.rows])).tolist()
     counts = count_ratings(train.blocks(), len(user_ids), len(movie_ids))
@@ -79,6 +112,8 @@ def read_dataset(spec: TrainingSpec, device: torch.device) -> Dataset:
         mean,
         user_ids,
         movie_ids,
+        spec.rating_min,
+        spec.rating_max,
         device,
         "in a stream" if streamed[0] else "into memory",
     )
@@ -121,3 +156,7 @@ def count_ratings(blocks: Iterable[Ratings], users: int, movies: int) -> Counts:
     touched_N = torch.cat([user_U, movie_M]) > 0
     user_U, movie_M = sum_over_ranks(user_U), sum_over_ranks(movie_M)
     return Counts(user_U, movie_M, sum_over_ranks(rating_sum_M), touched_N)
+
+
+DATASETS = {"ratings": read_rating_shards}
+"""By what a model says that it reads: what makes a rank's data of a spec."""

@@ -84,7 +84,7 @@ class Exchange:
         gradient_EW = gathered[:, NUMBER_BYTES:].contiguous().view(self.dtype).float() / self.scale
         yield sum_rows(row_E, gradient_EW)
 
-    def tell(self, tables: list[Tensor]) -> None:
+    def synchronise(self, tables: list[Tensor]) -> None:
         """Bring all rows of these tables, of one shape, to where their owners have them."""
         if alone():
             return

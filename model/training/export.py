@@ -1,55 +1,48 @@
-"""From trained weights to `Factors`."""
+"""From what a model has learned to `Factors`."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
-from model.data.dataset import Counts
-from model.embedding import EmbeddingModel
+from model.data.dataset import Dataset
 from model.factors import Factors
+from model.family import Rows
 
 POPULAR_DAMPING = 10.0
 
 
-def export(
-    model: EmbeddingModel,
-    counts: Counts,
-    user_ids: np.ndarray,
-    movie_ids: np.ndarray,
-    scale: tuple[float, float],
-    manifest: dict[str, Any],
-) -> Factors:
-    """The trained model as `Factors`; rows without training ratings are zeroed.
-
-    `scale` is the lowest and highest rating; `manifest` holds at least `train_mean`.
-    """
+def export(rows: Rows, data: Dataset, manifest: dict[str, Any]) -> Factors:
+    """`Factors` of these rows; of no training ratings they are zero, and said so."""
+    counts = data.counts
     user_trained_U = (counts.user_U > 0).numpy()
     movie_trained_M = (counts.movie_M > 0).numpy()
-    mean = manifest["train_mean"]
     # The mean, moved towards a movie's own mean the more ratings it has.
-    surplus_M = counts.rating_sum_M - mean * counts.movie_M
-    popular_M = mean + surplus_M / (POPULAR_DAMPING + counts.movie_M)
-
-    table_NW = model.table.detach().float().cpu().numpy()
-    users, factors = model.users, model.factors
-    table_NW = np.where(np.r_[user_trained_U, movie_trained_M][:, None], table_NW, np.float32(0))
-    bias_N = table_NW[:, factors] if model.biases else np.zeros(len(table_NW), dtype=np.float32)
+    surplus_M = counts.rating_sum_M - data.mean * counts.movie_M
+    popular_M = data.mean + surplus_M / (POPULAR_DAMPING + counts.movie_M)
     return Factors(
-        user_UK=table_NW[:users, :factors],
-        movie_MK=table_NW[users:, :factors],
-        user_bias_U=bias_N[:users],
-        movie_bias_M=bias_N[users:],
+        user_UK=trained(rows.user_UK, user_trained_U),
+        movie_MK=trained(rows.movie_MK, movie_trained_M),
+        user_bias_U=trained(rows.user_bias_U, user_trained_U),
+        movie_bias_M=trained(rows.movie_bias_M, movie_trained_M),
         user_trained_U=user_trained_U,
         movie_trained_M=movie_trained_M,
         popular_M=popular_M.float().numpy(),
-        user_ids_U=user_ids,
-        movie_ids_M=movie_ids,
-        mean=model.mean,
-        rating_min=scale[0],
-        rating_max=scale[1],
-        train_mean=mean,
+        user_ids_U=data.user_ids,
+        movie_ids_M=data.movie_ids,
+        mean=rows.mean,
+        rating_min=data.rating_min,
+        rating_max=data.rating_max,
+        train_mean=data.mean,
         movie_count_M=counts.movie_M.numpy().astype(np.int32),
         manifest=manifest,
     )
+
+
+def trained(values: Tensor, trained_N: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Rows, or numbers one a row, as they are where there was a rating, and zero elsewhere."""
+    array = values.detach().float().cpu().numpy()
+    return np.where(trained_N.reshape(-1, *[1] * (array.ndim - 1)), array, np.float32(0))

@@ -1,9 +1,10 @@
-"""Training of the embedding model with Horovod: the loop that every rank runs.
+"""The training of any model of the family with Horovod: what every rank runs.
 
 model/training/worker.py starts it. Each rank reads its shard through petastorm; rank 0 alone
 prints and saves. Ranks share one sequence of optimiser steps: a step's gradient is that of the
 mean over all ranks' ratings in it, as if one rank held them all, so the learning rate does not
-depend on the number of ranks. Only the order of rows differs.
+depend on the number of ranks. Only the order of rows differs. A model without steps is fitted at
+once, and measured and saved alike.
 """
 
 from __future__ import annotations
@@ -21,16 +22,15 @@ import torch
 from model.data.collectives import any_rank, sum_over_ranks
 from model.data.dataset import Dataset, read_dataset
 from model.data.devices import pick_device
-from model.data.reading import even_parts, seed_of
-from model.embedding import EmbeddingModel
-from model.losses import Objective
+from model.data.reading import even_parts
+from model.factors import load_factors
+from model.family import Fitter, Learner, Rows, Step, WarmStart, load
 from model.settings import TrainingSpec
 from model.training.checkpoints import load_checkpoint, save_checkpoint
 from model.training.export import export
 from model.training.progress import Reporter, write_events
 from model.training.schedules import learning_rate
-from model.training.state import Training
-from model.warm_start import start_from
+from model.training.state import Training, of_today
 
 # Between steps after which ranks look up: is the loss finite, how far are we, save?
 STEPS_BETWEEN_REPORTS = 64
@@ -41,22 +41,77 @@ def train(
     committed: dict[str, Any] | None = None,
     commit: Callable[[Training], None] | None = None,
 ) -> dict[str, Any]:
-    """Train, keep the weights of the best epoch, save `Factors` at `spec.output`.
+    """Train the spec's model and save its `Factors` at `spec.output`.
 
-    Goes on from this training's checkpoint if an earlier attempt left one, or from the state that
-    ranks of an elastic training have `committed`; `commit` is what these do between steps. Returns
-    the metrics that the manifest also holds. Raises ValueError with a sentence if a loss is not
-    finite, or if data cannot be read.
+    Returns the metrics that the manifest also holds. `committed` and `commit` are those of an
+    elastic training: see `learn`. Raises ValueError with a sentence if a loss is not finite, or if
+    data cannot be read.
     """
     hvd.init()
     data = read_dataset(spec, pick_device())
-    training = Training(spec, data)
-    reporter = Reporter(hvd.rank() == 0, spec.settings.epochs, sum(data.rows_R))
-    reporter.say(describe(training, data))
+    model = load(spec.model)(spec.settings, data, spec.seed)
+    epochs = spec.settings.epochs if isinstance(model, Learner) else 1
+    reporter = Reporter(hvd.rank() == 0, epochs, sum(data.rows_R))
+    reporter.say(describe(spec.model, data))
+    try:
+        if isinstance(model, Fitter):
+            rows, history = fit(model, data, reporter)
+        else:
+            training = Training(model, spec.settings)
+            learn(training, data, spec, reporter, committed, commit)
+            rows, history = model.rows(), training.history
+    finally:
+        reporter.close()
+    metrics = summarise(history, data)
+    if hvd.rank() == 0:
+        save(rows, history, data, spec, metrics)
+        # What it was for is done; a later attempt is to learn anew.
+        shutil.rmtree(spec.checkpoints, ignore_errors=True)
+    hvd.barrier()
+    return metrics
+
+
+def fit(model: Fitter, data: Dataset, reporter: Reporter) -> tuple[Rows, list[dict[str, Any]]]:
+    """The rows of a model that is learned at once, and its figures as those of one epoch."""
+    start = time.perf_counter()
+    rows = model.fit(data)
+    seconds = time.perf_counter() - start
+    figures = {
+        "epoch": 1,
+        "train_loss": data.errors(rows.score, data.train.blocks())[0],
+        "seconds": round(seconds, 3),
+        "ratings_per_second": round(sum(data.rows_R) / max(seconds, 1e-9)),
+        **data.validation_errors(rows.score),
+    }
+    reporter.epoch(figures)
+    return rows, [figures]
+
+
+def learn(
+    training: Training,
+    data: Dataset,
+    spec: TrainingSpec,
+    reporter: Reporter,
+    committed: dict[str, Any] | None,
+    commit: Callable[[Training], None] | None,
+) -> None:
+    """Run epochs until the training is finished, and end with the weights of the best.
+
+    Goes on from this training's checkpoint if an earlier attempt left one, or from the state that
+    ranks of an elastic training have `committed`; `commit` is what these do between steps.
+    """
+    learner = training.learner
+    reporter.say(f"it learns by {learner.form}")
     if spec.initial_factors and hvd.rank() == 0:
-        folder = Path(spec.initial_factors)
-        users, movies = start_from(training.model, folder, data.user_ids, data.movie_ids)
-        reporter.say(f"starting from the rows of {users:,} users and {movies:,} movies in {folder}")
+        if not isinstance(learner, WarmStart):
+            raise ValueError(
+                f"{spec.model} cannot start from an earlier model. Set train.warm_start=false."
+            )
+        users, movies = learner.start_from(load_factors(Path(spec.initial_factors)), data)
+        reporter.say(
+            f"starting from the rows of {users:,} users and {movies:,} movies in "
+            f"{spec.initial_factors}"
+        )
     if committed:
         training.load_state_dict(committed)
         reporter.say(f"going on from a commit: epoch {training.epoch}, step {training.step}")
@@ -69,31 +124,35 @@ def train(
         if commit:
             commit(training)
 
-    try:
-        learn(training, data, spec, reporter, checkpoint)
-    finally:
-        reporter.close()
-    metrics = summarise(training, data)
-    if hvd.rank() == 0:
-        save(training, data, spec, metrics)
-        # What it was for is done; a later attempt is to learn anew.
-        shutil.rmtree(spec.checkpoints, ignore_errors=True)
-    hvd.barrier()
-    return metrics
+    while not training.finished:
+        figures = run_epoch(training, data, spec, reporter, checkpoint)
+        learner.synchronise()
+        figures |= learner.validate(data)
+        reporter.epoch(figures)
+        check_finite([figures["validation_loss"]], training, spec, training.step)
+        training.end_epoch(figures)
+        checkpoint()
+    if training.waited >= training.settings.patience:
+        best = training.best["epoch"]
+        reporter.say(f"stopping: {training.waited} epochs without gain; best was {best}")
+    training.restore_best()
 
 
 def resume(training: Training, spec: TrainingSpec, say: Callable[[str], None]) -> None:
     """Go on from rank 0's checkpoint on every rank; without one, start from rank 0's weights."""
-    state = None
+    state, learner = None, training.learner
     if hvd.rank() == 0:
         state = load_checkpoint(Path(spec.checkpoints), spec.fingerprint, say)
-        if state and state["gradients"] != training.gradients:
-            say(f"the checkpoint is of {state['gradients']} gradients and is passed over.")
+        state = of_today(state) if state else None
+        ours, theirs = (spec.model, learner.form), state and (state["model"], state["form"])
+        if theirs and theirs != ours:
+            say(f"the checkpoint is of {' by '.join(theirs)} and is passed over.")
             state = None
     if hvd.size() > 1:
         # Named, because Horovod would name it by its type, and only rank 0 has a state.
         state = hvd.broadcast_object(state, root_rank=0, name="checkpoint")
-        hvd.broadcast_(training.model.table.data, root_rank=0)
+        for name, weight in learner.weights().items():
+            hvd.broadcast_(weight, root_rank=0, name=f"weights.{name}")
     if state:
         training.load_state_dict(state)
         say(f"going on from a checkpoint: epoch {training.epoch}, step {training.step}")
@@ -101,72 +160,50 @@ def resume(training: Training, spec: TrainingSpec, say: Callable[[str], None]) -
 
 def saver(training: Training, spec: TrainingSpec, say: Callable[[str], None]) -> Callable[[], None]:
     """What every rank calls between steps: rank 0 saves every checkpoint_seconds."""
-    saved, every = time.perf_counter(), training.settings.checkpoint_seconds
+    saved, every = time.perf_counter(), spec.checkpoint_seconds
 
     def save_if_due() -> None:
         nonlocal saved
         # The clock of one rank decides, because all of them have something to tell.
         if not any_rank(hvd.rank() == 0 and time.perf_counter() - saved >= every):
             return
-        training.tell(moments=True)
+        training.learner.synchronise(moments=True)
         if hvd.rank() == 0:
-            state = training.state_dict() | {"fingerprint": spec.fingerprint}
+            state = training.state_dict()
+            state |= {"fingerprint": spec.fingerprint, "model": spec.model}
             save_checkpoint(Path(spec.checkpoints), state, say)
         saved = time.perf_counter()
 
     return save_if_due
 
 
-def learn(
+def run_epoch(
     training: Training,
     data: Dataset,
     spec: TrainingSpec,
     reporter: Reporter,
     checkpoint: Callable[[], None],
-) -> None:
-    """Run epochs until the training is finished; `checkpoint` is called between steps."""
-    while not training.finished:
-        figures = run_epoch(training, data, reporter, checkpoint)
-        training.tell()
-        figures |= validate(training.model, data, spec.rating_min, spec.rating_max)
-        reporter.epoch(figures)
-        check_finite([figures["validation_loss"]], training, training.step)
-        training.end_epoch(figures)
-        checkpoint()
-    if training.waited >= training.settings.patience:
-        best = training.best["epoch"]
-        reporter.say(f"stopping: {training.waited} epochs without gain; best was {best}")
-
-
-def run_epoch(
-    training: Training, data: Dataset, reporter: Reporter, checkpoint: Callable[[], None]
 ) -> dict[str, Any]:
     """The rest of an epoch; returns training loss and ratings per second.
 
     Every rank cuts its shard into the same number of near-equal steps, whatever its size, so that
     no rank waits in a collective that another never enters.
     """
-    settings, model = training.settings, training.model
-    start, first = time.perf_counter(), training.step
+    settings, learner = training.settings, training.learner
+    start, first, rank = time.perf_counter(), training.step, hvd.rank()
     steps = math.ceil(sum(data.rows_R) / settings.batch_size)
     parts_RS = [even_parts(rows, steps) for rows in data.rows_R]
     step_rows = [sum(rows) for rows in zip(*parts_RS, strict=True)]
-    objective = Objective(model, settings)
-    generator = torch.Generator(data.device) if settings.dropout else None
     errors: list[torch.Tensor] = []
-    for batch in data.train.batches(training.epoch, parts_RS[hvd.rank()], first):
-        step = training.step
-        rate = learning_rate(settings, training.epoch, (step + 1) / steps, training.history)
-        if generator:
-            generator.manual_seed(seed_of(settings.seed, training.epoch, step, hvd.rank()))
-        batch = batch.to(data.device)
-        row_C = model.rows(batch.user_N, batch.movie_N)
-        gradient_CW, error = objective.gradient(row_C, batch.rating_N, step_rows[step], generator)
-        training.optimiser.step(row_C, gradient_CW, rate)
-        errors.append(error)
+    for batch in data.train.batches(training.epoch, parts_RS[rank], first):
+        number = training.step
+        rate = learning_rate(settings, training.epoch, (number + 1) / steps, training.history)
+        place = (spec.seed, training.epoch, number, rank)
+        step = Step(step_rows[number], rate, place)
+        errors.append(learner.step(batch.to(data.device), step))
         training.step += 1
         if len(errors) == STEPS_BETWEEN_REPORTS or training.step == steps:
-            look_up(training, errors, rate)
+            report_steps(training, spec, errors, rate)
             done = step_rows[: training.step]
             reporter.advance(
                 training.epoch,
@@ -187,16 +224,22 @@ def run_epoch(
     }
 
 
-def look_up(training: Training, errors: list[torch.Tensor], rate: float) -> None:
+def report_steps(
+    training: Training, spec: TrainingSpec, errors: list[torch.Tensor], rate: float
+) -> None:
     """Add the errors of the last steps up over ranks, and stop if they are not finite."""
     error_S = torch.stack(errors).double().cpu()
     error_S = sum_over_ranks(error_S) if len(errors) else error_S
-    check_finite(error_S.tolist(), training, training.step - len(errors) + 1, rate)
+    check_finite(error_S.tolist(), training, spec, training.step - len(errors) + 1, rate)
     training.error_sum += error_S.sum().item()
 
 
 def check_finite(
-    losses: list[float], training: Training, first_step: int, rate: float | None = None
+    losses: list[float],
+    training: Training,
+    spec: TrainingSpec,
+    first_step: int,
+    rate: float | None = None,
 ) -> None:
     """Raise ValueError, naming the step, if a loss is no number; they are of steps in a row."""
     for step, loss in enumerate(losses, first_step):
@@ -204,70 +247,53 @@ def check_finite(
             rate = training.settings.learning_rate if rate is None else rate
             raise ValueError(
                 f"The loss is not a finite number at step {step} of epoch {training.epoch}, "
-                f"at learning rate {rate:g}. Try a smaller train.learning_rate."
+                f"at learning rate {rate:g}. Try a smaller train.{spec.model}.learning_rate."
             )
 
 
-@torch.no_grad()
-def validate(
-    model: EmbeddingModel, data: Dataset, rating_min: float, rating_max: float
-) -> dict[str, float]:
-    """Mean squared error and RMSE over all ranks' validation ratings, clipped and not."""
-    sums = torch.zeros(3, dtype=torch.float64)
-    for block in data.validation.blocks():
-        ratings = block.to(data.device)
-        score_B = model(ratings.user_N, ratings.movie_N)
-        sums[0] += (score_B - ratings.rating_N).square().sum().item()
-        sums[1] += (score_B.clamp(rating_min, rating_max) - ratings.rating_N).square().sum().item()
-        sums[2] += len(ratings)
-    error, clipped_error, rows_seen = sum_over_ranks(sums).tolist()
-    return {
-        "validation_loss": error / rows_seen,
-        "validation_rmse": math.sqrt(error / rows_seen),
-        "validation_rmse_clipped": math.sqrt(clipped_error / rows_seen),
-    }
-
-
-def describe(training: Training, data: Dataset) -> str:
+def describe(model: str, data: Dataset) -> str:
     return (
-        f"training on {sum(data.rows_R):,} ratings of {data.users:,} users and "
+        f"training {model} on {sum(data.rows_R):,} ratings of {data.users:,} users and "
         f"{data.movies:,} movies, {hvd.size()} rank(s) with "
         f"{', '.join(f'{rows:,}' for rows in data.rows_R)}, on {data.device}, "
-        f"{training.gradients} gradients, read {data.reading}"
+        f"read {data.reading}"
     )
 
 
-def summarise(training: Training, data: Dataset) -> dict[str, Any]:
-    """The metrics of the whole training."""
-    seconds = sum(figures["seconds"] for figures in training.history)
-    best = training.best
+def summarise(history: list[dict[str, Any]], data: Dataset) -> dict[str, Any]:
+    """The metrics of the whole training: those of the validation are the best epoch's."""
+    seconds = sum(figures["seconds"] for figures in history)
+    best = min(history, key=lambda figures: figures["validation_loss"])
+    validation = {name: best[name] for name in best if name.startswith("validation_")}
     return {
         "best_epoch": best["epoch"],
-        "epochs": len(training.history),
-        "validation_loss": best["validation_loss"],
-        "validation_rmse": best["validation_rmse"],
-        "validation_rmse_clipped": best["validation_rmse_clipped"],
-        "ratings_per_second": round(sum(data.rows_R) * len(training.history) / max(seconds, 1e-9)),
+        "epochs": len(history),
+        **validation,
+        "ratings_per_second": round(sum(data.rows_R) * len(history) / max(seconds, 1e-9)),
         "ranks": hvd.size(),
     }
 
 
-def save(training: Training, data: Dataset, spec: TrainingSpec, metrics: dict[str, Any]) -> None:
-    """Write the `Factors` of the best epoch, and the curves. Raises ValueError if it cannot."""
-    training.model.table.data.copy_(training.best_table)
+def save(
+    rows: Rows,
+    history: list[dict[str, Any]],
+    data: Dataset,
+    spec: TrainingSpec,
+    metrics: dict[str, Any],
+) -> None:
+    """Write the model as `Factors`, and the curves. Raises ValueError if it cannot."""
     manifest = {
-        "train_mean": data.mean,
-        "settings": vars(spec.settings),
+        "model": spec.model,
+        "settings": spec.all_settings,
         "metrics": metrics,
-        "history": training.history,
+        "history": history,
         **spec.provenance,
     }
-    scale = (spec.rating_min, spec.rating_max)
-    factors = export(training.model, data.counts, data.user_ids, data.movie_ids, scale, manifest)
+    factors = export(rows, data, manifest)
     try:
         factors.save(Path(spec.output))
         if spec.events:
-            write_events(Path(spec.events), training.history)
+            write_events(Path(spec.events), history)
     except OSError as error:
         raise ValueError(
             f"The trained model could not be written to {spec.output}: {error.strerror}. Free some "

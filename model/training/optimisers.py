@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from model.settings import TrainingSettings
+from model.settings import LoopSettings
 from model.training.exchange import Exchange, sum_rows
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
@@ -42,10 +42,10 @@ class DenseOptimiser:
     """torch.optim over the whole table; ranks add up gradients of its full size."""
 
     def __init__(
-        self, table: torch.nn.Parameter, settings: TrainingSettings, exchange: Exchange
+        self, table: torch.nn.Parameter, settings: LoopSettings, exchange: Exchange
     ) -> None:
         self.table, self.exchange = table, exchange
-        self.rule = torch_optimiser(table, settings)
+        self.rule = torch_optimiser([table], settings)
         table.grad = torch.zeros_like(table)
 
     def step(self, row_C: Tensor, gradient_CW: Tensor, rate: float) -> None:
@@ -70,22 +70,25 @@ class DenseOptimiser:
         self.rule.load_state_dict(state)
 
 
-def torch_optimiser(table: torch.nn.Parameter, settings: TrainingSettings) -> torch.optim.Optimizer:
+def torch_optimiser(
+    weights: list[torch.nn.Parameter], settings: LoopSettings
+) -> torch.optim.Optimizer:
+    """The rule that the settings name, over these weights."""
     rate = settings.learning_rate
     if settings.optimiser == "adam":
-        return torch.optim.Adam([table], lr=rate, fused=True)
+        return torch.optim.Adam(weights, lr=rate, fused=True)
     if settings.optimiser == "adamax":
-        return torch.optim.Adamax([table], lr=rate, foreach=True)
+        return torch.optim.Adamax(weights, lr=rate, foreach=True)
     if settings.optimiser == "adagrad":
-        return torch.optim.Adagrad([table], lr=rate, eps=EPSILON)
-    return torch.optim.SGD([table], lr=rate)
+        return torch.optim.Adagrad(weights, lr=rate, eps=EPSILON)
+    return torch.optim.SGD(weights, lr=rate)
 
 
 class RowOptimiser:
     """The same rules over touched rows alone; ranks tell each other those rows."""
 
     def __init__(
-        self, table: torch.nn.Parameter, settings: TrainingSettings, exchange: Exchange
+        self, table: torch.nn.Parameter, settings: LoopSettings, exchange: Exchange
     ) -> None:
         self.table, self.exchange, self.rule = table.detach(), exchange, settings.optimiser
         self.moments = [torch.zeros_like(self.table) for _ in range(MOMENTS[self.rule])]
@@ -137,15 +140,14 @@ class RowOptimiser:
 
 
 def make_optimiser(
-    table: torch.nn.Parameter, settings: TrainingSettings, exchange: Exchange
+    table: torch.nn.Parameter, settings: LoopSettings, kind: str, exchange: Exchange
 ) -> tuple[Optimiser, str]:
-    """The optimiser, and whether it is `dense` or `sparse` where the settings say auto.
+    """The optimiser, and whether it is `dense` or `sparse` where `kind` says auto.
 
     One rank is faster dense up to some ten times as many rows as a step touches at most, two
     ranks by rows from some four times on. By rows it also learns a little better: on ML-1M, with
     2.4 times as many, the default settings reach a validation RMSE of 0.8433 by rows, 0.8442 dense.
     """
-    kind = settings.gradients
     if kind == "auto":
         touched = 2 * settings.batch_size
         kind = "sparse" if len(table) > DENSE_ROWS_PER_TOUCHED_ROW * touched else "dense"

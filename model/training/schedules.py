@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from model.settings import TrainingSettings
+from model.settings import LoopSettings
 
 
 def learning_rate(
-    settings: TrainingSettings, epoch: int, share: float, history: list[dict[str, Any]]
+    settings: LoopSettings, epoch: int, share: float, history: list[dict[str, Any]]
 ) -> float:
     """Step size at a step of an epoch, counted from 1, of which `share` (0 to 1) has passed.
 

@@ -1,43 +1,26 @@
-"""The state of a training: what a checkpoint holds, and what ranks that join are told."""
+"""The state of a training by steps: what a checkpoint holds, and what ranks that join are told."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-import torch
-
-from model.data.dataset import Dataset
-from model.embedding import EmbeddingModel
-from model.settings import TrainingSpec
-from model.training.exchange import Exchange
-from model.training.optimisers import make_optimiser
+from model.family import Learner
+from model.settings import LoopSettings
 
 
 class Training:
-    """The model, its optimiser and how far they are.
+    """A learner, how far it is, and the weights of its best epoch.
 
-    All of it is the same on every rank after `tell`; between steps a rank alone knows its own rows.
+    All of it is the same on every rank after the learner's `synchronise`.
     """
 
-    def __init__(self, spec: TrainingSpec, data: Dataset) -> None:
-        settings = self.settings = spec.settings
-        torch.manual_seed(settings.seed)
-        self.model = EmbeddingModel(
-            data.users,
-            data.movies,
-            settings.factors,
-            settings.biases,
-            data.mean,
-            settings.init_scale,
-        ).to(data.device)
-        touched_N = data.counts.touched_N.to(data.device)
-        self.exchange = Exchange(settings.compression, touched_N)
-        self.optimiser, self.gradients = make_optimiser(self.model.table, settings, self.exchange)
+    def __init__(self, learner: Learner, settings: LoopSettings) -> None:
+        self.learner, self.settings = learner, settings
         self.epoch, self.step, self.error_sum = 1, 0, 0.0
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {"epoch": 0, "validation_loss": math.inf}
-        self.best_table = self.model.table.detach().clone()
+        self.best_weights = {name: w.detach().clone() for name, w in learner.weights().items()}
 
     @property
     def finished(self) -> bool:
@@ -54,25 +37,39 @@ class Training:
         self.history.append(figures)
         if figures["validation_loss"] < self.best["validation_loss"]:
             self.best = figures
-            self.best_table.copy_(self.model.table.detach())
+            for name, weight in self.learner.weights().items():
+                self.best_weights[name].copy_(weight)
         self.epoch, self.step, self.error_sum = self.epoch + 1, 0, 0.0
 
-    def tell(self, moments: bool = False) -> None:
-        """Bring the table, and the moments if they matter, to the same state on every rank."""
-        tables = [self.model.table.data]
-        self.exchange.tell(tables + self.optimiser.moment_tables() if moments else tables)
+    def restore_best(self) -> None:
+        """Put the weights of the best epoch back."""
+        for name, weight in self.learner.weights().items():
+            weight.copy_(self.best_weights[name])
 
     def state_dict(self) -> dict[str, Any]:
-        """References to all of it; of several ranks after `tell` alone."""
-        names = ("epoch", "step", "error_sum", "history", "best", "best_table")
+        """References to all of it; of several ranks after `synchronise` alone."""
+        names = ("epoch", "step", "error_sum", "history", "best", "best_weights")
         state = {name: getattr(self, name) for name in names}
-        state["table"] = self.model.table.detach()
-        return state | {"optimiser": self.optimiser.state_dict(), "gradients": self.gradients}
+        return state | {"form": self.learner.form, "learner": self.learner.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
         for name in ("epoch", "step", "error_sum", "history", "best"):
             setattr(self, name, state[name])
-        self.best_table.copy_(state["best_table"])
-        self.model.table.data.copy_(state["table"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for name, weight in state["best_weights"].items():
+            self.best_weights[name].copy_(weight)
+        self.learner.load_state_dict(state["learner"])
+
+
+def of_today(state: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint in today's form: before there was a family, all were of one model's table."""
+    if "table" not in state:
+        return state
+    old = dict(state)
+    learner = {"table": old.pop("table"), "optimiser": old.pop("optimiser")}
+    return old | {
+        "model": "matrix_factorisation",
+        "form": f"{old.pop('gradients')} gradients",
+        "best_weights": {"table": old.pop("best_table")},
+        "learner": learner,
+    }

@@ -30,9 +30,7 @@ from model.training.state import Training
 SECONDS_BETWEEN_LOOKS = 2.0
 # One look may fail because the machine is busy.
 FAILED_LOOKS = 3
-
-
-# A multiple of training.STEPS_BETWEEN_REPORTS; the end of an epoch is always committed.
+# A multiple of loop.STEPS_BETWEEN_REPORTS; the end of an epoch is always committed.
 STEPS_BETWEEN_COMMITS = 1024
 
 
@@ -84,6 +82,32 @@ def watch(host: str, port: int) -> None:
     os._exit(1)
 
 
+def train_elastic(spec: TrainingSpec) -> dict[str, Any]:
+    """As `train`, with ranks that may change meanwhile: the others go on from the last commit.
+
+    Under horovodrun with --min-np, Horovod then gives all ranks that are left new numbers, and rank
+    0 of these, which was there before, tells the others how far the training is. Shards are dealt
+    anew: in the rest of that epoch some ratings may come twice and others not at all.
+    """
+    hvd.init()
+    # None of it may call a collective outside `attempt`: ranks that join enter there.
+    state = ObjectState(hvd.broadcast_object, hvd.rank, committed=None)
+
+    def commit(training: Training) -> None:
+        # By the step alone: of a rank that has just joined, nothing else is as on the others.
+        if training.step % STEPS_BETWEEN_COMMITS == 0:
+            training.learner.synchronise(moments=True)
+            state.committed = deepcopy(training.state_dict())
+            # Here it is noticed, too, that other ranks want to join.
+            state.commit()
+
+    @horovod.torch.elastic.run
+    def attempt(state: Any) -> dict[str, Any]:
+        return train(spec, deepcopy(state.committed), commit)
+
+    return attempt(state)
+
+
 def main() -> None:
     """Train as the spec file on the command line says."""
     try:
@@ -96,24 +120,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-
-
-def train_elastic(spec: TrainingSpec) -> dict[str, Any]:
-    """As model.training.train, with ranks that may change meanwhile."""
-    hvd.init()
-    # None of it may call a collective outside `attempt`: ranks that join enter there.
-    state = ObjectState(hvd.broadcast_object, hvd.rank, committed=None)
-
-    def commit(training: Training) -> None:
-        # By the step alone: of a rank that has just joined, nothing else is as on the others.
-        if training.step % STEPS_BETWEEN_COMMITS == 0:
-            training.tell(moments=True)
-            state.committed = deepcopy(training.state_dict())
-            # Here it is noticed, too, that other ranks want to join.
-            state.commit()
-
-    @horovod.torch.elastic.run
-    def attempt(state: Any) -> dict[str, Any]:
-        return train(spec, deepcopy(state.committed), commit)
-
-    return attempt(state)

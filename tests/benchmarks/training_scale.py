@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.runs.configuration import load_configuration
-from model.settings import TrainingSettings, TrainingSpec
+from model.settings import TrainingSpec, chosen
 from tests.servers.ranks import launcher
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,22 +28,21 @@ USERS, MOVIES, FILES = 200_948, 87_585, 16
 MEASURED = """
 import resource, sys
 from pathlib import Path
-import horovod.torch as hvd
+from model import matrix_factorisation
 from model.settings import read_spec
-from model.training import state
 from model.training.loop import train
 
 made = []
-start = state.Training.__init__
-def noted(self, *given):
-    start(self, *given)
-    made.append(self)
-state.Training.__init__ = noted
+class Noted(matrix_factorisation.MatrixFactorisation):
+    def __init__(self, *given):
+        super().__init__(*given)
+        made.append(self)
+matrix_factorisation.MatrixFactorisation = Noted
 metrics = train(read_spec(Path(sys.argv[1])))
-[training] = made
-steps = -(-int(sys.argv[2]) // training.settings.batch_size)
+[learner] = made
+steps = -(-int(sys.argv[2]) // learner.settings.batch_size)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-print("FIGURES", metrics["ratings_per_second"], peak, training.exchange.bytes_sent // steps)
+print("FIGURES", metrics["ratings_per_second"], peak, learner.exchange.bytes_sent // steps)
 """
 
 
@@ -65,8 +64,8 @@ def make_data(folder: Path, ratings: int) -> TrainingSpec:
         ids = pa.array(np.arange(rows, dtype=np.int32))
         index = pa.table({f"{entity}_id": ids, f"{entity}_idx": ids})
         pq.write_table(index, folder / f"{entity}_index.parquet")
-    changes = ["train.epochs=1", "train.batch_size=16384", "train.factors=64"]
-    settings = load_configuration(changes).train.of_the_model()
+    changes = ("epochs=1", "batch_size=16384", "factors=64")
+    conf = load_configuration([f"train.matrix_factorisation.{change}" for change in changes])
     return TrainingSpec(
         train=str(folder / "train"),
         validation=str(folder / "validation"),
@@ -77,7 +76,7 @@ def make_data(folder: Path, ratings: int) -> TrainingSpec:
         events=None,
         rating_min=0.5,
         rating_max=5,
-        settings=TrainingSettings(**settings),
+        **chosen("matrix_factorisation", conf.train.learning()),
         provenance={},
     )
 

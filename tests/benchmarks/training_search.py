@@ -23,7 +23,7 @@ import yaml
 from jobs.runs.configuration import load_configuration
 from jobs.runs.run import open_run
 from jobs.train import training_spec
-from model.settings import TrainingSettings, TrainingSpec
+from model.settings import TrainingSpec, chosen
 from model.training.loop import train
 
 AROUND: dict[str, list[Any]] = {
@@ -52,10 +52,10 @@ def candidates(words: list[str]) -> list[dict[str, Any]]:
 
 def try_out(spec: TrainingSpec, changes: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Train with some settings changed; returns the metrics."""
-    settings = load_configuration([f"train.{key}={value}" for key, value in changes.items()]).train
+    conf = load_configuration().train
     spec = replace(
         spec,
-        settings=TrainingSettings(**settings.of_the_model()),
+        **chosen(conf.model, conf.learning() | changes),
         output=str(folder / "factors"),
         checkpoints=str(folder / "checkpoints"),
         events=None,

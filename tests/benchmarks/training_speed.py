@@ -30,7 +30,8 @@ from jobs.runs.configuration import load_configuration
 from jobs.runs.run import open_run
 from jobs.train import training_spec
 from model.data.ratings import Ratings, read_ratings
-from model.settings import TrainingSettings, TrainingSpec
+from model.matrix_factorisation import MatrixFactorisationSettings
+from model.settings import TrainingSpec, chosen
 from tests.servers.ranks import launcher
 
 EPOCHS = 5
@@ -50,7 +51,9 @@ if hvd.rank() == 0:
 """
 
 
-def by_hand(train: Ratings, users: int, movies: int, settings: TrainingSettings) -> float:
+def by_hand(
+    train: Ratings, users: int, movies: int, settings: MatrixFactorisationSettings
+) -> float:
     """Ratings a second of the hand-written loop, its fastest epoch."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -97,7 +100,7 @@ def by_hand(train: Ratings, users: int, movies: int, settings: TrainingSettings)
 def nightreel(spec: TrainingSpec, ranks: int, **changes: Any) -> tuple[float, list[dict[str, Any]]]:
     """Ratings a second of the fastest epoch, and the history."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = TrainingSettings(**vars(spec.settings) | changes)
+        settings = replace(spec.settings, **changes)
         chosen = replace(
             spec,
             settings=settings,
@@ -188,8 +191,10 @@ def main() -> None:
     if len(sys.argv) < 3:
         sys.exit(__doc__)
     run = open_run(Path(sys.argv[1]).resolve(), sys.argv[2])
-    settings = TrainingSettings(**load_configuration().train.of_the_model())
-    spec = replace(training_spec(run), settings=settings)
+    spec = replace(
+        training_spec(run), **chosen("matrix_factorisation", load_configuration().train.learning())
+    )
+    settings = spec.settings
     train, validation = (read_ratings(Path(folder)) for folder in (spec.train, spec.validation))
     users, movies = (len(read_ratings_index(i)) for i in (spec.user_index, spec.movie_index))
     limit = by_hand(train, users, movies, settings)

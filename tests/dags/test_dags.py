@@ -41,6 +41,7 @@ EVERY_PARAMETER: dict[str, dict[str, Any]] = {
         "dataset": "ml-1m",
         "source": "my files/$(id)'s {{ ds }}.zip",
         "profile": "james-le",
+        "model": "matrix_factorisation",
         "factors": 32,
         "learning_rate": 0.01,
         "regularisation": 0,

@@ -80,10 +80,10 @@ class Warehouse:
 SMALL = [
     f"--set={setting}"
     for setting in (
-        "train.factors=8",
-        "train.learning_rate=0.01",
-        "train.batch_size=256",
-        "train.epochs=20",
+        "train.matrix_factorisation.factors=8",
+        "train.matrix_factorisation.learning_rate=0.01",
+        "train.matrix_factorisation.batch_size=256",
+        "train.matrix_factorisation.epochs=20",
         "etl.min_row_groups=4",
     )
 ]

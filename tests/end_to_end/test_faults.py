@@ -18,16 +18,17 @@ from tests.servers.postgresql import PASSWORD, stopped_server
 
 # Without biases and without learning, every rating is predicted as 0.
 UNTRAINED = [
-    "--set=train.biases=false",
-    "--set=train.learning_rate=0.000001",
-    "--set=train.epochs=1",
+    "--set=train.matrix_factorisation.biases=false",
+    "--set=train.matrix_factorisation.learning_rate=0.000001",
+    "--set=train.matrix_factorisation.epochs=1",
 ]
 
 # Publishes the run `second`, and dies with all its children when the files of the recommendations
 # are placed and their commit is about to be made.
 KILLED_PUBLISH = """
 import os, signal
-from jobs import delta, publish
+from jobs import publish
+from jobs.published import delta
 
 place_files = delta.place_files
 
@@ -47,7 +48,7 @@ publish.main(["--run-id", "second"])
 CRASHED_SERVER = """
 import os, signal
 from pathlib import Path
-from jobs import postgresql_dates
+from jobs.sinks import postgresql_dates
 from jobs.nightreel import main
 
 fill = postgresql_dates.fill

@@ -51,7 +51,7 @@ def test_without_test_ratings_the_validation_ratings_are_measured_and_named(tmp_
     held = [(0, 0, 4.75), (1, 0, 3.5)]
     for split, rows in (("train", [(0, 0, 1.0), (1, 1, 5.0)]), ("validation", held)):
         write(run.output("splits"), schemas.INDEXED_RATINGS, {"split": split}, rows)
-    manifest = {"settings": run.conf.train.of_the_model()}
+    manifest = {"settings": run.conf.train.learning()}
     replace(MODEL, manifest=manifest).save(run.output("factors"))
     figures = evaluate(run)
     assert figures["measured_on"] == "validation"

@@ -132,9 +132,9 @@ def test_a_run_made_again_keeps_its_champion(tmp_path: Path):
     ingest(warehouse, source)
     file = warehouse / "runs" / "a" / "run.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"champion": "7"}))
-    ingest(warehouse, source, "--set", "train.epochs=2")
+    ingest(warehouse, source, "--set", "train.matrix_factorisation.epochs=2")
     assert open_run(warehouse, "a").champion == "7"
-    assert open_run(warehouse, "a").conf.train.epochs == 2
+    assert open_run(warehouse, "a").conf.train.of("matrix_factorisation")["epochs"] == 2
     # Other content is another run, even under the same name.
     (source / "README").write_text("Changed.\n")
     ingest(warehouse, source)

@@ -8,38 +8,33 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
-from model.settings import TrainingSettings, TrainingSpec
+from model.family import load
+from model.settings import TrainingSpec, chosen
 
 USERS, MOVIES = 60, 40
-SETTINGS: dict[str, Any] = {
-    "factors": 4,
-    "biases": True,
-    "init_scale": 0.1,
-    "dropout": 0.0,
-    "loss": "mse",
-    "huber_delta": 1.0,
-    "regularisation": 0.02,
-    "user_regularisation": None,
-    "movie_regularisation": None,
-    "bias_regularisation": None,
-    "optimiser": "adam",
-    "learning_rate": 0.02,
-    "schedule": "constant",
-    "decay": 0.5,
-    "decay_epochs": 2,
-    "warmup_epochs": 0,
-    "batch_size": 256,
-    "epochs": 12,
-    "patience": 3,
-    "seed": 1,
-    "gradients": "auto",
-    "compression": "none",
-    "precision": "float32",
-    "reading": "auto",
-    "memory_rows": 1_000_000,
-    "checkpoint_seconds": 60,
+BASE = yaml.safe_load((Path(__file__).resolve().parents[2] / "conf/base.yaml").read_text())["train"]
+# What a small training needs otherwise than base.yaml has it.
+CHANGES: dict[str, dict[str, Any]] = {
+    "matrix_factorisation": {
+        "factors": 4,
+        "init_scale": 0.1,
+        "regularisation": 0.02,
+        "learning_rate": 0.02,
+        "schedule": "constant",
+        "decay": 0.5,
+        "decay_epochs": 2,
+        "batch_size": 256,
+        "epochs": 12,
+    },
 }
+SHARED = {"seed": 1, "reading": "auto", "memory_rows": 1_000_000, "checkpoint_seconds": 60}
+
+
+def settings(model: str = "matrix_factorisation", **changes: Any) -> Any:
+    """A model's settings: those of base.yaml, with these changes."""
+    return load(model).Settings(**BASE[model] | CHANGES.get(model, {}) | changes)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +59,12 @@ def write(folder: Path, ratings: pa.Table, sizes: Sequence[int]) -> str:
 
 @pytest.fixture
 def spec(tmp_path, ratings):
-    def make(sizes=(880, 300, 20), by_user: bool = False, **changes) -> TrainingSpec:
+    def make(
+        sizes=(880, 300, 20),
+        by_user: bool = False,
+        model: str = "matrix_factorisation",
+        **changes,
+    ) -> TrainingSpec:
         splits = tmp_path / "a folder"
         learned = ratings.slice(0, 1200)
         if by_user:
@@ -89,7 +89,7 @@ def spec(tmp_path, ratings):
             events=None,
             rating_min=1,
             rating_max=5,
-            settings=TrainingSettings(**SETTINGS | changes),
+            **chosen(model, BASE[model] | CHANGES.get(model, {}) | SHARED | changes),
             provenance={"data": {"digest": "d"}},
         )
 

@@ -4,8 +4,9 @@ from shutil import copytree
 
 import pytest
 
-from jobs.runs.configuration import conf_folder, load_configuration
+from jobs.runs.configuration import conf_folder, load_configuration, of_today
 from jobs.runs.errors import JobError
+from jobs.runs.settings import Configuration, with_models
 
 
 @pytest.fixture
@@ -16,15 +17,16 @@ def folder(tmp_path):
 
 
 def test_the_files_in_conf_are_valid():
-    assert load_configuration().warehouse == "warehouse"
-    assert load_configuration(profile="james-le").train.batch_size == 32
+    assert load_configuration(form=with_models()).warehouse == "warehouse"
+    james_le = load_configuration(profile="james-le", form=with_models()).train
+    assert james_le.of("matrix_factorisation")["batch_size"] == 32
 
 
 def test_later_layers_win(folder):
-    (folder / "local.yaml").write_text("warehouse: here\ntrain: {factors: 5}\n")
-    conf = load_configuration(["train.factors=6", "score.top_k=all"], folder=folder)
-    assert (conf.train.factors, conf.score.top_k) == (6, "all")
-    assert load_configuration(profile="james-le", folder=folder).train.factors == 100
+    (folder / "local.yaml").write_text("warehouse: here\netl: {folds: 7}\n")
+    conf = load_configuration(["etl.folds=6", "score.top_k=all"], folder=folder)
+    assert (conf.etl.folds, conf.score.top_k) == (6, "all")
+    assert load_configuration(profile="james-le", folder=folder).score.damping == 0
     assert load_configuration(warehouse="/there", folder=folder).warehouse == "/there"
 
 
@@ -36,10 +38,36 @@ def test_later_layers_win(folder):
             ["local.yaml: unknown key train.epoks", "Allowed here: launcher, ranks, hosts"],
         ),
         ("trian: {}", ["local.yaml: unknown key trian", "Allowed here: warehouse, ingest"]),
-        ("train: {epochs: many}", ["local.yaml: train.epochs: found 'many'", "valid integer"]),
         (
-            "train: {optimiser: rmsprop}",
-            ["train.optimiser: found 'rmsprop'", "'adam', 'adamax', 'adagrad' or"],
+            "train: {model: oracle}",
+            ["local.yaml: train.model: found 'oracle'", "'matrix_factorisation' or 'biases'"],
+        ),
+        (
+            "train: {matrix_factorisation: {epochs: many}}",
+            ["local.yaml: train.matrix_factorisation.epochs: found 'many'", "valid integer"],
+        ),
+        (
+            "train: {matrix_factorisation: {factors: true}}",
+            ["local.yaml: train.matrix_factorisation.factors: found True", "valid integer"],
+        ),
+        (
+            "train: {matrix_factorisation: {optimiser: rmsprop}}",
+            [
+                "train.matrix_factorisation.optimiser: found 'rmsprop'",
+                "'adam', 'adamax', 'adagrad'",
+            ],
+        ),
+        (
+            "train: {biases: {sweep: 3}}",
+            [
+                "local.yaml: unknown key train.biases.sweep",
+                "Allowed here: sweeps, movie_damping, user_damping",
+            ],
+        ),
+        ("train: {biases: false}", ["local.yaml: train.biases: found False"]),
+        (
+            "train: {ranks: 64, matrix_factorisation: {batch_size: 32}}",
+            ["local.yaml: train: a batch of 32 ratings cannot be shared by 64 ranks"],
         ),
         ("score: {top_k: 0}", ["local.yaml: score.top_k: found 0", "greater than or equal to 1"]),
         ("score: {top_k: some}", ["score.top_k: found 'some'", "'all'"]),
@@ -51,7 +79,7 @@ def test_later_layers_win(folder):
 def test_what_is_wrong_is_named(folder, line, expected):
     (folder / "local.yaml").write_text(f"warehouse: w\n{line}\n")
     with pytest.raises(JobError) as error:
-        load_configuration(folder=folder)
+        load_configuration(folder=folder, form=with_models())
     for part in expected:
         assert part in str(error.value)
 
@@ -75,9 +103,19 @@ def test_a_missing_key_is_named(folder):
 
 
 def test_wrong_overrides_and_profiles_are_named(folder):
-    with pytest.raises(JobError, match=r"--set train.epochs: expected section.key=value"):
-        load_configuration(["train.epochs"], folder=folder)
-    with pytest.raises(JobError, match=r"--set train.epochs=x: train.epochs: found 'x'"):
-        load_configuration(["train.epochs=x"], folder=folder)
+    with pytest.raises(JobError, match=r"--set etl.folds: expected section.key=value"):
+        load_configuration(["etl.folds"], folder=folder)
+    with pytest.raises(JobError, match=r"--set etl.folds=x: etl.folds: found 'x'"):
+        load_configuration(["etl.folds=x"], folder=folder)
     with pytest.raises(JobError, match=r"There are: james-le"):
         load_configuration(profile="nobody", folder=folder)
+
+
+def test_settings_of_runs_from_before_there_was_a_family_are_read():
+    conf = load_configuration().model_dump()
+    bare = conf["train"].pop("matrix_factorisation")
+    del conf["train"]["model"], conf["train"]["biases"]
+    old = conf | {"train": conf["train"] | bare}
+    train = Configuration.model_validate(of_today(old)).train
+    assert (train.model, train.of("matrix_factorisation")) == ("matrix_factorisation", bare)
+    assert of_today(conf | {"train": {"model": "biases"}})["train"] == {"model": "biases"}

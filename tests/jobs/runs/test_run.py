@@ -89,7 +89,7 @@ def test_pages_stand_beside_the_steps(run):
 HOLD = """
 import sys, time
 from pathlib import Path
-from jobs.locks import exclusive
+from jobs.runs.files import exclusive
 with exclusive(Path(sys.argv[1]), "nobody"):
     print("held", flush=True)
     time.sleep(600)

@@ -100,7 +100,7 @@ def test_a_copy_that_is_killed_changes_nothing_and_the_next_completes(bucket, wa
     publish_run(warehouse, DAYS[1], "c", ["D"])
     killed = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from jobs import remote_tables, table_copy\n"
+        "from jobs.sinks import remote_tables, table_copy\n"
         "def kill(local, *more):\n"
         "    if local.folder.name == 'recommendations':\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -26,7 +26,7 @@ from jobs.runs.files import is_held
 from jobs.runs.settings import TrainSettings
 from jobs.training.launchers import failure, launch, own_hosts
 from model.factors import load_factors
-from model.settings import TrainingSettings, TrainingSpec
+from model.settings import TrainingSpec, chosen
 
 ROOT = Path(__file__).resolve().parents[3]
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
@@ -38,9 +38,9 @@ ENDLESS = "epochs=1000000"
 JOB = """
 import sys
 from pathlib import Path
-from jobs.configuration import load_configuration
-from jobs.launchers import launch
-from jobs.locks import exclusive
+from jobs.runs.configuration import load_configuration
+from jobs.training.launchers import launch
+from jobs.runs.files import exclusive
 from model.specification import read_spec
 
 folder = Path(sys.argv[1])
@@ -91,7 +91,7 @@ def spec_of(data: Path, output: Path, settings: TrainSettings) -> TrainingSpec:
         events=None,
         rating_min=1,
         rating_max=5,
-        settings=TrainingSettings(**settings.of_the_model()),
+        **chosen(settings.model, settings.learning()),
         provenance={},
     )
 

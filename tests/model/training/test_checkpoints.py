@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from model.factors import load_factors
-from model.settings import TrainingSettings, TrainingSpec
+from model.settings import TrainingSpec
 from model.training.checkpoints import load_checkpoint, save_checkpoint
 from tests.servers.ranks import launcher
 
@@ -132,7 +132,7 @@ def test_killed_and_started_again_it_ends_as_if_never_stopped(spec, tmp_path, ra
 
 def test_other_settings_are_another_training(spec):
     chosen = spec()
-    other = TrainingSettings(**vars(chosen.settings) | {"learning_rate": 0.01})
+    other = replace(chosen.settings, learning_rate=0.01)
     assert replace(chosen, settings=other).fingerprint != chosen.fingerprint
     assert replace(chosen, provenance={"data": "new"}).fingerprint != chosen.fingerprint
     assert replace(chosen, output="elsewhere").fingerprint == chosen.fingerprint

@@ -4,16 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from model.settings import TrainingSettings
 from model.training.exchange import Exchange, sum_rows
 from model.training.optimisers import DenseOptimiser, RowOptimiser, make_optimiser
-from tests.model.conftest import SETTINGS
+from tests.model.conftest import settings
 
 OPTIMISERS = ["adam", "adamax", "adagrad", "sgd"]
-
-
-def settings(**changes) -> TrainingSettings:
-    return TrainingSettings(**SETTINGS | changes)
 
 
 def steps(count: int, rows: int, every_row: bool = False):
@@ -68,7 +63,7 @@ def test_sums_of_repeated_rows():
 )
 def test_the_size_of_the_table_decides(rows, wanted, expected):
     table = torch.nn.Parameter(torch.zeros(rows, 2))
-    _, kind = make_optimiser(table, settings(gradients=wanted), Exchange("none"))
+    _, kind = make_optimiser(table, settings(batch_size=256), wanted, Exchange("none"))
     assert kind == expected
 
 

@@ -1,16 +1,15 @@
-"""The written-out gradient against autograd's, and the schedules worked out by hand."""
+"""The written-out gradient against autograd's; a start from a model whose ids partly overlap."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from model.embedding import EmbeddingModel
-from model.losses import Objective
-from model.settings import TrainingSettings
-from model.training.schedules import learning_rate
-from tests.model.conftest import SETTINGS
+from model.matrix_factorisation import EmbeddingModel, Objective, start_from
+from tests.model.conftest import settings as changed
+from tests.model.examples import factors
 
 
 def loss_by_definition(model, objective, settings, user_B, movie_B, rating_B, divisor):
@@ -37,14 +36,8 @@ def loss_by_definition(model, objective, settings, user_B, movie_B, rating_B, di
     st.sampled_from(["mse", "huber"]),
 )
 def test_the_gradient_is_that_of_the_loss(ratings, biases, loss):
-    settings = TrainingSettings(
-        **SETTINGS
-        | {
-            "loss": loss,
-            "user_regularisation": 0.1,
-            "movie_regularisation": 0.2,
-            "bias_regularisation": 0.3,
-        }
+    settings = changed(
+        loss=loss, user_regularisation=0.1, movie_regularisation=0.2, bias_regularisation=0.3
     )
     torch.manual_seed(0)
     model = EmbeddingModel(6, 4, 3, biases, 3.2, 0.5)
@@ -61,7 +54,7 @@ def test_the_gradient_is_that_of_the_loss(ratings, biases, loss):
 
 
 def test_dropout_leaves_out_the_same_factors_of_both_sides():
-    settings = TrainingSettings(**SETTINGS | {"dropout": 0.5, "regularisation": 0.0})
+    settings = changed(dropout=0.5, regularisation=0.0)
     model = EmbeddingModel(1, 1, 16, True, 0.0, 0.5)
     objective = Objective(model, settings)
     generator = torch.Generator().manual_seed(1)
@@ -72,23 +65,39 @@ def test_dropout_leaves_out_the_same_factors_of_both_sides():
     assert gradient_CW[:, 16].all()
 
 
+@pytest.fixture
+def earlier():
+    """Users 1, 2, 3 and movies 10, 11, of which user 3 was never trained."""
+    return factors(
+        [[1, 2], [3, 4], [0, 0]],
+        [[5, 6], [7, 8]],
+        movie_bias_M=[0.1, 0.2],
+        user_bias_U=np.array([0.3, 0.4, 0], np.float32),
+        user_trained_U=np.array([True, True, False]),
+        mean=3.0,
+    )
+
+
+def test_known_pairs_keep_their_score_and_others_start_fresh(earlier):
+    model = EmbeddingModel(3, 3, 2, True, 3.5, 0.01)
+    fresh = model.table.detach().clone()
+    user_ids, movie_ids = np.array([2, 3, 9]), np.array([9, 10, 11])
+    assert start_from(model, earlier, user_ids, movie_ids) == (1, 2)
+    table = model.table.detach()
+    assert table[0].tolist() == pytest.approx([3, 4, 0.4])
+    assert (table[1:4] == fresh[1:4]).all()
+    score = earlier.predict(np.array([1]), np.array([0]), clip=False)[0]
+    assert model(torch.tensor([0]), torch.tensor([1])).item() == pytest.approx(score)
+
+
 @pytest.mark.parametrize(
-    ("changes", "epoch", "share", "losses", "expected"),
+    ("size", "biases", "sentence"),
     [
-        ({}, 9, 0.5, [], 1.0),
-        ({"schedule": "step"}, 2, 1.0, [], 1.0),
-        ({"schedule": "step"}, 3, 0.1, [], 0.5),
-        ({"schedule": "cosine", "decay": 0.1}, 1, 0.0, [], 1.0),
-        ({"schedule": "cosine", "decay": 0.1}, 6, 0.0, [], 0.55),
-        ({"schedule": "cosine", "decay": 0.1}, 10, 1.0, [], 0.1),
-        ({"schedule": "plateau"}, 4, 0.0, [3, 2, 2.5], 1.0),
-        ({"schedule": "plateau"}, 5, 0.0, [3, 2, 2.5, 2.4], 0.5),
-        ({"schedule": "plateau"}, 7, 0.0, [3, 2, 2.5, 2.4, 2.3, 2.2], 0.25),
-        ({"warmup_epochs": 2}, 1, 0.5, [], 0.25),
-        ({"warmup_epochs": 2}, 3, 0.0, [], 1.0),
+        (3, True, r"has 2 factors, and train\.matrix_factorisation\.factors is 3"),
+        (2, False, r"has biases"),
     ],
 )
-def test_the_learning_rate(changes, epoch, share, losses, expected):
-    settings = TrainingSettings(**SETTINGS | {"learning_rate": 1.0, "epochs": 10} | changes)
-    history = [{"validation_loss": loss} for loss in losses]
-    assert learning_rate(settings, epoch, share, history) == pytest.approx(expected)
+def test_a_model_of_another_form_is_refused(earlier, size, biases, sentence):
+    model = EmbeddingModel(3, 3, size, biases, 3.5, 0.01)
+    with pytest.raises(ValueError, match=sentence):
+        start_from(model, earlier, np.arange(3), np.arange(3))

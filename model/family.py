@@ -1,0 +1,138 @@
+"""The family: the models by name, and what a model has to be. A model is one file in model/.
+
+A model class is made with its settings, the data and a seed, and holds
+
+    Settings   a frozen dataclass, a docstring per field: the section `train.<name>` in conf
+    reads      what it learns from, as `DATASETS` in model/data/dataset.py names it
+
+It learns by steps in the shared loop (`Learner`) or at once, without epochs (`Fitter`), and ends as
+`Rows`. Loop, checkpoints, export and scoring know nothing else of it. This file imports no model
+and no torch: a name is enough to choose a model by.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from model.data.dataset import Dataset
+    from model.data.ratings import Ratings
+    from model.factors import Factors
+
+FAMILY = {
+    "matrix_factorisation": "model.matrix_factorisation:MatrixFactorisation",
+    "biases": "model.biases:Biases",
+}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a model has learned: score = mean + user_bias + movie_bias + user_row . movie_row."""
+
+    user_UK: Tensor
+    movie_MK: Tensor
+    user_bias_U: Tensor
+    movie_bias_M: Tensor
+    mean: float
+
+    def score(self, user_B: Tensor, movie_B: Tensor) -> Tensor:
+        """Scores of B pairs of row numbers, unclipped."""
+        product_B = (self.user_UK[user_B] * self.movie_MK[movie_B]).sum(1)
+        return product_B + self.user_bias_U[user_B] + self.movie_bias_M[movie_B] + self.mean
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step that all ranks take together."""
+
+    rows: int
+    """Training rows of all ranks in it: gradients are of the mean over these."""
+    rate: float
+    """Learning rate."""
+    place: tuple[int, int, int, int]
+    """Seed of the training, epoch, number in the epoch, rank."""
+
+    @property
+    def seed(self) -> int:
+        """A seed of this step and rank alone, for what is drawn in it."""
+        return int(np.random.SeedSequence(self.place).generate_state(1)[0])
+
+
+class Model(Protocol):
+    """What every model of the family has; `seed` alone decides what is drawn at the start."""
+
+    Settings: ClassVar[type]
+    reads: ClassVar[str]
+
+    def __init__(self, settings: Any, data: Dataset, seed: int) -> None: ...
+
+
+@runtime_checkable
+class Learner(Model, Protocol):
+    """A model that learns by steps; its settings begin with those of the loop (`LoopSettings`).
+
+    The loop owns epochs, the learning rate, early stopping, checkpoints and progress.
+    """
+
+    @property
+    def form(self) -> str:
+        """How it learns, for the log; a checkpoint of another form is passed over."""
+
+    def step(self, batch: Ratings, step: Step) -> Tensor:
+        """Learn from this rank's part of a step, which may be empty; the sum of its losses."""
+
+    def score(self, user_B: Tensor, movie_B: Tensor) -> Tensor:
+        """Unclipped scores of B pairs of row numbers, as the model itself computes them."""
+
+    def validate(self, data: Dataset) -> dict[str, float]:
+        """Figures of all ranks' validation rows; the loop keeps the least `validation_loss`."""
+
+    def weights(self) -> dict[str, Tensor]:
+        """The tensors that decide the scores, themselves: the best epoch's are kept and restored.
+
+        They start as those of rank 0.
+        """
+
+    def synchronise(self, moments: bool = False) -> None:
+        """Bring weights, and what else a checkpoint holds if `moments`, to one state on all ranks.
+
+        The loop calls it on every rank before it validates, saves or exports.
+        """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors, numbers and texts from which `load_state_dict` goes on to the same end."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+    def rows(self) -> Rows:
+        """The encoder run once for every user and every movie."""
+
+
+@runtime_checkable
+class Fitter(Model, Protocol):
+    """A model that is learned at once; ranks that share the data return the same rows."""
+
+    def fit(self, data: Dataset) -> Rows: ...
+
+
+@runtime_checkable
+class WarmStart(Protocol):
+    """A model that can go on from an earlier one (`train.warm_start`)."""
+
+    def start_from(self, factors: Factors, data: Dataset) -> tuple[int, int]:
+        """Take over the rows of known ids; returns how many users and movies were known.
+
+        Raises ValueError with a sentence if the earlier model is of another form.
+        """
+
+
+def load(name: str) -> type[Any]:
+    """The class of a model; its file is imported only here."""
+    module, _, cls = FAMILY[name].partition(":")
+    return getattr(import_module(module), cls)

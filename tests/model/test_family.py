@@ -1,0 +1,146 @@
+"""What holds for every model of the family; a new one needs a line in FAMILY and nothing here."""
+
+import time
+from dataclasses import fields, replace
+from pathlib import Path
+
+import horovod.torch as hvd
+import numpy as np
+import pytest
+import torch
+
+from jobs.runs.configuration import load_configuration
+from jobs.runs.settings import with_models
+from model.data.dataset import DATASETS, read_dataset
+from model.factors import Factors, load_factors
+from model.family import FAMILY, Fitter, load
+from model.metrics import rmse
+from model.ranking.ranker import Ranker
+from model.training.export import export
+from model.training.loop import learn, train
+from model.training.progress import Reporter
+from model.training.state import Training
+from tests.model.conftest import BASE, MOVIES, USERS
+from tests.model.training.test_checkpoints import attempt
+from tests.model.training.test_loop import train_with_ranks
+
+EVERY_MODEL = pytest.mark.parametrize("model", FAMILY)
+# Of a model that learns by steps, and not at once.
+LEARNERS = pytest.mark.parametrize("model", [m for m in FAMILY if hasattr(load(m), "step")])
+
+
+def trained(spec) -> Factors:
+    train(spec)
+    return load_factors(Path(spec.output))
+
+
+@EVERY_MODEL
+def test_it_is_a_learner_or_a_fitter_and_says_what_it_reads(model):
+    cls = load(model)
+    wanted = {"step", "validate", "weights", "synchronise", "rows"}
+    assert hasattr(cls, "fit") != all(hasattr(cls, name) for name in wanted)
+    assert cls.reads in DATASETS
+
+
+@EVERY_MODEL
+def test_its_settings_are_those_in_base_yaml_each_with_its_type(model):
+    assert {field.name for field in fields(load(model).Settings)} == set(BASE[model])
+    assert load_configuration(form=with_models()).train.of(model) == BASE[model]
+
+
+@EVERY_MODEL
+def test_it_exports_whole_factors_and_rows_without_ratings_are_zero(spec, model):
+    factors = trained(spec(model=model, **({"epochs": 2} if "epochs" in BASE[model] else {})))
+    factors_count = factors.user_UK.shape[1]
+    assert factors.user_UK.shape == (USERS, factors_count)
+    assert factors.movie_MK.shape == (MOVIES, factors_count)
+    for array in (factors.user_UK, factors.movie_MK, factors.user_bias_U, factors.movie_bias_M):
+        assert array.dtype == np.float32
+        assert np.isfinite(array).all()
+    assert np.flatnonzero(~factors.user_trained_U).tolist() == [USERS - 1]
+    assert np.flatnonzero(~factors.movie_trained_M).tolist() == [MOVIES - 1]
+    assert not factors.user_UK[-1].any()
+    assert not factors.movie_MK[-1].any()
+    assert factors.user_bias_U[-1] == factors.movie_bias_M[-1] == 0
+    assert factors.user_ids_U[2] == 27
+    assert factors.manifest["model"] == model
+    assert factors.manifest["metrics"]["validation_rmse"] > 0
+    assert len(factors.manifest["history"]) == factors.manifest["metrics"]["epochs"]
+
+
+@EVERY_MODEL
+def test_the_same_seed_gives_the_same_model(spec, model):
+    chosen = spec(model=model)
+    first = trained(chosen)
+    rows = np.array(first.user_UK), np.array(first.movie_bias_M)
+    again = trained(chosen)
+    np.testing.assert_array_equal(rows[0], again.user_UK)
+    np.testing.assert_array_equal(rows[1], again.movie_bias_M)
+
+
+@EVERY_MODEL
+def test_two_ranks_are_about_as_good_as_one(spec, tmp_path, model):
+    chosen = spec(model=model, by_user=True)
+    alone = trained(chosen).manifest["metrics"]["validation_rmse"]
+    run = train_with_ranks(chosen, 2, tmp_path / "spec.json")
+    assert run.returncode == 0, run.stderr
+    both = load_factors(Path(chosen.output)).manifest["metrics"]
+    assert both["ranks"] == 2
+    assert both["validation_rmse"] == pytest.approx(alone, abs=0.05)
+
+
+@LEARNERS
+def test_killed_and_started_again_it_ends_as_if_never_stopped(spec, tmp_path, model):
+    chosen = spec(model=model, batch_size=4, epochs=8, patience=8, checkpoint_seconds=0)
+    whole = trained(chosen)
+    rows, history = np.array(whole.user_UK), whole.manifest["history"]
+    again = replace(chosen, output=str(tmp_path / "again"))
+    file, latest = tmp_path / "spec.json", Path(chosen.checkpoints) / "latest.pt"
+    with attempt(again, file, 1) as process:
+        while not latest.exists():
+            time.sleep(0.01)
+        time.sleep(0.1)
+        process.kill()
+        process.wait(10)
+    assert not Path(again.output).exists()
+    with attempt(again, file, 1) as process:
+        said = process.communicate(timeout=100)[0]
+    assert "going on from a checkpoint: epoch" in said
+    resumed = load_factors(Path(again.output))
+    np.testing.assert_array_equal(resumed.user_UK, rows)
+    losses = [epoch["validation_loss"] for epoch in history]
+    assert [epoch["validation_loss"] for epoch in resumed.manifest["history"]] == losses
+
+
+@EVERY_MODEL
+def test_it_beats_the_biases_on_planted_tastes(spec, ratings, model):
+    if model == "biases":
+        pytest.skip("they are what is to be beaten")
+    held = ratings.slice(1200)
+    pairs = held["user_idx"].to_numpy(), held["movie_idx"].to_numpy()
+    rating = held["rating"].to_numpy()
+    chosen = spec(model=model, **({"epochs": 40} if "epochs" in BASE[model] else {}))
+    biases = replace(chosen, model="biases", settings=load("biases").Settings(**BASE["biases"]))
+    theirs = rmse(trained(biases).predict(*pairs), rating)
+    assert rmse(trained(chosen).predict(*pairs), rating) < 0.8 * theirs
+
+
+@EVERY_MODEL
+def test_the_kernels_scores_are_the_models_own(spec, model):
+    chosen = spec(model=model, **({"epochs": 2} if "epochs" in BASE[model] else {}))
+    hvd.init()
+    data = read_dataset(chosen, torch.device("cpu"))
+    made = load(model)(chosen.settings, data, chosen.seed)
+    if isinstance(made, Fitter):
+        rows = made.fit(data)
+        score = rows.score
+    else:
+        learn(Training(made, chosen.settings), data, chosen, Reporter(False, 2, 1), None, None)
+        rows, score = made.rows(), made.score
+    factors = export(rows, data, {})
+    users = np.arange(USERS - 1, dtype=np.int32)
+    found = Ranker(factors).top_k(users, [np.empty(0, np.int32)] * len(users), None)
+    assert len(found.row_R) == len(users) * (MOVIES - 1)
+    with torch.no_grad():
+        own_R = score(torch.from_numpy(found.row_R), torch.from_numpy(found.movie_idx_R))
+    np.testing.assert_allclose(found.score_R, own_R, atol=1e-5)
