@@ -10,22 +10,23 @@ Movies are ranked by unclipped score, so that the best do not all tie at the top
 damped by score.damping. With score.mode=incremental, users for whom nothing has changed since the
 newest published run keep its rows.
 
-Spark hands out ranges of users; a task maps the model and writes its rows (jobs/scoring/task.py),
-and only figures come back.
+A pandas UDF of Spark scores: it is handed numbers of ranges of users, maps the model, writes their
+rows itself (jobs/scoring/task.py), and only figures come back.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.engines.spark import show_tasks, spark_session
@@ -38,24 +39,27 @@ from jobs.scoring.task import Scoring, even_ranges, score_range, task_device
 from jobs.training import registry
 from model.factors import is_trained
 
-Batches = Iterable[pa.RecordBatch]
-
 FIGURES = "users long, rows long"
 # Pairs of a task: about a second's work, and so the step by which progress is seen.
 PAIRS_PER_TASK = 2_000_000_000
 
 
-def scorer(scoring: Scoring, ranges: list[tuple[int, int]]) -> Callable[[Batches], Batches]:
-    """The function for mapInArrow: numbers of ranges in, users and rows of each out."""
+def scorer(scoring: Scoring, ranges: list[tuple[int, int]]) -> Callable[[str], Column]:
+    """The pandas UDF that scores: the column of numbers of ranges in, users and rows of each out.
 
-    def score(batches: Batches) -> Batches:
-        for batch in batches:
+    A task writes its recommendations itself: through the JVM they would be converted twice.
+    """
+
+    # Spark's type stubs do not know that hints tell the kind of a UDF: here iterators of batches.
+    @F.pandas_udf(FIGURES)  # type: ignore[call-overload]
+    def score_ranges(numbers: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
+        for batch in numbers:
             with task_device(scoring.device) as device:
-                done = [score_range(scoring, ranges[i], device) for i in batch["id"].to_pylist()]
-            users, rows = zip(*done, strict=True)
-            yield pa.RecordBatch.from_arrays([pa.array(users), pa.array(rows)], ["users", "rows"])
+                done = [score_range(scoring, ranges[number], device) for number in batch]
+            yield pd.DataFrame(done, columns=["users", "rows"])
 
-    return score
+    # It writes files: Spark must not evaluate it once for each use of its column.
+    return score_ranges.asNondeterministic()
 
 
 def score_all(spark: SparkSession, scoring: Scoring, inputs: Inputs) -> tuple[int, int]:
@@ -65,10 +69,10 @@ def score_all(spark: SparkSession, scoring: Scoring, inputs: Inputs) -> tuple[in
     tasks = max(tasks, 2 * spark.sparkContext.defaultParallelism)
     ranges = even_ranges(inputs.offset_U1, movies, tasks, inputs.kept_U)
     numbers = spark.range(0, len(ranges), 1, len(ranges))
-    figures: DataFrame = numbers.mapInArrow(scorer(scoring, ranges), FIGURES)
+    done = numbers.select(scorer(scoring, ranges)("id").alias("done"))
     with show_tasks(spark, "score"):
-        [total] = figures.agg(F.sum("users").alias("users"), F.sum("rows").alias("rows")).collect()
-    return total["users"], total["rows"]
+        [total] = done.agg(F.sum("done.users"), F.sum("done.rows")).collect()
+    return total[0], total[1]
 
 
 def require_users(inputs: Inputs, user_ids: list[int], release: str) -> None:
