@@ -28,7 +28,7 @@ from jobs.published.audit import Published, audit
 from jobs.published.commit import commit
 from jobs.published.delta import file_paths, open_table
 from jobs.published.parquet import read_footer
-from jobs.published.views import connect
+from jobs.published.runs_table import releases_of
 from jobs.release.layouts import detect_layout
 from jobs.runs import schemas
 from jobs.runs.command import run_command, step_arguments
@@ -109,9 +109,7 @@ def keep_others(spark: SparkSession, run: Run, scored: DataFrame) -> None:
     run_ids = [row.run_id for row in published.select("run_id").distinct().collect()]
     if not run_ids:
         raise JobError(f"Nothing is published for {run.ds} yet: score all users, without --users.")
-    with connect(run.warehouse, ("runs",)) as tables:
-        query = "select distinct release from runs where run_id in (select unnest(?))"
-        releases = {row[0] for row in tables.execute(query, [run_ids]).fetchall()}
+    releases = releases_of(run.warehouse, run_ids)
     if releases != {run.release}:
         raise JobError(
             f"What is published for {run.ds} is of release {', '.join(sorted(releases))}, and not "

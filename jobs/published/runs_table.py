@@ -1,19 +1,33 @@
-"""Every question to the table `runs`."""
+"""Every question to the table `runs`.
+
+A row with `users_scored` is of a run that scored chosen users: of its date, most rows that readers
+see are another run's. Each question says whether such runs count.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
 
-from jobs.published.delta import (
-    is_published,
-)
+from jobs.published.delta import is_published
 from jobs.published.views import connect
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
+
+# By date; of one date, the run that finished last.
+NEWEST = "order by ds desc, finished_at desc limit 1"
+
+
+def ask(warehouse: Path, query: str, parameters: object = None) -> list[tuple[Any, ...]]:
+    """The rows that answer a query of `runs`; none before anything was published."""
+    if not is_published(warehouse, "runs"):
+        return []
+    with connect(warehouse, ("runs",)) as tables:
+        return tables.execute(query, parameters).fetchall()
 
 
 class LatestRun(NamedTuple):
@@ -26,31 +40,49 @@ class LatestRun(NamedTuple):
 
 
 def latest_run(connection: duckdb.DuckDBPyConnection) -> LatestRun:
-    """The newest row of `runs`, by date; of one date, the one that finished last.
+    """The newest run, in the version of `runs` that the connection shows.
 
-    Raises JobError if no run has published everything yet.
+    Runs of chosen users do not count: the tables hold next to nothing of them. Raises JobError if
+    no run has published everything yet.
     """
     row = connection.execute(
-        # Of a run that scored some users again, the tables hold next to nothing.
-        "select run_id, ds, release, model_version from runs where users_scored is null "
-        "order by ds desc, finished_at desc limit 1"
+        f"select run_id, ds, release, model_version from runs where users_scored is null {NEWEST}"
     ).fetchone()
     if row is None:
         raise JobError("No run has been published to the end yet. Make one with: make nightly")
     return LatestRun(*row)
 
 
-def previous_ratings(run: Run) -> int | None:
-    """Ratings of the newest published run of the release before this one; None if there is none."""
-    if not is_published(run.warehouse, "runs"):
-        return None
+def newest_date(warehouse: Path) -> date | None:
+    """The date of the newest run, which keeps its recommendations however few dates stay.
+
+    Runs of chosen users do not count, as in `latest_run`: it is the date that readers are shown.
+    """
+    [(ds,)] = ask(warehouse, "select max(ds) from runs where users_scored is null") or [(None,)]
+    return ds
+
+
+def newest_other(run: Run) -> tuple[str, date] | None:
+    """Id and date of the newest run of the release but this one, whose rows it may take over.
+
+    Runs of chosen users do not count: they wrote the rows of these users alone.
+    """
     query = (
-        "select ratings from runs where release = ? and run_id <> ? and ds <= ? "
-        "order by ds desc, finished_at desc limit 1"
+        "select run_id, ds from runs "
+        f"where release = ? and run_id <> ? and users_scored is null {NEWEST}"
     )
-    with connect(run.warehouse, ("runs",)) as tables:
-        row = tables.execute(query, [run.release, run.run_id, run.ds]).fetchone()
-    return row[0] if row else None
+    found = ask(run.warehouse, query, [run.release, run.run_id])
+    return (found[0][0], found[0][1]) if found else None
+
+
+def previous_ratings(run: Run) -> int | None:
+    """Ratings of the newest run of the release up to this one's date; None if there is none.
+
+    Runs of chosen users count: the ratings are those of the data, whoever was scored.
+    """
+    query = f"select ratings from runs where release = ? and run_id <> ? and ds <= ? {NEWEST}"
+    found = ask(run.warehouse, query, [run.release, run.run_id, run.ds])
+    return found[0][0] if found else None
 
 
 class Previous(NamedTuple):
@@ -66,26 +98,38 @@ class Previous(NamedTuple):
 
 
 def previous_run(run: Run) -> Previous | None:
-    """The newest run of the release before this one; of one date, the one that finished last."""
-    if not is_published(run.warehouse, "runs"):
-        return None
-    with connect(run.warehouse, ("runs",)) as connection:
-        row = connection.execute(
-            """
-            select run_id, ds, ratings, users, movies, test_rmse from runs
-            where release = $release and run_id <> $run_id and (ds < $ds or (ds = $ds and
-                finished_at < (select max(finished_at) from runs where run_id = $run_id)))
-            order by ds desc, finished_at desc limit 1
-            """,
-            {"release": run.release, "run_id": run.run_id, "ds": run.ds},
-        ).fetchone()
-    return None if row is None else Previous(*row)
+    """The newest run of the release before this one.
+
+    Runs of chosen users count: the sizes are those of the data, and recommendations are compared
+    among the users of both runs.
+    """
+    query = f"""
+        select run_id, ds, ratings, users, movies, test_rmse from runs
+        where release = $release and run_id <> $run_id and (ds < $ds or (ds = $ds and
+            finished_at < (select max(finished_at) from runs where run_id = $run_id)))
+        {NEWEST}
+        """
+    told = {"release": run.release, "run_id": run.run_id, "ds": run.ds}
+    found = ask(run.warehouse, query, told)
+    return Previous(*found[0]) if found else None
 
 
 def readers_runs(warehouse: Path) -> set[str]:
-    """Of each release, the run that readers are told of as the newest."""
-    if not is_published(warehouse, "runs"):
-        return set()
-    query = "select arg_max(run_id, (ds, finished_at)) from runs group by release"
-    with connect(warehouse, ("runs",)) as tables:
-        return {row[0] for row in tables.sql(query).fetchall()}
+    """Of each release, the runs that later ones and readers go back to: they are not cleared up.
+
+    Those are the newest, which the next is compared with, and the newest that did not score chosen
+    users, which `latest_run` tells of.
+    """
+    query = """
+        select unnest([
+            arg_max(run_id, (ds, finished_at)),
+            arg_max(run_id, (ds, finished_at)) filter (users_scored is null)
+        ]) from runs group by release
+        """
+    return {run_id for (run_id,) in ask(warehouse, query) if run_id is not None}
+
+
+def releases_of(warehouse: Path, run_ids: Collection[str]) -> set[str]:
+    """The releases of these runs, whomever they scored."""
+    query = "select distinct release from runs where run_id in (select unnest(?))"
+    return {release for (release,) in ask(warehouse, query, [list(run_ids)])}

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from jobs.engines.duck import parquet_files
 from jobs.published.delta import is_published
 from jobs.published.parquet import read_footer, statistics
+from jobs.published.runs_table import newest_other
 from jobs.published.views import connect
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, open_run
@@ -54,16 +55,11 @@ def find_base(run: Run) -> tuple[str | None, str]:
         return None, "users were named"
     if not is_published(run.warehouse, "runs"):
         return None, "nothing has been published yet"
-    with connect(run.warehouse, ("runs", "recommendations")) as tables:
-        newest = tables.execute(
-            "select run_id, ds from runs "
-            "where release = ? and run_id <> ? and users_scored is null "
-            "order by ds desc, finished_at desc limit 1",
-            [run.release, run.run_id],
-        ).fetchone()
-        if newest is None:
-            return None, f"no other run of release {run.release} has been published"
-        run_id, ds = newest
+    newest = newest_other(run)
+    if newest is None:
+        return None, f"no other run of release {run.release} has been published"
+    run_id, ds = newest
+    with connect(run.warehouse, ("recommendations",)) as tables:
         query = "select 1 from recommendations where ds = ? and run_id = ? limit 1"
         if not tables.execute(query, [ds, run_id]).fetchone():
             return None, f"the table no longer holds what run {run_id} has published"

@@ -17,7 +17,7 @@ from deltalake.transaction import CommitProperties
 from psycopg import Connection
 
 from jobs.published.delta import is_published, open_table
-from jobs.published.views import connect
+from jobs.published.runs_table import newest_date
 from jobs.runs.configuration import postgresql_dsn
 from jobs.runs.settings import Configuration
 from jobs.sinks.postgresql import connected, connection_to
@@ -39,11 +39,7 @@ def is_old(warehouse: Path, keep: int) -> Callable[[date], bool]:
     """
     dates = dates_of(warehouse)
     oldest = dates[-keep] if len(dates) >= keep else date.min
-    newest_run = None
-    if is_published(warehouse, "runs"):
-        query = "select max(ds) from runs where users_scored is null"
-        with connect(warehouse, ("runs",)) as tables:
-            [(newest_run,)] = tables.execute(query).fetchall()
+    newest_run = newest_date(warehouse)
     return lambda ds: ds < oldest and ds != newest_run
 
 
