@@ -23,9 +23,6 @@ from typing import Any
 from uuid import uuid4
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
@@ -34,7 +31,7 @@ from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, run_of
 from jobs.scoring.inputs import Inputs, write_inputs
-from jobs.scoring.plan import candidates_folder, plan_scoring
+from jobs.scoring.plan import plan_scoring
 from jobs.scoring.task import Scoring, even_ranges, score_range, task_device
 from jobs.training import registry
 from model.factors import is_trained
@@ -67,7 +64,7 @@ def score_all(spark: SparkSession, scoring: Scoring, inputs: Inputs) -> tuple[in
     movies = len(inputs.catalogue.movie_idx_C)
     tasks = len(inputs.user_ids_U) * movies // PAIRS_PER_TASK
     tasks = max(tasks, 2 * spark.sparkContext.defaultParallelism)
-    ranges = even_ranges(inputs.offset_U1, movies, tasks, inputs.kept_U)
+    ranges = even_ranges(inputs.rated, movies, tasks, inputs.kept_U)
     numbers = spark.range(0, len(ranges), 1, len(ranges))
     done = numbers.select(scorer(scoring, ranges)("id").alias("done"))
     with show_tasks(spark, "score"):
@@ -86,8 +83,6 @@ def score(spark: SparkSession, run: Run, version: str, folder: Path) -> dict[str
     """Score with the `Factors` in a folder, as the run's settings say; returns the figures."""
     plan = plan_scoring(run, version, folder)
     print(f"score: {plan}", flush=True)
-    movies = pq.read_table(run.data("movies"), columns=["movie_id", "title"])
-    movies = movies.filter(pc.is_in(movies["movie_id"], pa.array(plan.movie_ids)))
     # What is left of an attempt that was killed, which can then write nothing more.
     for abandoned in run.staging.glob("scoring-*"):
         shutil.rmtree(abandoned)
@@ -95,15 +90,7 @@ def score(spark: SparkSession, run: Run, version: str, folder: Path) -> dict[str
     prepared = run.staging / f"scoring-{uuid4().hex}"
     base = plan.base
     base_record = base and base.finished("score")
-    inputs = write_inputs(
-        prepared,
-        plan.ranking,
-        movies,
-        run.data("rated"),
-        run.users,
-        candidates_folder(run),
-        (base.data("rated"), candidates_folder(base)) if base else None,
-    )
+    inputs = write_inputs(plan, prepared)
     if run.users is not None:
         require_users(inputs, run.users, run.release)
     ranking = folder
@@ -115,11 +102,11 @@ def score(spark: SparkSession, run: Run, version: str, folder: Path) -> dict[str
     target.mkdir(parents=True)
     top_k = run.conf.score.top_k
     scoring = Scoring(
-        factors=str(folder),
-        ranking=str(ranking),
-        inputs=str(prepared),
-        target=str(target),
-        base=str(base.output("scored")) if base else None,
+        factors=folder,
+        ranking=ranking,
+        inputs=prepared,
+        target=target,
+        base=base.output("scored") if base else None,
         top_k=None if top_k == "all" else top_k,
         device=run.conf.score.device,
         model_version=version,

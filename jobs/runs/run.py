@@ -116,6 +116,11 @@ class Run:
         return self.record("evaluate")["model_version"] if self.trains else self.champion
 
     @property
+    def why_base(self) -> str:
+        """Why the run has this base, or none, in words."""
+        return self.record(self.steps()[0])["why_base"]
+
+    @property
     def promoted(self) -> bool:
         """Whether the run's own model became the champion."""
         return bool((self.finished("promote") or {}).get("promoted"))

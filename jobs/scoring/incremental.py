@@ -9,6 +9,7 @@ is none, or what it wrote is gone or was made otherwise, everybody is scored, an
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,10 @@ from jobs.published.runs_table import newest_other
 from jobs.published.views import connect
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, open_run
-from jobs.scoring.arrays import BLOCK, Rows, UserMovies
 from jobs.training.registry import digest_of
-from model.factors import Factors, index_of
+from model.ranking.lists import Lists
 
-# What decides everybody's rows, and how it is called where it has changed.
+# How what decides everybody's rows is called where it has changed.
 NAMES = {
     "model_version": "model version",
     "model": "model",
@@ -38,9 +38,42 @@ NAMES = {
     "top_k": "top_k",
     "damping": "damping",
 }
-
-
+# What is read of the rows that are taken over.
 COLUMNS = ["user_id", "rank", "movie_id", "predicted_rating", "source", "ranking_score"]
+# Users whose lists are compared together.
+USERS_PER_BLOCK = 20_000
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What decides everybody's rows: recorded by `score`, and compared with the base's."""
+
+    model_version: str
+    model: str
+    """Digest of the model's files."""
+    movies: str
+    """Digest of the ids of the movies that may be recommended."""
+    top_k: int | str
+    damping: float
+
+    @classmethod
+    def of(cls, run: Run, version: str, factors: Path, movie_ids: NDArray[np.int32]) -> Basis:
+        """That of a run, by the model in a folder and the movies that may be recommended."""
+        return cls(
+            model_version=version,
+            model=digest_of(factors)[:16],
+            movies=hashlib.sha256(movie_ids.astype("<i4").tobytes()).hexdigest()[:16],
+            top_k=run.conf.score.top_k,
+            damping=run.conf.score.damping,
+        )
+
+    def changed_since(self, then: dict[str, Any]) -> list[str]:
+        """What has changed since another basis was recorded, in words."""
+        changed = [name for name, value in asdict(self).items() if then.get(name) != value]
+        # Another version is another model: that need not be said twice.
+        if "model_version" in changed and "model" in changed:
+            changed.remove("model")
+        return [NAMES[name] for name in changed]
 
 
 def find_base(run: Run) -> tuple[str | None, str]:
@@ -66,25 +99,10 @@ def find_base(run: Run) -> tuple[str | None, str]:
     return run_id, f"run {run_id} is the newest of release {run.release}"
 
 
-def basis(run: Run, version: str, factors: Path, movie_ids: np.ndarray) -> dict[str, Any]:
-    """What decides everybody's rows: to be recorded, and compared with the base's."""
-    settings = run.conf.score
-    return {
-        "model_version": version,
-        "model": digest_of(factors)[:16],
-        "movies": hashlib.sha256(movie_ids.astype("<i4").tobytes()).hexdigest()[:16],
-        "top_k": settings.top_k,
-        "damping": settings.damping,
-    }
-
-
-def usable_base(run: Run, now: dict[str, Any], why_none: str) -> tuple[Run | None, str | None]:
-    """The base if rows may be taken from it; else None, and why not.
-
-    `now` is the run's basis; `why_none` says why the run started without a base, if it did.
-    """
+def usable_base(run: Run, basis: Basis) -> tuple[Run | None, str | None]:
+    """The run's base if rows may be taken from it; else None, and why not."""
     if run.base_run is None:
-        return None, why_none
+        return None, run.why_base
     name = f"run {run.base_run}"
     try:
         base = open_run(run.warehouse, run.base_run)
@@ -95,12 +113,7 @@ def usable_base(run: Run, now: dict[str, Any], why_none: str) -> tuple[Run | Non
         return None, f"{name} is being made again"
     if "basis" not in scored:
         return None, f"{name} is of another version of Nightreel"
-    then = scored["basis"]
-    changed = [name for key, name in NAMES.items() if then.get(key) != now[key]]
-    # Another version is another model: that need not be said twice.
-    if "model" in changed and "model version" in changed:
-        changed.remove("model")
-    if changed:
+    if changed := basis.changed_since(scored["basis"]):
         return None, f"since {name}, this has changed: {', '.join(changed)}"
     needed = [base.output("scored"), base.data("rated")]
     needed += [base.output("candidates")] if base.conf.score.candidates else []
@@ -141,44 +154,13 @@ def kept_rows(folder: Path, user_ids: NDArray[np.int32]) -> pa.Table:
     return rows.filter(pc.is_in(rows["user_id"], pa.array(user_ids)))
 
 
-def unchanged(now: UserMovies, before: UserMovies) -> NDArray[np.bool_]:
-    """Which of the users of `now` had the same movies before."""
-    place_U = index_of(before.user_ids_U, now.user_ids_U)
-    count_U = np.diff(now.offset_U1)
-    # The last is for users who were not there: no list is that long.
-    count_before = np.append(np.diff(before.offset_U1), -1)
-    same_U = count_before[place_U] == count_U
-    for start in range(0, len(same_U), BLOCK):
-        users = start + np.flatnonzero(same_U[start : start + BLOCK])
-        owner_N = np.repeat(users, count_U[users])
-        first_N = np.repeat(np.cumsum(count_U[users]) - count_U[users], count_U[users])
-        place_N = np.arange(len(owner_N)) - first_N
-        ours = now.movie_ids_N[now.offset_U1[owner_N] + place_N]
-        theirs = before.movie_ids_N[before.offset_U1[place_U[owner_N]] + place_N]
-        same_U[owner_N[ours != theirs]] = False
+def unchanged(now: Lists, before: Lists, place_U: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Which of the lists of U users are those that stood at `place_U` before; -1 is nowhere."""
+    same_U = place_U >= 0
+    same_U[same_U] = now.count_B[same_U] == before.count_B[place_U[same_U]]
+    for start in range(0, len(same_U), USERS_PER_BLOCK):
+        users = start + np.flatnonzero(same_U[start : start + USERS_PER_BLOCK])
+        ours, theirs = now.take(users), before.take(place_U[users])
+        owner_N = np.repeat(users, ours.count_B)
+        same_U[owner_N[ours.value_N != theirs.value_N]] = False
     return same_U
-
-
-def unchanged_users(
-    rated: UserMovies, rated_before: UserMovies, lists: UserMovies, lists_before: UserMovies
-) -> NDArray[np.bool_]:
-    """Which of the users of `rated` had the same rated movies, and the same list or none."""
-    same_list = lists.user_ids_U[unchanged(lists, lists_before)]
-    listed = np.isin(rated.user_ids_U, lists.user_ids_U)
-    listed_before = np.isin(rated.user_ids_U, lists_before.user_ids_U)
-    none = ~listed & ~listed_before
-    return unchanged(rated, rated_before) & (none | np.isin(rated.user_ids_U, same_list))
-
-
-def taken_over(base: Path, user_ids: NDArray[np.int32], model: Factors) -> Rows:
-    """What the base run recommended to users, who ascend."""
-    table = kept_rows(base, user_ids)
-    columns = {name: table[name].to_numpy() for name in table.column_names}
-    return Rows(
-        columns["user_id"].astype(np.int32),
-        columns["rank"].astype(np.int32),
-        model.movie_idx(columns["movie_id"]),
-        columns["predicted_rating"].astype(np.float32),
-        columns["source"] == "popular",
-        columns["ranking_score"].astype(np.float32),
-    )

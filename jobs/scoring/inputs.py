@@ -18,108 +18,110 @@ from numpy.typing import NDArray
 from pyarrow import dataset
 
 from jobs.runs.errors import JobError
-from jobs.scoring.arrays import UserMovies, load_user_movies, read_candidates
-from jobs.scoring.incremental import unchanged_users
-from model.factors import Factors
+from jobs.runs.run import Run
+from jobs.scoring.incremental import unchanged
+from jobs.scoring.plan import ScoringPlan, candidates_folder
+from model.factors import Factors, index_of
 from model.ranking.catalogue import Catalogue, load_catalogue, prepare_catalogue
+from model.ranking.lists import VALUES, Lists, load_lists
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Users in id order and the movies that each has rated; candidate movies and all titles."""
+    """U users in id order, each one's movies by id, and the movies that may be recommended."""
 
     user_ids_U: NDArray[np.int32]
-    offset_U1: NDArray[np.int64]
-    movie_ids_N: NDArray[np.int32]
+    rated: Lists
+    """The movies that each user has rated."""
+    own: Lists
+    """The only movies that may be recommended to a user; empty: all of the catalogue."""
+    kept_U: NDArray[np.bool_]
+    """Users whose rows are taken over from an earlier run."""
     catalogue: Catalogue
     titles: pa.Array
     """By row number in the factors; empty for a movie that may not be recommended."""
-    lists: UserMovies
-    """Of the users who have one, the only movies that may be recommended to them."""
-    kept_U: NDArray[np.bool_]
-    """Users whose rows are taken over from an earlier run."""
-
-    def rated(self, user: int) -> NDArray[np.int32]:
-        """The movies that the user in one place has rated."""
-        return self.movie_ids_N[self.offset_U1[user] : self.offset_U1[user + 1]]
 
 
-def write_inputs(
-    folder: Path,
-    factors: Factors,
-    movies: pa.Table,
-    rated: Path,
-    user_ids: list[int] | None = None,
-    candidates: Path | None = None,
-    before: tuple[Path, Path | None] | None = None,
-) -> Inputs:
-    """Lay out the inputs and map them.
+def write_inputs(plan: ScoringPlan, folder: Path) -> Inputs:
+    """Lay out what a plan needs in a new folder, and map it.
 
-    `movies` holds movie_id and title of the movies that may be recommended; `rated` is a folder of
-    schemas.RATED in the order of users, of whom `user_ids` are taken if given; `candidates` is one
-    of schemas.CANDIDATES. `before` are the latter two of the run whose rows are taken over for
-    users for whom both are the same.
+    Raises JobError if the users of the run's rated movies do not ascend.
     """
     folder.mkdir(parents=True)
-    prepare_catalogue(factors, movies["movie_id"].to_numpy()).save(folder / "catalogue")
-    place = np.full(len(factors.movie_ids_M), -1)
-    idx = factors.movie_idx(movies["movie_id"].to_numpy())
-    place[idx[idx >= 0]] = np.flatnonzero(idx >= 0)
-    titles = movies["title"].combine_chunks().take(pa.array(place, mask=place < 0)).fill_null("")
+    prepare_catalogue(plan.ranking, plan.movie_ids).save(folder / "catalogue")
+    titles = titles_of(plan.ranking, plan.run.data("movies"), plan.movie_ids)
     pq.write_table(pa.table({"title": titles}), folder / "titles.parquet")
-    write_rated(folder, rated, user_ids)
-    lists = read_candidates(candidates)
-    lists.save(folder / "lists")
-    now = read_rated(folder)
-    kept_U = np.zeros(len(now.user_ids_U), bool)
-    if before:
-        (folder / "before").mkdir()
-        write_rated(folder / "before", before[0], None)
-        earlier = read_rated(folder / "before")
-        kept_U = unchanged_users(now, earlier, lists, read_candidates(before[1]))
+    user_ids_U, rated, own = write_lists(plan.run, folder)
+    kept_U = np.zeros(len(user_ids_U), bool)
+    if plan.base:
+        user_ids_before, rated_before, own_before = write_lists(plan.base, folder / "before")
+        place_U = index_of(user_ids_before, user_ids_U)
+        kept_U = unchanged(rated, rated_before, place_U) & unchanged(own, own_before, place_U)
     np.save(folder / "kept.npy", kept_U)
     return read_inputs(folder)
 
 
-def write_rated(folder: Path, rated: Path, user_ids: list[int] | None) -> None:
-    """Lists of rated movies as one array and offsets. Raises JobError unless users ascend."""
+@cache
+def read_inputs(folder: Path) -> Inputs:
+    """Memory-map what `write_inputs` wrote; once in a process."""
+    return Inputs(
+        *read_lists(folder),
+        kept_U=np.load(folder / "kept.npy", mmap_mode="r"),
+        catalogue=load_catalogue(folder / "catalogue"),
+        titles=pq.read_table(folder / "titles.parquet")["title"].combine_chunks(),
+    )
+
+
+def titles_of(factors: Factors, movies: Path, movie_ids: NDArray[np.int32]) -> pa.Array:
+    """Titles, by row number in the factors, of the movies with these ids; others are empty."""
+    table = pq.read_table(movies, columns=["movie_id", "title"])
+    table = table.filter(pc.is_in(table["movie_id"], pa.array(movie_ids)))
+    idx = factors.movie_idx(table["movie_id"].to_numpy())
+    place_M = np.full(len(factors.movie_ids_M), -1)
+    place_M[idx[idx >= 0]] = np.flatnonzero(idx >= 0)
+    titles = table["title"].combine_chunks().take(pa.array(place_M, mask=place_M < 0))
+    return titles.fill_null("")
+
+
+def write_lists(run: Run, folder: Path) -> tuple[NDArray[np.int32], Lists, Lists]:
+    """A run's users, and what they have rated and what their own lists hold; written and mapped."""
+    write_rated(run.data("rated"), run.users, folder)
+    user_ids_U = np.load(folder / "user_ids.npy", mmap_mode="r")
+    own_lists(run, user_ids_U).save(folder / "own")
+    return read_lists(folder)
+
+
+def read_lists(folder: Path) -> tuple[NDArray[np.int32], Lists, Lists]:
+    """Memory-map what `write_lists` wrote."""
+    user_ids_U = np.load(folder / "user_ids.npy", mmap_mode="r")
+    return user_ids_U, load_lists(folder / "rated"), load_lists(folder / "own")
+
+
+def write_rated(source: Path, user_ids: list[int] | None, folder: Path) -> None:
+    """Users and their rated movies from a folder of schemas.RATED; of certain users if given."""
     chosen = None if user_ids is None else pc.field("user_id").isin(user_ids)
     users, counts = [np.empty(0, np.int32)], [np.zeros(1, np.int64)]
-    lists = dataset.dataset(rated, format="parquet")
+    lists = dataset.dataset(source, format="parquet")
     scanner = lists.scanner(["user_id", "movie_ids"], filter=chosen)
-    with (folder / "movie_ids.bin").open("wb") as file:
+    (folder / "rated").mkdir(parents=True)
+    with (folder / "rated" / VALUES).open("wb") as file:
         for batch in scanner.to_batches():
             users.append(batch["user_id"].to_numpy())
             counts.append(pc.list_value_length(batch["movie_ids"]).to_numpy())
             batch["movie_ids"].flatten().to_numpy().astype(np.int32).tofile(file)
     user_ids_U = np.concatenate(users)
     if (np.diff(user_ids_U) <= 0).any():
-        raise JobError(f"{rated} is not in the order of users. Run etl again.")
+        raise JobError(f"{source} is not in the order of users. Run etl again.")
     np.save(folder / "user_ids.npy", user_ids_U)
-    np.save(folder / "offset.npy", np.cumsum(np.concatenate(counts)))
+    np.save(folder / "rated" / "offset.npy", np.cumsum(np.concatenate(counts)))
 
 
-def read_rated(folder: Path) -> UserMovies:
-    """Memory-map what `write_rated` wrote."""
-    file = folder / "movie_ids.bin"
-    empty = file.stat().st_size == 0
-    return UserMovies(
-        user_ids_U=np.load(folder / "user_ids.npy", mmap_mode="r"),
-        offset_U1=np.load(folder / "offset.npy", mmap_mode="r"),
-        movie_ids_N=np.empty(0, np.int32) if empty else np.memmap(file, np.int32, "r"),
-    )
-
-
-@cache
-def read_inputs(folder: Path) -> Inputs:
-    """Memory-map what `write_inputs` wrote; once in a process."""
-    rated = read_rated(folder)
-    return Inputs(
-        user_ids_U=rated.user_ids_U,
-        offset_U1=rated.offset_U1,
-        movie_ids_N=rated.movie_ids_N,
-        catalogue=load_catalogue(folder / "catalogue"),
-        titles=pq.read_table(folder / "titles.parquet")["title"].combine_chunks(),
-        lists=load_user_movies(folder / "lists"),
-        kept_U=np.load(folder / "kept.npy", mmap_mode="r"),
-    )
+def own_lists(run: Run, user_ids_U: NDArray[np.int32]) -> Lists:
+    """The lists of candidates that a run has kept, which are sorted by user and movie."""
+    if (folder := candidates_folder(run)) is None:
+        return Lists(np.zeros(len(user_ids_U) + 1, np.int64), np.empty(0, np.int32))
+    rows = pq.read_table(folder)
+    user_N = index_of(user_ids_U, rows["user_id"].to_numpy())
+    count_U = np.bincount(user_N[user_N >= 0], minlength=len(user_ids_U))
+    offset_U1 = np.concatenate([[0], np.cumsum(count_U)])
+    return Lists(offset_U1, rows["movie_id"].to_numpy()[user_N >= 0])

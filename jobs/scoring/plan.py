@@ -5,7 +5,7 @@ Worked out before anything is written, from the run's data, settings, model and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
 from jobs.scoring.filters import allowed_movies, trained_movies
-from jobs.scoring.incremental import basis, usable_base
+from jobs.scoring.incremental import Basis, usable_base
 from model.factors import Factors, load_factors
 from model.ranking.damping import damped
 
@@ -24,6 +24,7 @@ from model.ranking.damping import damped
 class ScoringPlan:
     """All that scoring a run needs to know."""
 
+    run: Run
     model: Factors
     """Predicts ratings."""
     ranking: Factors
@@ -61,20 +62,19 @@ def plan_scoring(run: Run, version: str, folder: Path) -> ScoringPlan:
             f"Model version {version} knows none of the {len(left.movie_ids):,} movies that the "
             "filters leave. Train a new one, or loosen the filters."
         )
-    now = basis(run, version, folder, movie_ids)
-    why_none = run.record(run.steps()[0])["why_base"]
-    base, why_all = usable_base(run, now, why_none)
+    basis = Basis.of(run, version, folder, movie_ids)
+    base, why_all = usable_base(run, basis)
     figures = {
         "model_version": version,
         "base_run": base and base.run_id,
         "why_all": why_all,
-        "basis": now,
+        "basis": asdict(basis),
         "movies": left.catalogue,
         "filtered": left.removed,
         "movies_new": len(left.movie_ids) - len(movie_ids),
         "movies_scored": len(movie_ids),
     }
-    return ScoringPlan(model, ranking, movie_ids, base, figures)
+    return ScoringPlan(run, model, ranking, movie_ids, base, figures)
 
 
 def damped_model(model: Factors, damping: float, version: str) -> Factors:

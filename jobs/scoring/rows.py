@@ -2,96 +2,125 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.scoring.arrays import Rows
-from jobs.scoring.incremental import taken_over
+from jobs.scoring.incremental import kept_rows
 from jobs.scoring.inputs import Inputs
-from model.factors import Factors, index_of
+from model.factors import Factors
 from model.ranking.candidates import rank_candidates
-from model.ranking.ranker import Ranked, Ranker, Rated
+from model.ranking.lists import Lists
+from model.ranking.ranker import Ranked, Ranker
 
 
-def block_rows(
-    ranker: Ranker,
-    model: Factors,
-    inputs: Inputs,
-    first: int,
-    last: int,
-    top_k: int | None,
-    base: Path | None,
-) -> Rows:
-    """The rows of users `first` to before `last` of the inputs.
+class Rows(NamedTuple):
+    """R recommendations, by user and rank."""
 
-    `model` predicts the ratings: what `ranker` ranks by, unless that is damped. `base` is the
-    folder of recommendations that the inputs' kept users' rows come from.
-    """
-    user_ids = inputs.user_ids_U[first:last]
-    kept = inputs.kept_U[first:last]
-    place = np.flatnonzero(~kept)
-    ranked = rank(ranker, inputs, first + place, top_k)
-    user_ids_B = user_ids[place]
-    # The model may be older than the ratings, so its row numbers are looked up by id.
-    user_idx_R = model.user_idx(user_ids_B)[ranked.row_R]
-    if ranker.factors is model:
-        predicted_R = ranked.score_R.clip(model.rating_min, model.rating_max)
-    else:
-        predicted_R = model.predict(user_idx_R, ranked.movie_idx_R)
-    rows = Rows(
-        user_ids_B[ranked.row_R],
-        ranked.rank_R,
-        ranked.movie_idx_R,
-        predicted_R.astype(np.float32),
-        model.source(user_idx_R, ranked.movie_idx_R) == "popular",
-        ranked.score_R,
-    )
-    if base is None or not kept.any():
-        return rows
-    earlier = taken_over(base, user_ids[kept], model)
-    both = [np.concatenate(columns) for columns in zip(rows, earlier, strict=True)]
-    order = np.lexsort((both[1], both[0]))
-    return Rows(*(column[order] for column in both))
+    user_id_R: NDArray[np.int32]
+    rank_R: NDArray[np.integer]
+    movie_idx_R: NDArray[np.integer]
+    predicted_R: NDArray[np.float32]
+    """On the rating scale."""
+    popular_R: NDArray[np.bool_]
+    """Whether it rests on popularity rather than on the model."""
+    score_R: NDArray[np.float32]
+    """What ranks the movies: not clipped, and damped if the run says so."""
 
 
-def rank(ranker: Ranker, inputs: Inputs, users: NDArray[np.int64], top_k: int | None) -> Ranked:
-    """Rank for users, given by place in the inputs: those who have a list by that, others by all.
+@dataclass(frozen=True)
+class Scorer:
+    """What makes rows of users, who are given by their places in the inputs."""
 
-    `row_R` of the answer counts the users as given.
-    """
-    listed = index_of(inputs.lists.user_ids_U, inputs.user_ids_U[users])
-    place = np.flatnonzero(listed < 0), np.flatnonzero(listed >= 0)
-    factors = ranker.factors
-    rated = rated_of(inputs, users[place[0]], factors)
-    by_all = ranker.top_k(factors.user_idx(inputs.user_ids_U[users[place[0]]]), rated, top_k)
-    if not len(place[1]):
-        return by_all
-    movie_ids = factors.movie_ids_M[ranker.movie_idx_C]
-    left = [
-        np.setdiff1d(np.intersect1d(inputs.lists.of(listed[i]), movie_ids), inputs.rated(users[i]))
-        for i in place[1]
-    ]
-    user_idx = factors.user_idx(inputs.user_ids_U[users[place[1]]])
-    by_list = rank_candidates(factors, user_idx, [factors.movie_idx(ids) for ids in left], top_k)
-    row_R = np.concatenate([place[0][by_all.row_R], place[1][by_list.row_R]])
-    order = np.argsort(row_R, kind="stable")
-    return Ranked(
-        row_R[order],
-        *(
-            np.concatenate([getattr(by_all, name), getattr(by_list, name)])[order]
-            for name in ("rank_R", "movie_idx_R", "score_R")
-        ),
-    )
+    ranker: Ranker
+    model: Factors
+    """Predicts the ratings: what the ranker ranks by, unless that is damped."""
+    inputs: Inputs
+    top_k: int | None
+    """None: every pair."""
+    base: Path | None
+    """Folder of the recommendations that kept users' rows come from."""
 
+    def rows(self, first: int, last: int) -> Rows:
+        """The rows of users `first` to before `last`."""
+        kept = self.inputs.kept_U[first:last]
+        rows = self.scored(first + np.flatnonzero(~kept))
+        if self.base is None or not kept.any():
+            return rows
+        earlier = self.taken_over(self.base, self.inputs.user_ids_U[first:last][kept])
+        both = Rows(*(np.concatenate(columns) for columns in zip(rows, earlier, strict=True)))
+        order = np.lexsort((both.rank_R, both.user_id_R))
+        return Rows(*(column[order] for column in both))
 
-def rated_of(inputs: Inputs, users: NDArray[np.int64], factors: Factors) -> Rated:
-    """The rated movies of users, who ascend, as the kernel takes them."""
-    if not len(users):
-        return Rated.of([])
-    start, stop = users[0], users[-1] + 1
-    offset = inputs.offset_U1[start : stop + 1]
-    movie_idx = factors.movie_idx(inputs.movie_ids_N[offset[0] : offset[-1]])
-    rated = Rated(offset - offset[0], movie_idx)
-    return rated if len(users) == stop - start else rated.take(users - start)
+    def scored(self, users: NDArray[np.int64]) -> Rows:
+        """The rows of users, who ascend, made anew."""
+        model, ranked = self.model, self.ranked(users)
+        user_id_R = self.inputs.user_ids_U[users[ranked.row_R]]
+        # The model may be older than the ratings, so its row numbers are looked up by id.
+        user_idx_R = model.user_idx(user_id_R)
+        if self.ranker.factors is model:
+            predicted_R = ranked.score_R.clip(model.rating_min, model.rating_max)
+        else:
+            predicted_R = model.predict(user_idx_R, ranked.movie_idx_R)
+        return Rows(
+            user_id_R,
+            ranked.rank_R,
+            ranked.movie_idx_R,
+            predicted_R.astype(np.float32),
+            model.source(user_idx_R, ranked.movie_idx_R) == "popular",
+            ranked.score_R,
+        )
+
+    def taken_over(self, base: Path, user_ids: NDArray[np.int32]) -> Rows:
+        """What the base recommended to users, who ascend."""
+        table = kept_rows(base, user_ids)
+        columns = {name: table[name].to_numpy() for name in table.column_names}
+        return Rows(
+            columns["user_id"].astype(np.int32),
+            columns["rank"].astype(np.int32),
+            self.model.movie_idx(columns["movie_id"]),
+            columns["predicted_rating"].astype(np.float32),
+            columns["source"] == "popular",
+            columns["ranking_score"].astype(np.float32),
+        )
+
+    def ranked(self, users: NDArray[np.int64]) -> Ranked:
+        """The best of users, who ascend: by their own lists where they have one.
+
+        `row_R` of the answer counts the users as given.
+        """
+        factors, own = self.ranker.factors, self.inputs.own.take(users)
+        user_idx = factors.user_idx(self.inputs.user_ids_U[users])
+        free, listed = np.flatnonzero(own.count_B == 0), np.flatnonzero(own.count_B)
+        by_all = self.ranker.top_k(user_idx[free], self.rated(users[free]), self.top_k)
+        if not len(listed):
+            return by_all
+        movie_ids = factors.movie_ids_M[self.ranker.movie_idx_C]
+        left = [
+            np.setdiff1d(np.intersect1d(own[i], movie_ids), self.inputs.rated[users[i]])
+            for i in listed
+        ]
+        candidates = [factors.movie_idx(ids) for ids in left]
+        by_list = rank_candidates(factors, user_idx[listed], candidates, self.top_k)
+        row_R = np.concatenate([free[by_all.row_R], listed[by_list.row_R]])
+        order = np.argsort(row_R, kind="stable")
+        return Ranked(
+            row_R[order],
+            *(
+                np.concatenate([getattr(by_all, name), getattr(by_list, name)])[order]
+                for name in ("rank_R", "movie_idx_R", "score_R")
+            ),
+        )
+
+    def rated(self, users: NDArray[np.int64]) -> Lists:
+        """The rated movies of users, who ascend, as row numbers in what ranks."""
+        if not len(users):
+            return Lists.of([])
+        # Nearly always neighbours, whose lists need no copying.
+        neighbours = users[-1] - users[0] + 1 == len(users)
+        rated = self.inputs.rated
+        rated = rated.slice(users[0], users[-1] + 1) if neighbours else rated.take(users)
+        return Lists(rated.offset_B1, self.ranker.factors.movie_idx(rated.value_N))

@@ -21,10 +21,10 @@ from pyspark import TaskContext
 
 from jobs.runs.errors import JobError
 from jobs.runs.files import exclusive
-from jobs.scoring.arrays import Rows
 from jobs.scoring.inputs import read_inputs
-from jobs.scoring.rows import block_rows
-from model.factors import Factors, load_factors
+from jobs.scoring.rows import Rows, Scorer
+from model.factors import load_factors
+from model.ranking.lists import Lists
 from model.ranking.ranker import Ranker
 
 # Users whose rows are made, and written as one row group, together: a lookup reads one group.
@@ -39,15 +39,15 @@ PAIRS_PER_RATED = 100
 class Scoring:
     """What is to be scored, where its inputs lie, and what is written to every row."""
 
-    factors: str
+    factors: Path
     """Folder of the model's `Factors`, which predict the ratings."""
-    ranking: str
+    ranking: Path
     """Folder of the `Factors` that movies are ranked by: the same, unless they are damped."""
-    inputs: str
+    inputs: Path
     """Folder of what `write_inputs` wrote."""
-    target: str
+    target: Path
     """Folder of the Parquet files."""
-    base: str | None
+    base: Path | None
     """Folder of an earlier run's recommendations, of which the rows of kept users are taken."""
     top_k: int | None
     """None: every pair."""
@@ -58,28 +58,28 @@ class Scoring:
 
 
 @cache
-def models_of(scoring: Scoring, device: str) -> tuple[Ranker, Factors]:
-    """What ranks, and what predicts; one of each for all tasks of a process."""
+def scorer_of(scoring: Scoring, device: str) -> Scorer:
+    """What makes the rows; one for all tasks of a process."""
     # Spark runs a process per core: more threads would fight one another.
     torch.set_num_threads(1)
-    model = load_factors(Path(scoring.factors))
+    model = load_factors(scoring.factors)
     damped = scoring.ranking != scoring.factors
-    ranking = load_factors(Path(scoring.ranking)) if damped else model
-    catalogue = read_inputs(Path(scoring.inputs)).catalogue
-    return Ranker(ranking, catalogue=catalogue, device=device), model
+    ranking = load_factors(scoring.ranking) if damped else model
+    inputs = read_inputs(scoring.inputs)
+    ranker = Ranker(ranking, catalogue=inputs.catalogue, device=device)
+    return Scorer(ranker, model, inputs, scoring.top_k, scoring.base)
 
 
 def even_ranges(
-    offset_U1: NDArray[np.int64], movies: int, tasks: int, kept_U: NDArray[np.bool_] | None = None
+    rated: Lists, movies: int, tasks: int, kept_U: NDArray[np.bool_]
 ) -> list[tuple[int, int]]:
     """Contiguous ranges of users of about the same cost, whatever the skew in rated movies.
 
     Users in `kept_U` are not scored, and cost next to nothing.
     """
-    users = len(offset_U1) - 1
-    cost_U = max(movies, 1) + np.diff(offset_U1) * PAIRS_PER_RATED
-    if kept_U is not None:
-        cost_U = np.where(kept_U, 1, cost_U)
+    users = len(rated)
+    cost_U = max(movies, 1) + rated.count_B * PAIRS_PER_RATED
+    cost_U = np.where(kept_U, 1, cost_U)
     cost_U1 = np.concatenate([[0], np.cumsum(cost_U)])
     wanted = np.linspace(0, cost_U1[-1], min(tasks, max(users, 1)) + 1)[1:-1]
     cuts = [0, *np.searchsorted(cost_U1, wanted).tolist(), users]
@@ -89,31 +89,26 @@ def even_ranges(
 def score_range(scoring: Scoring, users: tuple[int, int], device: str) -> tuple[int, int]:
     """Write the rows of a range of users; returns how many users and rows they are."""
     start, stop = users
-    ranker, model = models_of(scoring, device)
-    target = Path(scoring.target) / f"part-{start:09d}-{stop:09d}.parquet"
-    temporary = Path(scoring.inputs) / f"{target.name}.{uuid4().hex}"
+    scorer = scorer_of(scoring, device)
+    target = scoring.target / f"part-{start:09d}-{stop:09d}.parquet"
+    temporary = scoring.inputs / f"{target.name}.{uuid4().hex}"
     rows = 0
     # Parquet holds plain strings, as Spark would write them.
     with pq.ParquetWriter(temporary, SCHEMA, compression="zstd", store_schema=False) as writer:
-        for table in tables(ranker, model, scoring, start, stop):
+        for first, last in groups(scorer, start, stop):
+            table = table_of(scorer.rows(first, last), scorer, scoring)
             writer.write_table(table, row_group_size=max(1, len(table)))
             rows += len(table)
     os.replace(temporary, target)
     return stop - start, rows
 
 
-def tables(
-    ranker: Ranker, model: Factors, scoring: Scoring, start: int, stop: int
-) -> Iterator[pa.Table]:
-    """The rows of a range, some users at a time."""
-    inputs = read_inputs(Path(scoring.inputs))
-    base = Path(scoring.base) if scoring.base else None
-    per_user = len(ranker.movie_idx_C) if scoring.top_k is None else scoring.top_k
+def groups(scorer: Scorer, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """The users of a range, cut into those whose rows are one row group."""
+    per_user = len(scorer.ranker.movie_idx_C) if scorer.top_k is None else scorer.top_k
     step = max(1, min(USERS_PER_GROUP, MOST_ROWS_PER_GROUP // max(1, per_user)))
     for first in range(start, stop, step):
-        last = min(first + step, stop)
-        rows = block_rows(ranker, model, inputs, first, last, scoring.top_k, base)
-        yield table_of(rows, model, inputs.titles, scoring)
+        yield first, min(first + step, stop)
 
 
 SCHEMA = pa.schema(
@@ -131,15 +126,15 @@ SCHEMA = pa.schema(
 )
 
 
-def table_of(rows: Rows, model: Factors, titles: pa.Array, scoring: Scoring) -> pa.Table:
+def table_of(rows: Rows, scorer: Scorer, scoring: Scoring) -> pa.Table:
     """Rows of schemas.RECOMMENDATIONS but for ds, which is a partition's name."""
     same_R = np.zeros(len(rows.rank_R), np.int8)
     columns = [
         rows.user_id_R,
         rows.rank_R,
-        model.movie_ids_M[rows.movie_idx_R].astype(np.int32),
+        scorer.model.movie_ids_M[rows.movie_idx_R].astype(np.int32),
         # No dictionary of all titles, which Parquet would repeat in every row group.
-        titles.take(pa.array(rows.movie_idx_R)),
+        scorer.inputs.titles.take(pa.array(rows.movie_idx_R)),
         rows.predicted_R,
         pa.DictionaryArray.from_arrays(rows.popular_R.astype(np.int8), ["model", "popular"]),
         pa.DictionaryArray.from_arrays(same_R, [scoring.model_version]),

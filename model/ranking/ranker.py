@@ -17,42 +17,13 @@ from numpy.typing import NDArray
 
 from model.factors import Factors, is_trained
 from model.ranking.catalogue import LARGEST_NORM, UNUSABLE, Catalogue, prepare_catalogue
+from model.ranking.lists import Lists
 from model.ranking.search import DenseSearch, Int8Search, int8_is_exact, offsets, pair_scores
 
 Int = NDArray[np.integer]
 # They bound the memory of a block of users, whatever the size of the catalogue.
 MOST_PAIRS_ORDERED = 1_000_000
 MOST_PAIRS_SCORED = 2**27
-
-
-@dataclass(frozen=True)
-class Rated:
-    """The rated movies of B users: those of user b stand at offsets b to b + 1."""
-
-    offset_B1: Int
-    movie_idx_N: Int
-    """Row numbers in the factors; -1 is a movie that they do not know."""
-
-    @classmethod
-    def of(cls, rated_B: Sequence[Int]) -> Rated:
-        """From one array per user."""
-        offset_B1 = np.cumsum([0, *map(len, rated_B)])
-        return cls(offset_B1, np.concatenate([np.empty(0, np.int32), *rated_B]).astype(np.int32))
-
-    def __len__(self) -> int:
-        return len(self.offset_B1) - 1
-
-    def slice(self, start: int, stop: int) -> Rated:
-        """Users from `start` to before `stop`."""
-        offset_B1 = self.offset_B1[start : stop + 1]
-        return Rated(offset_B1 - offset_B1[0], self.movie_idx_N[offset_B1[0] : offset_B1[-1]])
-
-    def take(self, place_B: Int) -> Rated:
-        """The users at these places."""
-        count_B = np.diff(self.offset_B1)[place_B]
-        offset_B1 = np.concatenate([[0], np.cumsum(count_B)])
-        shift_N = np.repeat(self.offset_B1[place_B] - offset_B1[:-1], count_B)
-        return Rated(offset_B1, self.movie_idx_N[np.arange(offset_B1[-1]) + shift_N])
 
 
 @dataclass(frozen=True)
@@ -97,15 +68,15 @@ class Ranker:
         self.dense: DenseSearch | None = None
         self.exact_row_CK = torch.from_numpy(self.catalogue.exact_row_CK)
 
-    def top_k(self, user_idx_B: Int, rated: Rated | Sequence[Int], k: int | None) -> Ranked:
+    def top_k(self, user_idx_B: Int, rated: Lists | Sequence[Int], k: int | None) -> Ranked:
         """The k best movies for B users, none of its rated ones among a user's.
 
         Users and movies are row numbers; -1 is one that the factors do not know. `k=None` ranks
         all candidates. A user with fewer than k unrated movies gets those. Raises ValueError if a
         score is not a number.
         """
-        if not isinstance(rated, Rated):
-            rated = Rated.of(rated)
+        if not isinstance(rated, Lists):
+            rated = Lists.of(rated)
         # All pairs of a block may be ordered, at about 100 bytes each, or else scored, at 4.
         most = MOST_PAIRS_ORDERED if k is None else MOST_PAIRS_SCORED
         step = max(1, min(self.users_per_block, most // max(1, len(self.movie_idx_C))))
@@ -125,7 +96,7 @@ class Ranker:
                 parts = list(pool.map(rank, starts))
         return joined(parts, starts)
 
-    def rank_block(self, user_idx_B: Int, rated: Rated, k: int | None) -> Ranked:
+    def rank_block(self, user_idx_B: Int, rated: Lists, k: int | None) -> Ranked:
         """`top_k` of one block of users."""
         trained_B = is_trained(user_idx_B, self.factors.user_trained_U)
         if trained_B.all():
@@ -151,7 +122,7 @@ class Ranker:
             score_R=score_N[chosen_R],
         )
 
-    def by_model(self, user_idx_B: Int, rated: Rated, k: int | None) -> tuple[Int, Int, NDArray]:
+    def by_model(self, user_idx_B: Int, rated: Lists, k: int | None) -> tuple[Int, Int, NDArray]:
         """Users, columns and scores of unrated pairs, the k best of each user among them."""
         f, c = self.factors, self.catalogue
         row_BK = f.user_UK[user_idx_B].astype(np.float64)
@@ -175,14 +146,14 @@ class Ranker:
         score_N = score_N + c.exact_bias_C[column_N] + offset_B[owner_N]
         return owner_N, column_N, score_N.astype(np.float32)
 
-    def by_popularity(self, rated: Rated, k: int | None) -> tuple[Int, Int, NDArray]:
+    def by_popularity(self, rated: Lists, k: int | None) -> tuple[Int, Int, NDArray]:
         """As `by_model`, for users of whom nothing is known: the popular movies."""
         c = self.catalogue
         excluded_N = self.excluded(rated)
         # The first k and as many as can be rated hold k that are not.
         count_B = np.full(len(rated), len(self.movie_idx_C))
         if k is not None:
-            count_B = np.minimum(count_B, k + np.diff(rated.offset_B1))
+            count_B = np.minimum(count_B, k + rated.count_B)
         owner_N = np.repeat(np.arange(len(rated)), count_B)
         place_N = np.arange(len(owner_N)) - np.repeat(np.cumsum(count_B) - count_B, count_B)
         column_N = c.popular_column_C[place_N].astype(np.int64)
@@ -197,13 +168,13 @@ class Ranker:
             self.dense = DenseSearch(self.catalogue, self.device, dtype)
         return self.dense
 
-    def excluded(self, rated: Rated) -> Int:
+    def excluded(self, rated: Lists) -> Int:
         """Column x B + user of all rated candidates, ascending."""
         # Short integers sort faster; where no user of a block can overflow them, they do.
         small = len(rated) * len(self.movie_idx_C) < 2**31
         whole = np.int32 if small else np.int64
-        owner_N = np.repeat(np.arange(len(rated), dtype=whole), np.diff(rated.offset_B1))
-        column_N = self.catalogue.column_M[rated.movie_idx_N].astype(whole, copy=False)
+        owner_N = np.repeat(np.arange(len(rated), dtype=whole), rated.count_B)
+        column_N = self.catalogue.column_M[rated.value_N].astype(whole, copy=False)
         key_N = column_N * whole(len(rated)) + owner_N
         key_N = key_N[column_N >= 0]
         key_N.sort()

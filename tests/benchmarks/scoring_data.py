@@ -3,7 +3,7 @@
 import numpy as np
 
 from model.factors import Factors
-from model.ranking.ranker import Rated
+from model.ranking.lists import Lists
 
 
 def random_factors(users: int, movies: int, width: int, seed: int = 7) -> Factors:
@@ -30,7 +30,7 @@ def random_factors(users: int, movies: int, width: int, seed: int = 7) -> Factor
     )
 
 
-def random_rated(users: int, movies: int, each: int, seed: int = 8) -> Rated:
+def random_rated(users: int, movies: int, each: int, seed: int = 8) -> Lists:
     """`each` rated movies per user, ascending."""
     movie_BN = np.random.default_rng(seed).integers(0, movies, (users, each), np.int32)
-    return Rated(np.arange(users + 1, dtype=np.int64) * each, np.sort(movie_BN, axis=1).ravel())
+    return Lists(np.arange(users + 1, dtype=np.int64) * each, np.sort(movie_BN, axis=1).ravel())

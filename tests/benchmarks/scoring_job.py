@@ -34,13 +34,14 @@ from jobs.runs.files import write_json
 from jobs.runs.run import Run
 from jobs.score import score
 from model.factors import Factors
-from model.ranking.ranker import Ranker, Rated
+from model.ranking.lists import Lists
+from model.ranking.ranker import Ranker
 from tests.benchmarks.scoring_data import random_factors, random_rated
 
 FILES = 8
 
 
-def prepared_run(warehouse: Path, factors: Factors, rated: Rated, top_k: int) -> Run:
+def prepared_run(warehouse: Path, factors: Factors, rated: Lists, top_k: int) -> Run:
     """A run whose clean data are these."""
     settings = [f"score.top_k={top_k}", "score.damping=0"]
     conf = load_configuration(settings, warehouse=str(warehouse))
@@ -59,7 +60,7 @@ def prepared_run(warehouse: Path, factors: Factors, rated: Rated, top_k: int) ->
     for i, users_ in enumerate(np.array_split(np.arange(users), FILES)):
         start, stop = users_[0], users_[-1] + 1
         part = rated.slice(start, stop)
-        movie_ids = factors.movie_ids_M[part.movie_idx_N]
+        movie_ids = factors.movie_ids_M[part.value_N]
         lists = pa.ListArray.from_arrays(pa.array(part.offset_B1, pa.int32()), movie_ids)
         table = pa.table({"user_id": factors.user_ids_U[start:stop], "movie_ids": lists})
         pq.write_table(table, run.output("rated") / f"part-{i:05d}.parquet")
@@ -131,7 +132,7 @@ def timed_score(spark: SparkSession, run: Run, folder: Path) -> tuple[float, flo
     return taken
 
 
-def kernel_rate(factors: Factors, rated: Rated, top_k: int) -> tuple[float, float]:
+def kernel_rate(factors: Factors, rated: Lists, top_k: int) -> tuple[float, float]:
     """Pairs per second, and per CPU second, of the kernel alone, 2 threads, the best of three."""
     ranker, users = Ranker(factors, threads=2), min(len(rated), 8192)
     pairs, rate, per_cpu = users * len(ranker.movie_idx_C), 0.0, 0.0

@@ -20,7 +20,8 @@ import torch
 from scipy.sparse import csr_matrix
 
 from model.ranking.catalogue import prepare_catalogue
-from model.ranking.ranker import Ranker, Rated
+from model.ranking.lists import Lists
+from model.ranking.ranker import Ranker
 from tests.benchmarks.scoring_data import random_factors, random_rated
 
 try:
@@ -85,10 +86,8 @@ def main() -> None:
     faiss.omp_set_num_threads(THREADS)
     index = faiss.IndexFlatIP(shape.factors)
     index.add(factors.movie_MK)
-    ones = np.ones(len(rated.movie_idx_N), np.float32)
-    filtered = csr_matrix(
-        (ones, rated.movie_idx_N, rated.offset_B1), shape=(shape.users, shape.movies)
-    )
+    ones = np.ones(len(rated.value_N), np.float32)
+    filtered = csr_matrix((ones, rated.value_N, rated.offset_B1), shape=(shape.users, shape.movies))
     work = {
         "nightreel": lambda: ranker.top_k(every_user, rated, shape.top_k),
         "faiss IndexFlatIP": lambda: index.search(factors.user_UK, shape.top_k),
@@ -130,7 +129,7 @@ def check(shape: argparse.Namespace, factors, index) -> None:
     zero = np.zeros_like(factors.movie_bias_M)
     plain = type(factors)(**{**vars(factors), "movie_bias_M": zero})
     users = np.arange(min(200, shape.users))
-    nothing = Rated(np.zeros(len(users) + 1, np.int64), np.empty(0, np.int32))
+    nothing = Lists(np.zeros(len(users) + 1, np.int64), np.empty(0, np.int32))
     ours = Ranker(plain).top_k(users, nothing, shape.top_k)
     offset = factors.user_bias_U[users] + factors.mean
     scores, _ = index.search(factors.user_UK[users], shape.top_k)

@@ -1,17 +1,21 @@
 """Which run's rows an incremental run may take over, and the reason where it may not."""
 
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jobs.published.delta import publish_files
 from jobs.runs import schemas
 from jobs.runs.files import write_json
-from jobs.scoring.incremental import basis, find_base, usable_base
+from jobs.scoring.incremental import Basis, find_base, unchanged, usable_base
+from model.factors import index_of
+from model.ranking.lists import Lists
 from tests.jobs.examples import MODEL, small_run, write
 
 MOVIE_IDS = np.array([10, 11], np.int32)
@@ -49,7 +53,9 @@ def base(tmp_path, factors):
     for name in ("rated", "scored"):
         run.output(name).mkdir()
     (run.folder / "steps").mkdir()
-    write_json(run.folder / "steps/score.json", {"basis": basis(run, "1", factors, MOVIE_IDS)})
+    write_json(
+        run.folder / "steps/score.json", {"basis": asdict(Basis.of(run, "1", factors, MOVIE_IDS))}
+    )
     write_json(run.folder / "steps/publish.json", {})
     return run
 
@@ -76,8 +82,8 @@ def test_before_the_first_run_there_is_no_base(tmp_path):
 
 def usable(base, factors, *overrides, version="1", movie_ids=MOVIE_IDS):
     run = small_run(base.warehouse, overrides=[*INCREMENTAL, *overrides])
-    now = basis(run, version, factors, movie_ids)
-    found, why = usable_base(replace(run, base_run="base"), now, "none was fixed")
+    run = replace(run, base_run="base")
+    found, why = usable_base(run, Basis.of(run, version, factors, movie_ids))
     assert (found is None) is (why is not None)
     return why
 
@@ -122,5 +128,32 @@ def test_a_base_that_is_no_longer_whole_is_not_used(base, factors):
 
 def test_without_a_base_the_reason_of_the_start_is_given(base, factors):
     run = small_run(base.warehouse, overrides=INCREMENTAL)
-    now = basis(run, "1", factors, MOVIE_IDS)
-    assert usable_base(run, now, "none was fixed") == (None, "none was fixed")
+    (run.folder / "steps").mkdir(parents=True)
+    write_json(run.folder / "steps/ingest.json", {"why_base": "none was fixed"})
+    assert usable_base(run, Basis.of(run, "1", factors, MOVIE_IDS)) == (None, "none was fixed")
+
+
+def kept(now: dict[int, list[int]], before: dict[int, list[int]]) -> list[int]:
+    """The users whose lists are those of before."""
+    users, users_before = (np.array(sorted(lists), np.int32) for lists in (now, before))
+    ours, theirs = (
+        Lists.of([np.array(lists[u]) for u in sorted(lists)]) for lists in (now, before)
+    )
+    return users[unchanged(ours, theirs, index_of(users_before, users))].tolist()
+
+
+def test_users_who_have_the_same_movies_as_before():
+    rated = {1: [10, 11], 2: [], 3: [12], 5: [13]}
+    assert kept(rated, rated) == [1, 2, 3, 5]
+    # User 1 rated another movie instead, 2 rated one, 3 withdrew one, 4 is new, and 6 is gone.
+    assert kept({1: [10, 12], 2: [11], 3: [], 4: [1], 5: [13]}, {**rated, 6: []}) == [5]
+    assert kept(rated, {}) == []
+
+
+some_lists = st.dictionaries(st.integers(1, 8), st.sets(st.integers(1, 4)).map(sorted))
+
+
+@settings(deadline=None)
+@given(some_lists, some_lists)
+def test_unchanged_lists_are_the_equal_ones(now, before):
+    assert kept(now, before) == [user for user in sorted(now) if now[user] == before.get(user)]

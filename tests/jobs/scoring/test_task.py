@@ -1,7 +1,8 @@
 """Scoring by a model that is older than the ratings, by hand; ranges and devices of tasks."""
 
+from dataclasses import replace
+
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -11,8 +12,11 @@ from hypothesis import strategies as st
 from jobs.runs import schemas
 from jobs.runs.errors import JobError
 from jobs.runs.files import is_held
-from jobs.scoring.inputs import write_inputs
+from jobs.scoring.inputs import Inputs, write_inputs
+from jobs.scoring.plan import ScoringPlan
 from jobs.scoring.task import Scoring, even_ranges, score_range, task_device
+from model.ranking.lists import Lists
+from tests.jobs.examples import small_run, write
 from tests.model.examples import factors
 
 # Users 1 and 2, movies 10 to 13.
@@ -21,9 +25,13 @@ OLDER = factors(
     [[1], [3], [2], [4]],
     popular_M=np.array([2.5, 4.5, 3.5, 1.5], np.float32),
 )
-MOVIES = pa.table(
-    {"movie_id": pa.array([10, 11, 12, 13, 20], pa.int32()), "title": ["A", "B", "C", "D", "New"]}
-)
+MOVIES: list[tuple] = [
+    (10, "A", 2000, []),
+    (11, "B", 2000, []),
+    (12, "C", 2000, []),
+    (13, "D", 2000, []),
+]
+MOVIES += [(20, "New", 2000, [])]
 RATED = {
     1: [11, 999],  # a movie that the model does not know: no other is taken for it
     2: [],
@@ -31,29 +39,29 @@ RATED = {
 }
 
 
-def write_rated(folder, rated=RATED):
-    """Two files, in the order of users over both."""
-    folder.mkdir()
-    users = list(rated)
-    for i, part in enumerate((users[:1], users[1:])):
-        lists = pa.array([rated[user] for user in part], pa.list_(pa.int32()))
-        table = pa.table({"user_id": pa.array(part, pa.int32()), "movie_ids": lists})
-        pq.write_table(table, folder / f"part-{i}.parquet")
-    return folder
+def inputs_of(tmp_path, rated, users=None) -> Inputs:
+    """What is scored of these data, which lie in two files, in the order of users over both."""
+    run = replace(small_run(tmp_path), users=users)
+    write(run.data("movies"), schemas.MOVIES, {}, MOVIES)
+    rows = list(rated.items())
+    write(run.data("rated"), schemas.RATED, {}, rows[:1], "part-0.parquet")
+    write(run.data("rated"), schemas.RATED, {}, rows[1:], "part-1.parquet")
+    movie_ids = np.array([row[0] for row in MOVIES], np.int32)
+    plan = ScoringPlan(run, OLDER, OLDER, movie_ids, base=None, figures={})
+    return write_inputs(plan, tmp_path / "inputs")
 
 
-def scored(tmp_path, top_k=2, user_ids=None) -> list[tuple]:
+def scored(tmp_path, top_k=2, users=None) -> list[tuple]:
     OLDER.save(tmp_path / "factors")
-    rated = write_rated(tmp_path / "rated")
-    inputs = write_inputs(tmp_path / "inputs", OLDER, MOVIES, rated, user_ids)
+    inputs = inputs_of(tmp_path, RATED, users)
     target = tmp_path / "scored" / "ds=2026-01-02"
     target.mkdir(parents=True)
     scoring = Scoring(
-        factors=str(tmp_path / "factors"),
-        ranking=str(tmp_path / "factors"),
+        factors=tmp_path / "factors",
+        ranking=tmp_path / "factors",
         base=None,
-        inputs=str(tmp_path / "inputs"),
-        target=str(target),
+        inputs=tmp_path / "inputs",
+        target=target,
         top_k=top_k,
         device="cpu",
         model_version="3",
@@ -88,30 +96,32 @@ def test_every_pair_of_chosen_users(tmp_path):
 
 
 def test_rated_movies_out_of_order_are_refused(tmp_path):
-    rated = write_rated(tmp_path / "rated", {2: [], 1: []})
     with pytest.raises(JobError, match="not in the order of users"):
-        write_inputs(tmp_path / "inputs", OLDER, MOVIES, rated, None)
+        inputs_of(tmp_path, {2: [], 1: []})
+
+
+def ranges(counts, movies, tasks, kept=()):
+    """Ranges of users who have rated so many movies, and some of whom are kept."""
+    rated = Lists(np.cumsum([0, *counts]), np.empty(0, np.int32))
+    return even_ranges(rated, movies, tasks, np.isin(np.arange(len(rated)), kept))
 
 
 def test_ranges_follow_the_cost():
     # The first user has rated as much as all others together: that is half of the work.
-    offset = np.cumsum([0, 9_001, *[1_000] * 9])
-    assert even_ranges(offset, 0, 2) == [(0, 1), (1, 10)]
-    assert even_ranges(np.zeros(11, int), 50, 2) == [(0, 5), (5, 10)]
+    assert ranges([9_001, *[1_000] * 9], 0, 2) == [(0, 1), (1, 10)]
+    assert ranges([0] * 10, 50, 2) == [(0, 5), (5, 10)]
     # Of the first eight the rows are taken over: the other two are all of the work.
-    kept = np.arange(10) < 8
-    assert even_ranges(np.zeros(11, int), 50, 2, kept) == [(0, 9), (9, 10)]
+    assert ranges([0] * 10, 50, 2, kept=range(8)) == [(0, 9), (9, 10)]
 
 
 @given(st.lists(st.integers(0, 500), max_size=60), st.integers(0, 3000), st.integers(1, 20))
 def test_ranges_cover_all_users_once_and_evenly(rated, movies, tasks):
-    offset = np.cumsum([0, *rated])
-    ranges = even_ranges(offset, movies, tasks)
-    assert ranges[0][0] == 0
-    assert ranges[-1][1] == len(rated)
-    assert [a for a, _ in ranges[1:]] == [b for _, b in ranges[:-1]]
+    found = ranges(rated, movies, tasks)
+    assert found[0][0] == 0
+    assert found[-1][1] == len(rated)
+    assert [a for a, _ in found[1:]] == [b for _, b in found[:-1]]
     cost = np.maximum(movies, 1) + 100 * np.array([*rated, 0])
-    most = max(cost[a:b].sum() for a, b in ranges)
+    most = max(cost[a:b].sum() for a, b in found)
     assert most <= cost[:-1].sum() / min(tasks, max(len(rated), 1)) + cost.max()
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from model.factors import Factors
 from model.ranking.catalogue import load_catalogue, prepare_catalogue
-from model.ranking.ranker import Ranker, Rated
+from model.ranking.ranker import Ranker
 from model.ranking.search import DenseSearch, Int8Search
 from tests.model.examples import factors
 
@@ -155,14 +155,6 @@ def test_a_prepared_catalogue_is_the_same(tmp_path):
     answer = ranker.top_k(np.array([0], np.int32), [NOTHING], 2)
     assert answer.movie_idx_R.tolist() == [2, 0]
     assert answer.score_R.tolist() == [11, 4]
-
-
-def test_rated_as_arrays_and_offsets():
-    rated = Rated.of([np.array([4, 5]), NOTHING, np.array([6])])
-    assert rated.slice(1, 3).offset_B1.tolist() == [0, 0, 1]
-    assert rated.slice(1, 3).movie_idx_N.tolist() == [6]
-    assert rated.take(np.array([2, 0])).offset_B1.tolist() == [0, 1, 3]
-    assert rated.take(np.array([2, 0])).movie_idx_N.tolist() == [6, 4, 5]
 
 
 @st.composite
