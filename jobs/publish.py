@@ -15,6 +15,7 @@ What was committed is then copied to the places that `publish` in conf names: jo
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.files import exclusive
 from jobs.runs.run import Run, open_run, run_of
 from jobs.scoring.filters import allowed_movies, trained_movies
-from jobs.sinks.sinks import open_copies, require_places
+from jobs.sinks.sinks import copy_all, sinks_of
 from jobs.training import registry
 from model.factors import load_factors
 
@@ -132,14 +133,18 @@ def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
         "model_version": run.model_version,
         **errors_of_scored(run),
     }
-    with open_copies(run.conf, run.warehouse) as copy:
+    with ExitStack() as open_until_copied:
+        copies = {
+            sink.figures: open_until_copied.enter_context(sink.opened())
+            for sink in sinks_of(run.conf, run.warehouse)
+        }
         # Between reading what others have published and committing, nobody else may publish.
         with exclusive(run.warehouse / "tables" / ".lock", "another run to have published"):
             if run.users is not None:
                 keep_others(spark, run, published.recommendations)
             write_few_rows(run.output("summary"), "runs", [summary(run, started)])
             versions = commit(run)
-        figures |= copy(run.ds)
+        figures |= copy_all(copies, run.ds)
     figures["table_version"] = versions["recommendations"]
     if not run.data_run:
         # What the event of the asset `ratings` says; unchanged where a later date's rows stay.
@@ -173,7 +178,8 @@ def main(argv: list[str] | None = None) -> None:
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("publish") as figures:
         # Whoever named a wrong server is told now, and not when the audit has ended.
-        require_places(run.conf, run.warehouse)
+        for sink in sinks_of(run.conf, run.warehouse):
+            sink.require()
         figures.update(publish(spark_session("publish", run.staging), run, started))
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from psycopg import Connection
+
+from jobs.published.runs_table import latest_run
+from jobs.published.views import connect
 from jobs.runs.configuration import postgresql_dsn
 from jobs.runs.errors import JobError
 from jobs.runs.settings import Configuration
@@ -16,41 +21,88 @@ from jobs.sinks.postgresql import connected, connection_to
 from jobs.sinks.postgresql_dates import load
 from jobs.sinks.remote_tables import copy_tables, prepare
 
-
-def require_places(conf: Configuration, warehouse: Path) -> None:
-    """Raises JobError if the server or the store cannot be used."""
-    if dsn := postgresql_dsn(conf):
-        connected(dsn).close()
-    if store := conf.publish.object_store:
-        prepare(warehouse, store)
+Copy = Callable[[date | None], Any]
+"""Copies a date, or that of the newest run, once it is published; returns the copy's figures."""
 
 
-@contextmanager
-def open_copies(conf: Configuration, warehouse: Path) -> Iterator[Callable[[date], dict[str, Any]]]:
-    """Yield what copies a date, once it is published; it returns the figures of each copy.
+@dataclass(frozen=True)
+class Postgresql:
+    """A server that gets the rows of a date, and keeps those of its others."""
 
-    Until then, nobody else loads into the server. Raises JobError if it cannot be used; of the
-    store, `require_places` tells.
-    """
+    dsn: str
+    warehouse: Path
+    figures: ClassVar[str] = "rows_in_postgresql"
+    """What a run's record calls them: the rows of the date."""
+
+    def require(self) -> None:
+        """Raises JobError if the server cannot be reached."""
+        connected(self.dsn).close()
+
+    @contextmanager
+    def opened(self) -> Iterator[Copy]:
+        """Yield what copies; until it has, nobody else loads into the server.
+
+        Raises JobError if the server cannot be used.
+        """
+        with connection_to(self.dsn) as server:
+            yield partial(self.copy, server)
+
+    def copy(self, server: Connection, ds: date | None) -> int:
+        """Load a date; returns its rows."""
+        # Closed then, so that others may load while objects are uploaded.
+        with server:
+            ds = ds or latest_run(connect(self.warehouse, ("runs",))).ds
+            rows = load(server, self.warehouse, ds)
+        print(f"PostgreSQL: {rows:,} recommendations of {ds}", flush=True)
+        return rows
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """A store that gets what it lacks of all tables, of whatever date."""
+
+    uri: str
+    warehouse: Path
+    figures: ClassVar[str] = "object_store"
+    """What a run's record calls them: the files and bytes uploaded."""
+
+    def require(self) -> None:
+        """Raises JobError if the store cannot be written, or holds another warehouse's tables."""
+        prepare(self.warehouse, self.uri)
+
+    @contextmanager
+    def opened(self) -> Iterator[Copy]:
+        """Yield what copies; of whether the store can be used, `require` tells."""
+        yield self.copy
+
+    def copy(self, ds: date | None) -> dict[str, int]:
+        """Upload what the store lacks; returns files and bytes."""
+        done = copy_tables(self.warehouse, self.uri)
+        print(
+            f"Object store: {done['files']} files, {done['bytes'] / 1e6:.1f} MB uploaded",
+            flush=True,
+        )
+        return done
+
+
+Sink = Postgresql | ObjectStore
+
+
+def sinks_of(conf: Configuration, warehouse: Path) -> list[Sink]:
+    """Those that the settings name."""
     dsn, store = postgresql_dsn(conf), conf.publish.object_store
-    copies: dict[str, Callable[[date], Any]] = {}
-    with ExitStack() as open_until_copied:
-        if dsn:
-            server = open_until_copied.enter_context(connection_to(dsn))
-
-            def to_postgresql(ds: date) -> int:
-                # Closed then, so that others may load while objects are uploaded.
-                with server:
-                    return load(server, warehouse, ds)
-
-            copies["rows_in_postgresql"] = to_postgresql
-        if store:
-            copies["object_store"] = lambda _: copy_tables(warehouse, store)
-
-        yield lambda ds: make_all({name: partial(copy, ds) for name, copy in copies.items()})
+    sinks: list[Sink] = [Postgresql(dsn, warehouse)] if dsn else []
+    return [*sinks, ObjectStore(store, warehouse)] if store else sinks
 
 
-def make_all(copies: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+def renew(sink: Sink, ds: date | None) -> None:
+    """Copy without a run that publishes. Raises JobError if the sink cannot be used."""
+    sink.require()
+    with sink.opened() as copy:
+        copy(ds)
+
+
+def copy_all(copies: Mapping[str, Copy], ds: date | None) -> dict[str, Any]:
     """What each returns, by name; each is made, whether or not another one fails.
 
     Raises JobError with what those that failed said.
@@ -58,7 +110,7 @@ def make_all(copies: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
     done, failures = {}, []
     for name, copy in copies.items():
         try:
-            done[name] = copy()
+            done[name] = copy(ds)
         except JobError as error:
             failures.append(str(error))
     if failures:

@@ -9,34 +9,12 @@ PostgreSQL (`publish.postgresql`) gets a date's rows and keeps its others; an ob
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import date
 from functools import partial
-from pathlib import Path
 
-from jobs.published.runs_table import latest_run
-from jobs.published.views import connect
 from jobs.runs.command import command_arguments, day, run_command
-from jobs.runs.configuration import load_configuration, postgresql_dsn, warehouse_of
+from jobs.runs.configuration import load_configuration, warehouse_of
 from jobs.runs.errors import JobError
-from jobs.sinks.postgresql import connection_to
-from jobs.sinks.postgresql_dates import load
-from jobs.sinks.remote_tables import copy_tables, prepare
-from jobs.sinks.sinks import make_all
-
-
-def to_postgresql(dsn: str, warehouse: Path, ds: date | None) -> None:
-    """Copy a date; None: that of the newest run."""
-    ds = ds or latest_run(connect(warehouse, ("runs",))).ds
-    with connection_to(dsn) as connection:
-        print(f"PostgreSQL: {load(connection, warehouse, ds):,} recommendations of {ds}")
-
-
-def to_store(uri: str, warehouse: Path) -> None:
-    """Copy what the store lacks."""
-    prepare(warehouse, uri)
-    done = copy_tables(warehouse, uri)
-    print(f"Object store: {done['files']} files, {done['bytes'] / 1e6:.1f} MB uploaded")
+from jobs.sinks.sinks import Postgresql, copy_all, renew, sinks_of
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -48,22 +26,17 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     warehouse = warehouse_of(arguments)
     conf = load_configuration(warehouse=arguments.warehouse)
-    dsn, store = postgresql_dsn(conf), conf.publish.object_store
-    if not dsn and not store:
+    sinks = sinks_of(conf, warehouse)
+    if not sinks:
         raise JobError(
             "No PostgreSQL server is named, and no object store. Set NIGHTREEL_POSTGRESQL, or "
             "publish.postgresql in conf, to a connection string such as "
             "postgresql://user@host:5432/database, or publish.object_store in conf to an address "
             "such as s3://bucket/nightreel."
         )
-    if arguments.ds and not dsn:
+    if arguments.ds and not any(isinstance(sink, Postgresql) for sink in sinks):
         raise JobError("--ds is for PostgreSQL, and no server is named. Leave it out.")
-    copies: dict[str, Callable[[], None]] = {}
-    if dsn:
-        copies["postgresql"] = partial(to_postgresql, dsn, warehouse, arguments.ds)
-    if store:
-        copies["object_store"] = partial(to_store, store, warehouse)
-    make_all(copies)
+    copy_all({sink.figures: partial(renew, sink) for sink in sinks}, arguments.ds)
 
 
 if __name__ == "__main__":
