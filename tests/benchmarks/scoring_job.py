@@ -48,7 +48,8 @@ def prepared_run(warehouse: Path, factors: Factors, rated: Lists, top_k: int) ->
     users, movies = len(rated), len(factors.movie_ids_M)
     run = Run(warehouse, f"{users}x{movies}x{top_k}", date(2026, 1, 2), "ml-32m", "-", None, conf)
     shutil.rmtree(run.folder, ignore_errors=True)
-    for name in ("rated", "movies"):
+    # Filters look at the ratings, too; none is set, so that there need be none.
+    for name in ("rated", "movies", "ratings"):
         run.output(name).mkdir(parents=True)
     (run.folder / "steps").mkdir()
     write_json(run.folder / "steps" / "ingest.json", {"why_base": "score.mode is full"})
