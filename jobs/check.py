@@ -15,13 +15,12 @@ from dataclasses import astuple
 
 from jobs.cleaning.quality import Delivered, Finding, findings
 from jobs.engines.duck import open_tables, write_few_rows
-from jobs.published.delta import publish_files
+from jobs.published.commit import commit_quality
 from jobs.published.runs_table import previous_ratings
 from jobs.release.layouts import detect_layout
 from jobs.runs import schemas
 from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
-from jobs.runs.files import exclusive
 from jobs.runs.run import Run, run_of
 from jobs.scoring.filters import allowed_movies
 from jobs.scoring.given_ids import kept_lists, refuse_unknown_candidates
@@ -38,18 +37,9 @@ def check(run: Run) -> list[Finding]:
 
 def show(run: Run, found: list[Finding]) -> None:
     """Write the findings to the table `quality`, in place of those of an earlier attempt."""
-    folder = run.output("quality")
     rows = [(run.run_id, run.ds, *astuple(finding)) for finding in found]
-    write_few_rows(folder, "quality", rows)
-    with exclusive(run.warehouse / "tables" / ".lock", "another run to have published"):
-        publish_files(
-            run.warehouse / "tables" / "quality",
-            folder,
-            schemas.in_json(schemas.QUALITY),
-            ["run_id"],
-            replace={"run_id": run.run_id},
-            metadata={"run_id": run.run_id},
-        )
+    write_few_rows(run.output("quality"), "quality", rows)
+    commit_quality(run)
 
 
 def main(argv: list[str] | None = None) -> None:

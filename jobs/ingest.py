@@ -134,7 +134,7 @@ def main(argv: list[str] | None = None) -> None:
         run = replace(run, base_run=base)
         run.save()
         if lists:
-            figures["candidates"] = lists.keep(run.output("candidates"))
+            figures["candidates"] = lists.write(run.output("candidates"))
         figures.update(release=run.release, digest=run.digest, files=files, bytes=size)
         figures.update(base_run=base, why_base=why)
 

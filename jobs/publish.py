@@ -25,7 +25,7 @@ from pyspark.sql import functions as F
 
 from jobs.engines.duck import parquet_files, write_few_rows
 from jobs.engines.spark import spark_session
-from jobs.published.audit import Published, audit
+from jobs.published.audit import ToPublish, audit
 from jobs.published.commit import commit
 from jobs.published.delta import file_paths, open_table
 from jobs.published.parquet import read_footer
@@ -47,7 +47,7 @@ from model.factors import load_factors
 ROW_GROUP_BYTES = 2 << 20
 
 
-def to_audit(spark: SparkSession, run: Run) -> Published:
+def to_audit(spark: SparkSession, run: Run) -> ToPublish:
     """The recommendations of a run, and what they are checked against."""
 
     def read(folder: Path, schema: str) -> DataFrame:
@@ -59,7 +59,7 @@ def to_audit(spark: SparkSession, run: Run) -> Published:
     version = run.record("score")["model_version"]
     factors = registry.factors_folder(run.conf, run.warehouse, run.release, version)
     movie_ids = trained_movies(load_factors(factors), allowed_movies(run).movie_ids)
-    return Published(
+    return ToPublish(
         recommendations=read(run.output("scored"), schemas.RECOMMENDATIONS),
         ratings=read(run.data("ratings"), schemas.RATINGS),
         users=users if run.users is None else users.filter(F.col("user_id").isin(run.users)),
@@ -73,7 +73,7 @@ def to_audit(spark: SparkSession, run: Run) -> Published:
     )
 
 
-def summary(run: Run, started: float) -> tuple[object, ...]:
+def runs_row(run: Run, started: float) -> tuple[object, ...]:
     """The run's row in `runs`; this step, begun at `started`, counts until now."""
     before = [run.record(step) for step in run.steps() if step != "publish"]
     etl = (open_run(run.warehouse, run.data_run) if run.data_run else run).record("etl")
@@ -98,7 +98,7 @@ def summary(run: Run, started: float) -> tuple[object, ...]:
     return tuple(row[name] for name in schemas.columns_of(schemas.RUNS))
 
 
-def keep_others(spark: SparkSession, run: Run, scored: DataFrame) -> None:
+def merge_others(spark: SparkSession, run: Run, scored: DataFrame) -> None:
     """Write `merged`: the scored users' rows, and what is published for the others of that date.
 
     Raises JobError if nothing is published for the date, or another release's.
@@ -123,8 +123,8 @@ def keep_others(spark: SparkSession, run: Run, scored: DataFrame) -> None:
 
 def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
     """Audit, then one commit per table; returns the figures of the step."""
-    published = to_audit(spark, run)
-    checks = audit(published)
+    data = to_audit(spark, run)
+    checks = audit(data)
     print(f"publish: {len(checks)} checks passed", flush=True)
     scored = parquet_files(run.output("scored"))
     # All that can fail comes before the first commit.
@@ -141,8 +141,8 @@ def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
         # Between reading what others have published and committing, nobody else may publish.
         with exclusive(run.warehouse / "tables" / ".lock", "another run to have published"):
             if run.users is not None:
-                keep_others(spark, run, published.recommendations)
-            write_few_rows(run.output("summary"), "runs", [summary(run, started)])
+                merge_others(spark, run, data.recommendations)
+            write_few_rows(run.output("summary"), "runs", [runs_row(run, started)])
             versions = commit(run)
         figures |= copy_all(copies, run.ds)
     figures["table_version"] = versions["recommendations"]

@@ -116,7 +116,7 @@ def main(argv: list[str] | None = None) -> None:
         run = replace(run, base_run=base)
         run.save()
         if lists:
-            figures["candidates"] = lists.keep(run.output("candidates"))
+            figures["candidates"] = lists.write(run.output("candidates"))
         figures.update(data_run=run.data_run, model_version=run.champion, ds=run.ds.isoformat())
         figures.update(base_run=base, why_base=why)
         if run.users:

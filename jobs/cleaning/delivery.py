@@ -67,18 +67,20 @@ def read_delivery(spark: SparkSession, run: Run, layout: Layout) -> Delivery:
     def movies() -> Parsed:
         # In one partition, nothing has to be exchanged to find repeated ids.
         lines = lines_of(layout.movies.file).coalesce(1)
-        return keep(layout.movies.file, parse_movies(lines, layout), layout.header)
+        return counted(layout.movies.file, parse_movies(lines, layout), layout.header)
 
     def users() -> Parsed | None:
         if not layout.users:
             return None
         lines = lines_of(layout.users.file).coalesce(1)
-        return keep(layout.users.file, parse_users(lines, layout.users), layout.header)
+        return counted(layout.users.file, parse_users(lines, layout.users), layout.header)
 
     known, profiles = together(spark, movies, users)
     indexed = with_index(known.usable, "movie")
     rows = parse_ratings(lines_of(layout.ratings.file), layout)
-    ratings = keep(layout.ratings.file, refuse_unknown_movies(rows, indexed, layout), layout.header)
+    ratings = counted(
+        layout.ratings.file, refuse_unknown_movies(rows, indexed, layout), layout.header
+    )
     return Delivery(ratings, known, indexed, profiles)
 
 
@@ -93,7 +95,7 @@ def own_test(spark: SparkSession, raw: Path, layout: Layout, name: str | None) -
     return parse_ratings(read_lines(spark, file, layout), layout)
 
 
-def keep(file: str, parsed: DataFrame, header: bool) -> Parsed:
+def counted(file: str, parsed: DataFrame, header: bool) -> Parsed:
     """Cache the parsed lines of a file, and count them."""
     content = F.when(F.col("reason").isNotNull(), F.col("content"))
     rows = parsed.withColumn("content", content).cache()

@@ -75,8 +75,13 @@ def table_of(
 
 
 @contextmanager
-def show_transfer(name: str, have: int, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Yield the function to call with the number of bytes that came; `have` lay there before."""
+def show_transfer(
+    step: str, name: str, have: int, total: int | None
+) -> Iterator[Callable[[int], None]]:
+    """Yield the function to call with the number of bytes that came; `have` lay there before.
+
+    In a log, lines begin with the step's name.
+    """
     console = Console(stderr=True)
     if console.is_terminal:
         columns = (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
@@ -91,7 +96,7 @@ def show_transfer(name: str, have: int, total: int | None) -> Iterator[Callable[
         nonlocal done
         if (done + count) // every > done // every:
             whole = f" of {total / 1e6:.0f}" if total else ""
-            print(f"ingest: {name}: {(done + count) / 1e6:.0f}{whole} MB", flush=True)
+            print(f"{step}: {name}: {(done + count) / 1e6:.0f}{whole} MB", flush=True)
         done += count
 
     yield advance

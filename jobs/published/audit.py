@@ -21,7 +21,7 @@ from jobs.runs.errors import JobError
 
 
 @dataclass(frozen=True)
-class Published:
+class ToPublish:
     """What is about to be published, and what it is checked against."""
 
     recommendations: DataFrame
@@ -37,20 +37,20 @@ class Published:
     rating_range: tuple[float, float]
 
 
-def bad_rows(run: Published) -> dict[str, Column]:
+def bad_rows(data: ToPublish) -> dict[str, Column]:
     """Whether a single row breaks a check; `allowed` is null where the movie must not be there."""
-    low, high = run.rating_range
-    missing = [F.col(f"row.{name}").isNull() for name in run.recommendations.columns]
+    low, high = data.rating_range
+    missing = [F.col(f"row.{name}").isNull() for name in data.recommendations.columns]
     on_scale = F.col("row.predicted_rating").between(low, high)
     return {
         "missing_value": reduce(or_, missing, F.isnan("row.predicted_rating")),
-        "other_date": F.col("row.ds") != F.lit(run.ds),
+        "other_date": F.col("row.ds") != F.lit(data.ds),
         "filtered_out": F.col("allowed").isNull(),
         "off_scale": ~(on_scale & F.col("row.source").isin("model", "popular")),
     }
 
 
-def records(run: Published) -> DataFrame:
+def records(data: ToPublish) -> DataFrame:
     """A record per user: of everybody who should have rows, or has some, or has rated.
 
     `known`: null for users who should have no rows. `rows`, by rank, and of each of bad_rows an
@@ -58,30 +58,30 @@ def records(run: Published) -> DataFrame:
     be recommended. `has_list`, and `listed`: the movies of the user's list that could be.
     """
     yes = F.lit(True)
-    row = F.struct(*run.recommendations.columns)
+    row = F.struct(*data.recommendations.columns)
     sources = [
-        run.recommendations.select("user_id", "movie_id", row.alias("row")),
-        run.ratings.select("user_id", "movie_id", yes.alias("is_rated")),
-        run.users.select("user_id", yes.alias("known")),
+        data.recommendations.select("user_id", "movie_id", row.alias("row")),
+        data.ratings.select("user_id", "movie_id", yes.alias("is_rated")),
+        data.users.select("user_id", yes.alias("known")),
     ]
-    if run.candidates is not None:
-        sources.append(run.candidates.select("user_id", "movie_id", yes.alias("is_listed")))
+    if data.candidates is not None:
+        sources.append(data.candidates.select("user_id", "movie_id", yes.alias("is_listed")))
     pairs = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), sources)
     movies = pairs.sparkSession.createDataFrame(
-        pd.DataFrame({"movie_id": run.movie_ids}), "movie_id int"
+        pd.DataFrame({"movie_id": data.movie_ids}), "movie_id int"
     )
     pairs = pairs.join(F.broadcast(movies.withColumn("allowed", yes)), "movie_id", "left")
     # By user, so that one user's rows are held at a time, and not tables of many users': that is
     # so with spark.sql.execution.replaceHashWithSortAgg, which stands in conf/spark.
     pairs = pairs.repartition("user_id").sortWithinPartitions("user_id")
-    is_listed = F.lit(False) if run.candidates is None else F.col("is_listed")
+    is_listed = F.lit(False) if data.candidates is None else F.col("is_listed")
     return pairs.groupBy("user_id").agg(
         F.max("known").alias("known"),
         # Of one date and user, rows sort by rank.
         F.sort_array(F.collect_list("row")).alias("rows"),
         *(
             F.first(F.when(bad, F.col("row")), ignorenulls=True).alias(name)
-            for name, bad in bad_rows(run).items()
+            for name, bad in bad_rows(data).items()
         ),
         F.collect_list(F.when(F.col("is_rated"), F.col("movie_id"))).alias("rated"),
         F.count(F.col("is_rated") & F.col("allowed")).alias("rated_allowed"),
@@ -90,15 +90,15 @@ def records(run: Published) -> DataFrame:
     )
 
 
-def wrong_count(run: Published) -> Column:
+def wrong_count(data: ToPublish) -> Column:
     """A user, all of whom must be there, with fewer or more rows than top_k and what is left allow.
 
     Left are the movies that could be recommended, of a user's list if there is one, less the rated.
     """
     rows, rated = F.size("rows"), F.col("rated_allowed")
     of_list = F.size(F.array_except("listed", "rated"))
-    left = F.when(F.col("has_list"), of_list).otherwise(len(run.movie_ids) - rated)
-    wanted = left if run.top_k is None else F.least(left, F.lit(run.top_k))
+    left = F.when(F.col("has_list"), of_list).otherwise(len(data.movie_ids) - rated)
+    wanted = left if data.top_k is None else F.least(left, F.lit(data.top_k))
     counts = F.struct("user_id", rows.alias("rows"), rated.alias("rated"), left.alias("left"))
     return F.when(F.col("known") & (rows != wanted), counts)
 
@@ -136,7 +136,7 @@ def with_movie(movie_ids: Column) -> Column:
     return F.when(F.size(movie_ids) > 0, F.get(rows, F.lit(0)))
 
 
-def checks(run: Published) -> dict[str, Column]:
+def checks(data: ToPublish) -> dict[str, Column]:
     """What must hold, and an example of a user of whom it does not; the most basic comes first."""
     movie_ids = F.col("rows.movie_id")
     return {
@@ -144,7 +144,7 @@ def checks(run: Published) -> dict[str, Column]:
         "every row is of the run's date": F.col("other_date"),
         # Of somebody who has only rated, there is no row to show.
         "every user is known": F.when(F.col("known").isNull(), F.get("rows", F.lit(0))),
-        "every user has the rows that top_k asks for": wrong_count(run),
+        "every user has the rows that top_k asks for": wrong_count(data),
         "ranks run from 1 without gaps, each with another movie": broken_ranks(),
         "higher scores rank higher": wrong_order(),
         "no recommended movie is filtered out, blocked or new": F.col("filtered_out"),
@@ -158,10 +158,12 @@ def checks(run: Published) -> dict[str, Column]:
     }
 
 
-def audit(run: Published) -> list[str]:
+def audit(data: ToPublish) -> list[str]:
     """Make all checks; returns their names. Raises JobError with the first that fails."""
-    examples = [F.first(found, ignorenulls=True).alias(name) for name, found in checks(run).items()]
-    [found] = records(run).agg(*examples).collect()
+    examples = [
+        F.first(found, ignorenulls=True).alias(name) for name, found in checks(data).items()
+    ]
+    [found] = records(data).agg(*examples).collect()
     for name, example in found.asDict().items():
         if example is not None:
             raise JobError(f"Audit failed, nothing was published: {name}. Example: {example}.")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from jobs.published.delta import is_published, open_table, publish_files
 from jobs.runs import schemas
+from jobs.runs.files import exclusive
 from jobs.runs.run import Run
 
 
@@ -37,19 +39,29 @@ def commit(run: Run) -> dict[str, int]:
     if not run.data_run and "ratings" not in tables:
         print("publish: movies, users and ratings stay those of a later date", flush=True)
     for table, folder in tables.items():
-        schema, partition_by = schemas.PUBLISHED[table]
-        own = {"ds": run.ds.isoformat(), "run_id": run.run_id}
-        versions[table] = publish_files(
-            run.warehouse / "tables" / table,
-            folder,
-            schemas.in_json(schema),
-            partition_by,
-            replace={column: own[column] for column in partition_by},
-            metadata={
-                "run_id": run.run_id,
-                "model_version": run.model_version,
-                "ds": run.ds.isoformat(),
-            },
-        )
+        versions[table] = commit_table(run, table, folder, model_version=run.model_version)
         print(f"publish: {table} is at version {versions[table]}", flush=True)
     return versions
+
+
+def commit_quality(run: Run) -> int:
+    """Show what the step check found, before anything else of the run; returns the new version."""
+    with exclusive(run.warehouse / "tables" / ".lock", "another run to have published"):
+        return commit_table(run, "quality", run.output("quality"))
+
+
+def commit_table(run: Run, table: str, folder: Path, **told: Any) -> int:
+    """Replace the run's part of a table by the files in a folder; returns the new version.
+
+    `told` goes into the commit beside run_id and ds. The caller holds the lock of publish.
+    """
+    schema, partition_by = schemas.PUBLISHED[table]
+    own = {"run_id": run.run_id, "ds": run.ds.isoformat()}
+    return publish_files(
+        run.warehouse / "tables" / table,
+        folder,
+        schemas.in_json(schema),
+        partition_by,
+        replace={column: own[column] for column in partition_by},
+        metadata=own | told,
+    )

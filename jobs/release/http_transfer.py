@@ -8,7 +8,7 @@ from pathlib import Path
 
 import requests
 
-from jobs.release.transfer import TransferError, begin, begun, write_rest
+from jobs.release.transfer import TransferError, note_start, resume_point, write_rest
 
 TIMEOUT = (10, 60)  # seconds to connect, seconds without a byte
 CHUNK = 1 << 16  # an interrupted transfer loses less than this
@@ -30,7 +30,7 @@ def fetch_rest(url: str, part: Path) -> None:
     Raises TransferError.
     """
     headers = {"Accept-Encoding": "identity"}
-    have, state = begun(part, url)
+    have, state = resume_point(part, url)
     if state:
         # With If-Range, a file that has changed since comes whole instead of as a wrong rest.
         headers |= {"Range": f"bytes={have}-", "If-Range": state}
@@ -41,7 +41,7 @@ def fetch_rest(url: str, part: Path) -> None:
         got.raise_for_status()
         if got.status_code != 206:
             have = 0
-            begin(part, url, state_of(got))
+            note_start(part, url, state_of(got))
         length = got.headers.get("Content-Length")
         write_rest(part, have, have + int(length) if length else None, got.iter_content(CHUNK))
 

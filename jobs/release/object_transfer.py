@@ -11,7 +11,7 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, PreconditionError
 
 from jobs.engines.object_store import open_store, sentence
-from jobs.release.transfer import TransferError, begin, begun, write_rest
+from jobs.release.transfer import TransferError, note_start, resume_point, write_rest
 
 CHUNK = 8 << 20
 """Bytes of one request: little enough for its time limit on a slow line."""
@@ -38,10 +38,10 @@ def fetch_rest(uri: str, part: Path) -> None:
         store, name = located(uri)
         found = obstore.head(store, name)
         state, size = found["e_tag"], found["size"]
-        have, earlier = begun(part, uri)
+        have, earlier = resume_point(part, uri)
         if not state or state != earlier or have > size:
             have = 0
-            begin(part, uri, state)
+            note_start(part, uri, state)
         write_rest(part, have, size, chunks(store, name, have, size, state))
 
 

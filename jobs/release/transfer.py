@@ -23,14 +23,14 @@ def note_of(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def begun(part: Path, url: str) -> tuple[int, str | None]:
+def resume_point(part: Path, url: str) -> tuple[int, str | None]:
     """The bytes of a partial file of `url`, and the state of the source that they are of."""
     have = part.stat().st_size if part.is_file() else 0
     note = json.loads(note_of(part).read_text()) if note_of(part).is_file() else {}
     return (have, note["state"]) if have and note.get("url") == url else (0, None)
 
 
-def begin(part: Path, url: str, state: str | None) -> None:
+def note_start(part: Path, url: str, state: str | None) -> None:
     """Note what a partial file is begun from; without a state, it cannot be continued."""
     note_of(part).unlink(missing_ok=True)
     if state:
@@ -41,7 +41,7 @@ def write_rest(part: Path, have: int, total: int | None, chunks: Iterable[bytes]
     """Write what comes behind the `have` bytes that are there, showing how far it is."""
     with (
         part.open("ab" if have else "wb") as file,
-        show_transfer(part.stem, have, total) as advance,
+        show_transfer("ingest", part.stem, have, total) as advance,
     ):
         for chunk in chunks:
             file.write(chunk)

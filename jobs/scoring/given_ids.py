@@ -83,7 +83,7 @@ class IdFile:
         """The rows, sorted."""
         return self.connection.execute(self.query).fetchall()
 
-    def keep(self, folder: Path) -> int:
+    def write(self, folder: Path) -> int:
         """Write the rows, sorted, to one Parquet file in `folder`; returns their number."""
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / ".partial"

@@ -50,7 +50,7 @@ def scored(spark, tmp_path):
         write(run.output("ratings"), schemas.RATINGS, {}, ratings)
         lists = run.conf.score.candidates
         if lists:
-            IdFile("score.candidates", lists, ("user_id", "movie_id")).keep(
+            IdFile("score.candidates", lists, ("user_id", "movie_id")).write(
                 run.output("candidates")
             )
         (run.folder / "steps").mkdir()

@@ -6,7 +6,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from jobs.published.audit import Published, audit
+from jobs.published.audit import ToPublish, audit
 from jobs.runs import schemas
 from jobs.runs.errors import JobError
 
@@ -25,9 +25,9 @@ RATED = [(1, 14), (2, 11), (2, 12), (2, 14), (2, 15), (3, 14)]
 LISTED = [(3, 12), (3, 14), (3, 15)]
 
 
-def published(spark, recommendations, users=(1, 2, 3)) -> Published:
+def published(spark, recommendations, users=(1, 2, 3)) -> ToPublish:
     ratings = [(user, movie, 3.0, None, "train") for user, movie in RATED]
-    return Published(
+    return ToPublish(
         recommendations=spark.createDataFrame(recommendations, schemas.RECOMMENDATIONS),
         ratings=spark.createDataFrame(ratings, schemas.RATINGS),
         users=spark.createDataFrame(

@@ -22,7 +22,7 @@ def test_files_of_ids(tmp_path):
         f"to '{tmp_path}/lists.parquet' (format parquet)"
     )
     lists = IdFile("score.candidates", f"{tmp_path}/lists.parquet", ("user_id", "movie_id"))
-    assert lists.keep(tmp_path / "kept") == 2
+    assert lists.write(tmp_path / "kept") == 2
     kept = IdFile("score.candidates", f"{tmp_path}/kept/part-0.parquet", ("user_id", "movie_id"))
     assert kept.rows() == [(1, 7), (2, 7)]
     assert kept.absent("user_id", tmp_path / "kept") == []
