@@ -2,9 +2,10 @@
 
     nightreel evaluate --run-id <run>
 
-The version is good enough if it beats the bias baseline and is not worse than the champion, on the
-same ratings, by more than evaluate.champion_tolerance. Metrics and version go to MLflow. The
-step's record names the version that scoring uses: this one if good enough, else the champion.
+The model is good enough if it beats the user and movie biases and is not worse than the champion,
+on the same ratings, by more than evaluate.champion_tolerance. Where neither it nor a champion beats
+the biases, these become a version themselves: a run never ends without a model to score with.
+Metrics and versions go to MLflow. The step's record names the version that scoring uses.
 
 These are the test ratings. A split that leaves none, as that of the profile james-le, is measured
 on the validation ratings, on which the best epoch was chosen: metrics are then named after these.
@@ -13,6 +14,7 @@ on the validation ratings, on which the best epoch was chosen: metrics are then 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,9 +31,9 @@ from model.metrics import mae, rmse
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether to promote, and why, in a sentence."""
+    """Which of three scores from now on, and why, in a sentence."""
 
-    promoted: bool
+    scores: Literal["model", "biases", "champion"]
     reason: str
 
 
@@ -41,16 +43,26 @@ def decide(
     champion_rmse: float | None,
     tolerance: float,
     split: str = "test",
+    model: str = "the model",
 ) -> Decision:
-    """Compare clipped RMSE on a split with the bias baseline's and the champion's."""
+    """Compare clipped RMSE on a split with the biases' and the champion's; None: no champion.
+
+    `model` is the name of what was trained: of `biases` nobody asks that they beat themselves.
+    """
     ours = f"RMSE {own_rmse:.4f}" + (f" on the {split} ratings" if split != "test" else "")
-    if own_rmse >= bias_rmse:
-        return Decision(False, f"{ours} does not beat the biases' {bias_rmse:.4f}")
+    if own_rmse >= bias_rmse and model != "biases":
+        worse = f"{ours} does not beat the biases' {bias_rmse:.4f}"
+        if champion_rmse is None:
+            return Decision("biases", worse)
+        if bias_rmse < champion_rmse:
+            return Decision("biases", f"{worse}, nor does the champion's {champion_rmse:.4f}")
+        return Decision("champion", worse)
     if champion_rmse is None:
-        return Decision(True, f"{ours} beats the biases' {bias_rmse:.4f}")
+        beats = "is the biases'" if model == "biases" else f"beats the biases' {bias_rmse:.4f}"
+        return Decision("model", f"{ours} {beats}")
     if own_rmse > champion_rmse + tolerance:
-        return Decision(False, f"{ours} is worse than the champion's {champion_rmse:.4f}")
-    return Decision(True, f"{ours} holds against the champion's {champion_rmse:.4f}")
+        return Decision("champion", f"{ours} is worse than the champion's {champion_rmse:.4f}")
+    return Decision("model", f"{ours} holds against the champion's {champion_rmse:.4f}")
 
 
 def measure(factors: Factors, biases: Factors, held: Ratings, split: str) -> dict[str, float]:
@@ -108,21 +120,38 @@ def evaluate(run: Run) -> dict[str, object]:
     biases = biases_beside(factors, read_ratings(run.split("train")), settings)
     metrics = measure(factors, biases, held, split)
     champion = champion_rmse(run, factors, held)
-    tolerance = run.conf.evaluate.champion_tolerance
-    decision = decide(metrics[f"{split}_rmse"], metrics["bias_rmse"], champion, tolerance, split)
-    params = {**run.conf.train.tracked(), **run.conf.etl.model_dump(), "digest": run.digest}
-    version = registry.register(run, folder, params, metrics)
-    verdict = "good enough" if decision.promoted else "not good enough"
-    print(f"version {version}: {verdict}: {decision.reason}", flush=True)
+    own, bias = metrics[f"{split}_rmse"], metrics["bias_rmse"]
+    tolerance, model = run.conf.evaluate.champion_tolerance, run.conf.train.model
+    decision = decide(own, bias, champion, tolerance, split, model)
+    data = {**run.conf.etl.model_dump(), "digest": run.digest}
+    version = registry.register(run, folder, run.conf.train.tracked() | data, metrics)
     figures: dict[str, object] = {"measured_on": split, **metrics}
     if champion is not None:
         figures["champion_rmse"] = round(champion, 5)
+    scores, fallback = {"model": version, "champion": run.champion}, None
+    if decision.scores == "biases":
+        fallback = scores["biases"] = register_biases(run, biases, metrics, split, data)
+        print(f"nothing better was learned: version {fallback} is the biases alone", flush=True)
+    verdict = "good enough" if decision.scores == "model" else "not good enough"
+    print(f"version {version}: {verdict}: {decision.reason}", flush=True)
     return figures | {
-        "promoted": decision.promoted,
+        "promoted": decision.scores != "champion",
         "reason": decision.reason,
         "candidate_version": version,
-        "model_version": version if decision.promoted else run.champion,
+        "fallback_version": fallback,
+        "model_version": scores[decision.scores],
     }
+
+
+def register_biases(
+    run: Run, biases: Factors, metrics: dict[str, float], split: str, data: dict[str, Any]
+) -> str:
+    """Make the biases a version with their own settings and errors; returns it."""
+    folder = run.output("biases")
+    biases.save(folder)
+    errors = {f"{split}_{error}": metrics[f"bias_{error}"] for error in ("rmse", "mae")}
+    params = {"model": "biases", **run.conf.train.of("biases"), **data}
+    return registry.register(run, folder, params, errors)
 
 
 def main(argv: list[str] | None = None) -> None:

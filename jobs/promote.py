@@ -1,4 +1,4 @@
-"""Make a run's model the champion, the version that scoring uses from now on.
+"""Make a run's model, or the biases that it did not beat, the champion: what scores from now on.
 
     nightreel promote --run-id <run>
 
@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> None:
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("promote") as figures:
         evaluation = run.record("evaluate")
-        version = evaluation["candidate_version"]
+        version = evaluation["model_version"]
         promoted = registry.promote(run, version)
         if promoted:
             print(f"version {version} is the champion of {run.release}", flush=True)
@@ -26,7 +26,8 @@ def main(argv: list[str] | None = None) -> None:
             print("a later run has already set a newer champion: it stays", flush=True)
         champion = registry.champion_version(run.conf, run.warehouse, run.release)
         # None where the run has no test ratings.
-        rmse = evaluation.get("test_rmse") if promoted else registry.test_rmse(run, champion)
+        own = "bias_rmse" if evaluation.get("fallback_version") else "test_rmse"
+        rmse = evaluation.get(own) if promoted else registry.test_rmse(run, champion)
         figures.update(
             promoted=promoted,
             model_version=champion,

@@ -165,7 +165,8 @@ def errors_of_scored(run: Run) -> dict[str, float | None]:
     """
     evaluation = run.record("evaluate") if run.trains else {}
     split = evaluation.get("measured_on", "test")
-    found = evaluation.get(f"{split}_rmse" if evaluation.get("promoted") else "champion_rmse")
+    own = "bias_rmse" if evaluation.get("fallback_version") else f"{split}_rmse"
+    found = evaluation.get(own if evaluation.get("promoted") else "champion_rmse")
     if split == "test" and found is not None:
         return {"test_rmse": found}
     test = registry.test_rmse(run, run.model_version)

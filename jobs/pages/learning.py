@@ -23,9 +23,13 @@ def learning(history: list[dict[str, Any]], best: int, evaluation: dict[str, Any
     """
     parts: list[Part] = [curves(history, best)] if history else []
     parts.append(comparison(evaluation))
-    decided = "promoted" if evaluation["promoted"] else "not promoted"
+    fallback = evaluation.get("fallback_version")
+    decided = "promoted" if evaluation["promoted"] and not fallback else "not promoted"
     version = evaluation["candidate_version"]
-    verdict = Text(f"Version {version} was {decided}: {evaluation['reason']}.")
+    told = f"Version {version} was {decided}: {evaluation['reason']}."
+    if fallback:
+        told += f" The biases alone, version {fallback}, were promoted in its place."
+    verdict = Text(told)
     return Section("Learning", [verdict, *parts])
 
 

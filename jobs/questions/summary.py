@@ -80,7 +80,12 @@ def show_quality(records: Records, run: Run) -> None:
     )
     title = f"Errors on the {split} ratings"
     show_table(title, ["", "RMSE", "MAE"], cells, numbers={"RMSE", "MAE"})
-    if evaluation["promoted"]:
+    if evaluation.get("fallback_version"):
+        print(
+            f"Nothing better than the biases was learned: {evaluation['reason']}. They were "
+            f"promoted as version {evaluation['model_version']}, and score.\n"
+        )
+    elif evaluation["promoted"]:
         print(
             f"Model version {evaluation['model_version']} was promoted: {evaluation['reason']}.\n"
         )

@@ -29,9 +29,10 @@ RECOMMENDATIONS = (
     "source string, model_version string, run_id string, ranking_score float"
 )
 # model_version scored; test_rmse and test_mae are those of candidate_version, the run's own model:
-# the same version where it was promoted. Where a split left no test ratings they are null, and
-# validation_rmse is that model's on the validation ratings; else that is null. users_scored: null
-# for all of them. damping: of the order of the recommendations; null before there was any.
+# the same version where it was promoted, and not the biases in its place. Where a split left no
+# test ratings they are null, and validation_rmse is that model's on the validation ratings; else
+# that is null. users_scored: null for all of them. damping: of the order of the recommendations;
+# null before there was any.
 RUNS = (
     "run_id string, ds date, release string, ratings bigint, users int, movies int, "
     "quarantined bigint, model_version string, promoted boolean, test_rmse double, "

@@ -1,5 +1,6 @@
 """Bad input, killed jobs, repeated runs: readers see the old tables or the new, whole."""
 
+import json
 import os
 import signal
 import subprocess
@@ -204,14 +205,26 @@ def test_a_model_that_is_not_good_enough_leaves_the_champion(published, delivery
     ) == [(champion,)]
 
 
-def test_without_any_champion_scoring_stops(tmp_path, delivery):
+def test_where_nothing_was_learned_the_biases_score(tmp_path, delivery):
     warehouse = Warehouse(tmp_path / "warehouse")
     options = ["--dataset", "ml-1m", "--source", str(delivery), *SMALL, *UNTRAINED]
-    warehouse.steps("worse", *options, last="evaluate")
-    refused = warehouse.run("score", "--run-id", "worse")
-    assert refused.returncode == 1
-    assert "No model to score with: RMSE" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    warehouse.steps("worse", *options)
+    record = json.loads((warehouse.folder / "runs/worse/steps/evaluate.json").read_text())
+    assert record["fallback_version"] == record["model_version"] != record["candidate_version"]
+    [[version, promoted]] = warehouse.sql(
+        "select model_version, promoted from runs where run_id = 'worse'"
+    )
+    assert (version, promoted) == (record["model_version"], True)
+    # Everybody who has rated something is scored by the biases, and by nothing else.
+    assert warehouse.sql(
+        "select distinct model_version, source from recommendations where source = 'model'"
+    ) == [(version, "model")]
+    told = warehouse.run("summary", "--run-id", "worse").stdout
+    assert "Nothing better than the biases was learned: RMSE" in told
+    page = warehouse.run("report", "--run-id", "worse")
+    assert page.returncode == 0, page.stderr
+    html = (warehouse.folder / "runs/worse/report.html").read_text()
+    assert f"The biases alone, version {version}, were promoted in its place." in html
 
 
 @pytest.mark.parametrize(

@@ -13,21 +13,28 @@ from tests.jobs.examples import MODEL, small_run, write
 
 
 @pytest.mark.parametrize(
-    ("test", "bias", "champion", "promoted"),
+    ("test", "bias", "champion", "scores"),
     [
-        (0.86, 0.90, None, True),  # the first model that beats the biases
-        (0.91, 0.90, None, False),
-        (0.90, 0.90, None, False),  # as good as the biases is not better
-        (0.91, 0.90, 0.92, False),  # better than the champion, yet not than the biases
-        (0.86, 0.90, 0.87, True),
-        (0.872, 0.90, 0.87, True),  # worse, but within the tolerance
-        (0.873, 0.90, 0.87, False),
+        (0.86, 0.90, None, "model"),  # the first model that beats the biases
+        (0.91, 0.90, None, "biases"),
+        (0.90, 0.90, None, "biases"),  # as good as the biases is not better
+        (0.91, 0.90, 0.92, "biases"),  # better than the champion, yet not than the biases
+        (0.91, 0.90, 0.90, "champion"),  # which is as good as the biases
+        (0.91, 0.90, 0.87, "champion"),
+        (0.86, 0.90, 0.87, "model"),
+        (0.872, 0.90, 0.87, "model"),  # worse, but within the tolerance
+        (0.873, 0.90, 0.87, "champion"),
     ],
 )
-def test_decide(test, bias, champion, promoted):
+def test_decide(test, bias, champion, scores):
     decision = decide(test, bias, champion, tolerance=0.0025)
-    assert decision.promoted == promoted
+    assert decision.scores == scores
     assert f"{test:.4f}" in decision.reason
+
+
+def test_biases_that_were_asked_for_need_not_beat_themselves():
+    assert decide(0.9, 0.9, None, 0.0, model="biases").scores == "model"
+    assert decide(0.9, 0.9, 0.86, 0.0, model="biases").scores == "champion"
 
 
 def test_models_are_compared_on_one_deal():
