@@ -28,7 +28,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.files import write_json
 from jobs.runs.run import Run, safe_run_id
 from jobs.runs.settings import RELEASES, Configuration, with_models
-from jobs.runs.warehouse import warehouse_folder
+from jobs.runs.warehouse import Warehouse, warehouse_named
 from jobs.scoring.given_ids import given_lists, with_blocked
 from jobs.scoring.incremental import find_base
 from jobs.training.registry import champion_version
@@ -83,7 +83,7 @@ def configuration_of(arguments: argparse.Namespace) -> Configuration:
 
 def champion_of(run: Run) -> str | None:
     """The champion that this run starts from: the one of its first attempt on the same content."""
-    file = run.folder / "run.json"
+    file = run.warehouse.run_file(run.run_id)
     if file.is_file():
         earlier = json.loads(file.read_text(encoding="utf-8"))
         if earlier.get("data_run"):
@@ -93,14 +93,16 @@ def champion_of(run: Run) -> str | None:
     return champion_version(run.conf, run.warehouse, run.release)
 
 
-def deliver(conf: Configuration, warehouse: Path, run_id: str, ds: date) -> tuple[Run, int, int]:
+def deliver(
+    conf: Configuration, warehouse: Warehouse, run_id: str, ds: date
+) -> tuple[Run, int, int]:
     """Put the release in its place in raw/, unless it lies there already.
 
     Returns the run that may now start, and the number of files and of bytes delivered.
     """
     release = conf.ingest.dataset
-    with incoming_folder(warehouse / "staging" / run_id) as incoming:
-        delivery, source = obtain(conf.ingest, warehouse / "downloads", incoming)
+    with incoming_folder(warehouse.staging(run_id)) as incoming:
+        delivery, source = obtain(conf.ingest, warehouse.downloads, incoming)
         find_layout(delivery, source)
         files = describe(delivery)
         size = sum(int(file["bytes"]) for file in files.values())
@@ -128,7 +130,7 @@ def main(argv: list[str] | None = None) -> None:
     conf = configuration_of(arguments)
     lists = given_lists(conf)
     run_id = safe_run_id(arguments.run_id)
-    run, files, size = deliver(conf, warehouse_folder(conf.warehouse), run_id, arguments.ds)
+    run, files, size = deliver(conf, warehouse_named(conf.warehouse), run_id, arguments.ds)
     base, why = find_base(run)
     with run.step("ingest", started) as figures:
         run = replace(run, base_run=base)

@@ -34,7 +34,6 @@ from jobs.release.layouts import detect_layout
 from jobs.runs import schemas
 from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
-from jobs.runs.files import exclusive
 from jobs.runs.run import Run, open_run, run_of
 from jobs.scoring.filters import allowed_movies, trained_movies
 from jobs.sinks.sinks import copy_all, sinks_of
@@ -104,7 +103,7 @@ def merge_others(spark: SparkSession, run: Run, scored: DataFrame) -> None:
     Raises JobError if nothing is published for the date, or another release's.
     """
     files = file_paths(open_table(run.warehouse, "recommendations"))
-    root = str(run.warehouse / "tables" / "recommendations")
+    root = str(run.warehouse.table("recommendations"))
     published = spark.read.schema(schemas.RECOMMENDATIONS).option("basePath", root).parquet(*files)
     published = published.filter(F.col("ds") == F.lit(run.ds))
     run_ids = [row.run_id for row in published.select("run_id").distinct().collect()]
@@ -139,7 +138,7 @@ def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
             for sink in sinks_of(run.conf, run.warehouse)
         }
         # Between reading what others have published and committing, nobody else may publish.
-        with exclusive(run.warehouse / "tables" / ".lock", "another run to have published"):
+        with run.warehouse.publish_lock():
             if run.users is not None:
                 merge_others(spark, run, data.recommendations)
             write_few_rows(run.output("summary"), "runs", [runs_row(run, started)])

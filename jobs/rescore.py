@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 
 from jobs.published.runs_table import latest_run
 from jobs.published.views import connect
@@ -23,7 +22,7 @@ from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, open_run, safe_run_id
 from jobs.runs.settings import RELEASES
-from jobs.runs.warehouse import warehouse_folder
+from jobs.runs.warehouse import Warehouse, warehouse_named
 from jobs.scoring.filters import allowed_movies
 from jobs.scoring.given_ids import given_lists, refuse_unknown_candidates, with_blocked
 from jobs.scoring.incremental import find_base
@@ -53,9 +52,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def earlier_attempt(warehouse: Path, run_id: str) -> Run | None:
+def earlier_attempt(warehouse: Warehouse, run_id: str) -> Run | None:
     """The same run as it was started before. Raises JobError if the name is another kind of run."""
-    if not (warehouse / "runs" / run_id / "run.json").is_file():
+    if not warehouse.run_file(run_id).is_file():
         return None
     run = open_run(warehouse, run_id)
     if run.data_run is None:
@@ -63,7 +62,7 @@ def earlier_attempt(warehouse: Path, run_id: str) -> Run | None:
     return run
 
 
-def data_run(warehouse: Path, earlier: Run | None) -> Run:
+def data_run(warehouse: Warehouse, earlier: Run | None) -> Run:
     """The run whose data the newest published run, or the earlier attempt, scored."""
     if earlier and earlier.data_run:
         return open_run(warehouse, earlier.data_run)
@@ -75,7 +74,7 @@ def data_run(warehouse: Path, earlier: Run | None) -> Run:
 def plan_run(arguments: argparse.Namespace) -> Run:
     """All that the run relies on. A further attempt relies on what the first one found."""
     conf = with_blocked(load_configuration(arguments.set, warehouse=arguments.warehouse))
-    warehouse, run_id = warehouse_folder(conf.warehouse), safe_run_id(arguments.run_id)
+    warehouse, run_id = warehouse_named(conf.warehouse), safe_run_id(arguments.run_id)
     earlier = earlier_attempt(warehouse, run_id)
     base = data_run(warehouse, earlier)
     if arguments.dataset not in (None, base.release):

@@ -5,7 +5,6 @@ A page is one file that loads nothing from elsewhere. The same data gives the sa
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import ClassVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+
+from jobs.runs.files import replacing
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,8 @@ def write_page(page: Page, file: Path) -> int:
         lstrip_blocks=True,
     )
     content = templates.get_template("page.html").render(page=page).encode()
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.replace(file)
+    with replacing(file) as temporary:
+        temporary.write_bytes(content)
     return len(content)
 
 

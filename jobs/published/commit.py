@@ -7,7 +7,6 @@ from typing import Any
 
 from jobs.published.delta import is_published, open_table, publish_files
 from jobs.runs import schemas
-from jobs.runs.files import exclusive
 from jobs.runs.run import Run
 
 
@@ -46,7 +45,7 @@ def commit(run: Run) -> dict[str, int]:
 
 def commit_quality(run: Run) -> int:
     """Show what the step check found, before anything else of the run; returns the new version."""
-    with exclusive(run.warehouse / "tables" / ".lock", "another run to have published"):
+    with run.warehouse.publish_lock():
         return commit_table(run, "quality", run.output("quality"))
 
 
@@ -58,7 +57,7 @@ def commit_table(run: Run, table: str, folder: Path, **told: Any) -> int:
     schema, partition_by = schemas.PUBLISHED[table]
     own = {"run_id": run.run_id, "ds": run.ds.isoformat()}
     return publish_files(
-        run.warehouse / "tables" / table,
+        run.warehouse.table(table),
         folder,
         schemas.in_json(schema),
         partition_by,

@@ -21,6 +21,7 @@ from deltalake.transaction import AddAction, CommitProperties, create_table_with
 
 from jobs.engines.duck import parquet_files
 from jobs.runs.errors import JobError
+from jobs.runs.warehouse import Warehouse
 
 
 class Commit(NamedTuple):
@@ -46,19 +47,19 @@ class File(NamedTuple):
     rows: int
 
 
-def is_published(warehouse: Path, name: str) -> bool:
+def is_published(warehouse: Warehouse, name: str) -> bool:
     """Whether the table has any version yet."""
-    return DeltaTable.is_deltatable(warehouse / "tables" / name)
+    return DeltaTable.is_deltatable(warehouse.table(name))
 
 
-def open_table(warehouse: Path, name: str) -> DeltaTable:
+def open_table(warehouse: Warehouse, name: str) -> DeltaTable:
     """The table at its current version. Raises JobError before the first."""
     if not is_published(warehouse, name):
         raise JobError(
             f"There is no table {name} in {warehouse} yet. Publish one with: make nightly. "
             "Elsewhere than there: --warehouse, or NIGHTREEL_WAREHOUSE."
         )
-    return DeltaTable(warehouse / "tables" / name)
+    return DeltaTable(warehouse.table(name))
 
 
 def file_paths(table: DeltaTable, where: str | None = None) -> list[str]:

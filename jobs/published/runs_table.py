@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
@@ -17,12 +16,13 @@ from jobs.published.delta import is_published
 from jobs.published.views import connect
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
+from jobs.runs.warehouse import Warehouse
 
 # By date; of one date, the run that finished last.
 NEWEST = "order by ds desc, finished_at desc limit 1"
 
 
-def ask(warehouse: Path, query: str, parameters: object = None) -> list[tuple[Any, ...]]:
+def ask(warehouse: Warehouse, query: str, parameters: object = None) -> list[tuple[Any, ...]]:
     """The rows that answer a query of `runs`; none before anything was published."""
     if not is_published(warehouse, "runs"):
         return []
@@ -53,7 +53,7 @@ def latest_run(connection: duckdb.DuckDBPyConnection) -> LatestRun:
     return LatestRun(*row)
 
 
-def newest_date(warehouse: Path) -> date | None:
+def newest_date(warehouse: Warehouse) -> date | None:
     """The date of the newest run, which keeps its recommendations however few dates stay.
 
     Runs of chosen users do not count, as in `latest_run`: it is the date that readers are shown.
@@ -114,7 +114,7 @@ def previous_run(run: Run) -> Previous | None:
     return Previous(*found[0]) if found else None
 
 
-def readers_runs(warehouse: Path) -> set[str]:
+def readers_runs(warehouse: Warehouse) -> set[str]:
     """Of each release, the runs that later ones and readers go back to: they are not cleared up.
 
     Those are the newest, which the next is compared with, and the newest that did not score chosen
@@ -129,7 +129,7 @@ def readers_runs(warehouse: Path) -> set[str]:
     return {run_id for (run_id,) in ask(warehouse, query) if run_id is not None}
 
 
-def releases_of(warehouse: Path, run_ids: Collection[str]) -> set[str]:
+def releases_of(warehouse: Warehouse, run_ids: Collection[str]) -> set[str]:
     """The releases of these runs, whomever they scored."""
     query = "select distinct release from runs where run_id in (select unnest(?))"
     return {release for (release,) in ask(warehouse, query, [list(run_ids)])}

@@ -11,6 +11,7 @@ from deltalake import DeltaTable
 from jobs.published.delta import Commit, commit_at, file_paths, history, is_published, open_table
 from jobs.runs.errors import JobError
 from jobs.runs.schemas import PUBLISHED
+from jobs.runs.warehouse import Warehouse
 
 
 def find_version(table: str, commits: list[Commit], at: int | datetime) -> int:
@@ -51,7 +52,7 @@ def load_version(table: DeltaTable, name: str, version: int, to: str) -> None:
 
 
 def tables_at(
-    warehouse: Path, needed: Iterable[str], at: int | datetime | None
+    warehouse: Warehouse, needed: Iterable[str], at: int | datetime | None
 ) -> dict[str, DeltaTable]:
     """The needed tables, else all there are, as they are now, or were `at` a moment or version.
 
@@ -85,7 +86,7 @@ def tables_at(
     return tables
 
 
-def end_of_publish(warehouse: Path, version: int) -> datetime:
+def end_of_publish(warehouse: Warehouse, version: int) -> datetime:
     """When all tables stood that belong to a version of `recommendations`.
 
     A publish commits `runs` last; a restore commits nothing but its table.

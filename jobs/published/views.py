@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -14,10 +13,11 @@ from jobs.engines.duck import no_rows, open_memory, quoted
 from jobs.published.delta import file_paths
 from jobs.published.versions import tables_at
 from jobs.runs.schemas import PUBLISHED, columns_of
+from jobs.runs.warehouse import Warehouse
 
 
 def connect(
-    warehouse: Path, needed: Iterable[str] = (), at: int | datetime | None = None
+    warehouse: Warehouse, needed: Iterable[str] = (), at: int | datetime | None = None
 ) -> duckdb.DuckDBPyConnection:
     """DuckDB with a view of each needed table, else of all there are, each of one version.
 

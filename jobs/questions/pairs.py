@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
 from jobs.runs.errors import JobError
+from jobs.runs.files import replacing
 from model.factors import Factors
 
 IDS = ("user_id", "movie_id")
@@ -46,25 +46,21 @@ def predict_file(factors: Factors, pairs: Path, out: Path, block_bytes: int = 1 
         raise JobError(f"--out {out}: this is the file of pairs itself. Choose another name.")
     if not out.parent.is_dir():
         raise JobError(f"--out {out}: the folder {out.parent} does not exist.")
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
     # No cell needs quotes; Arrow would put them around the header.
     plain = arrow_csv.WriteOptions(include_header=False, quoting_style="none")
     count = 0
-    try:
-        with (
-            temporary.open("wb") as file,
-            arrow_csv.CSVWriter(file, PREDICTIONS, write_options=plain) as writer,
-        ):
-            file.write((",".join(PREDICTIONS.names) + "\n").encode())
-            for block in read_blocks(pairs, block_bytes):
-                user, movie = (block.column(name).to_numpy() for name in IDS)
-                rating, source = predict_pairs(factors, user, movie)
-                columns = [user, movie, rating, source]
-                writer.write_batch(pa.record_batch(columns, schema=PREDICTIONS))
-                count += len(user)
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        replacing(out) as temporary,
+        temporary.open("wb") as file,
+        arrow_csv.CSVWriter(file, PREDICTIONS, write_options=plain) as writer,
+    ):
+        file.write((",".join(PREDICTIONS.names) + "\n").encode())
+        for block in read_blocks(pairs, block_bytes):
+            user, movie = (block.column(name).to_numpy() for name in IDS)
+            rating, source = predict_pairs(factors, user, movie)
+            columns = [user, movie, rating, source]
+            writer.write_batch(pa.record_batch(columns, schema=PREDICTIONS))
+            count += len(user)
     return count
 
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from jobs.runs.errors import JobError
 from jobs.runs.settings import Configuration, Section, TrainSettings
-from jobs.runs.warehouse import warehouse_folder
+from jobs.runs.warehouse import Warehouse, warehouse_named
 from model.family import FAMILY
 
 Layer = tuple[str, dict[str, Any]]
@@ -174,10 +174,10 @@ def allowed_keys(form: Any, path: list[str]) -> list[str]:
     return list(form.model_fields)
 
 
-def warehouse_of(arguments: argparse.Namespace) -> Path:
+def warehouse_of(arguments: argparse.Namespace) -> Warehouse:
     """The warehouse: as in --warehouse, else NIGHTREEL_WAREHOUSE, else conf."""
     named = arguments.warehouse or os.environ.get("NIGHTREEL_WAREHOUSE")
     if not named:
         # Reading and checking conf takes longer than most questions take to answer.
         named = load_configuration().warehouse
-    return warehouse_folder(named)
+    return warehouse_named(named)

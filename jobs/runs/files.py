@@ -41,8 +41,21 @@ def is_held(file: Path) -> bool:
     return False
 
 
-def write_json(file: Path, values: dict[str, Any]) -> None:
-    """Write under a temporary name, then rename: a reader never meets half a file."""
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """Yield a name to write under; if all goes well, it then takes the place of `file`.
+
+    A reader never meets half a file. When writing fails, `file` stays as it was.
+    """
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(file)
+    try:
+        yield temporary
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(file: Path, values: dict[str, Any]) -> None:
+    """Write a record, whole or not at all."""
+    with replacing(file) as temporary:
+        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

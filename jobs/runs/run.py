@@ -30,6 +30,7 @@ from jobs.runs.configuration import of_today, warehouse_of
 from jobs.runs.errors import JobError, NotNeeded
 from jobs.runs.files import exclusive, write_json
 from jobs.runs.settings import Configuration
+from jobs.runs.warehouse import Warehouse
 
 # A nightly run makes all of these, less those that `plan` and `evaluate` make needless.
 STEPS = ("ingest", "etl", "check", "plan", "train", "evaluate", "promote", "score", "publish")
@@ -44,7 +45,7 @@ RESCORING = ("rescore", "score", "publish")
 class Run:
     """What every step of a run may rely on; fixed by ingest."""
 
-    warehouse: Path
+    warehouse: Warehouse
     run_id: str
     ds: date
     release: str
@@ -61,17 +62,17 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        return self.warehouse / "runs" / self.run_id
+        return self.warehouse.run(self.run_id)
 
     @property
     def raw(self) -> Path:
         """The delivery, unchanged: <warehouse>/raw/<release>/<digest>."""
-        return self.warehouse / "raw" / self.release / self.digest
+        return self.warehouse.raw(self.release, self.digest)
 
     @property
     def staging(self) -> Path:
         """Scratch of the run's steps, for nobody else to read."""
-        return self.warehouse / "staging" / self.run_id
+        return self.warehouse.staging(self.run_id)
 
     def output(self, name: str) -> Path:
         """Folder of one output of this run, as in `output("scored")`."""
@@ -79,7 +80,7 @@ class Run:
 
     def data(self, name: str) -> Path:
         """Folder of one output of etl, of this run or of the one whose data it scores again."""
-        return self.warehouse / "runs" / (self.data_run or self.run_id) / name
+        return self.warehouse.run(self.data_run or self.run_id) / name
 
     def split(self, name: str) -> Path:
         """Folder of the ratings by row number of one split, as in `split("train")`."""
@@ -89,7 +90,7 @@ class Run:
         values = asdict(self) | {"ds": self.ds.isoformat(), "conf": self.conf.model_dump()}
         del values["warehouse"]
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / "run.json", values)
+        write_json(self.warehouse.run_file(self.run_id), values)
 
     def record(self, step: str) -> dict[str, Any]:
         """The figures that a finished step wrote down. Raises JobError if it has not finished."""
@@ -194,14 +195,14 @@ def safe_run_id(run_id: str) -> str:
     return safe
 
 
-def open_run(warehouse: Path, run_id: str) -> Run:
+def open_run(warehouse: Warehouse, run_id: str) -> Run:
     """A run that ingest has started. Raises JobError, naming the known runs, if there is none."""
     run_id = safe_run_id(run_id)
-    file = warehouse / "runs" / run_id / "run.json"
+    file = warehouse.run_file(run_id)
     if not file.is_file():
-        known = sorted(path.parent.name for path in warehouse.glob("runs/[!.]*/run.json"))
+        known = ", ".join(warehouse.run_ids()) or "none"
         raise JobError(
-            f"There is no run {run_id} in {warehouse}. Runs there: {', '.join(known) or 'none'}. "
+            f"There is no run {run_id} in {warehouse}. Runs there: {known}. "
             "A run starts with: nightreel ingest --run-id <name>"
         )
     values = json.loads(file.read_text(encoding="utf-8"))

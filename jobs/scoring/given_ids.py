@@ -14,6 +14,7 @@ import duckdb
 from jobs.engines.duck import quoted
 from jobs.runs import schemas
 from jobs.runs.errors import JobError
+from jobs.runs.files import replacing
 from jobs.runs.run import Run
 from jobs.runs.settings import Configuration
 
@@ -86,11 +87,10 @@ class IdFile:
     def write(self, folder: Path) -> int:
         """Write the rows, sorted, to one Parquet file in `folder`; returns their number."""
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / ".partial"
-        target = quoted(str(temporary))
-        copied = self.connection.execute(f"copy ({self.query}) to {target} (format parquet)")
-        [(rows,)] = copied.fetchall()
-        temporary.replace(folder / "part-0.parquet")
+        with replacing(folder / "part-0.parquet") as temporary:
+            target = quoted(str(temporary))
+            copied = self.connection.execute(f"copy ({self.query}) to {target} (format parquet)")
+            [(rows,)] = copied.fetchall()
         return rows
 
 

@@ -12,7 +12,6 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -21,6 +20,7 @@ from psycopg import Connection, sql
 from jobs.published.delta import file_paths, open_table
 from jobs.published.views import connect
 from jobs.runs.errors import JobError
+from jobs.runs.warehouse import Warehouse
 from jobs.sinks.postgresql import KEYS, SCHEMA, sentence
 
 PARTITION = r"recommendations_(\d{4})_(\d\d)_(\d\d)"
@@ -29,7 +29,7 @@ LOCK_TIMEOUT, PATIENCE = 0.1, 600.0
 BATCH_ROWS = 50_000
 
 
-def load(connection: Connection, warehouse: Path, ds: date) -> int:
+def load(connection: Connection, warehouse: Warehouse, ds: date) -> int:
     """Show what the Delta tables hold of a date, its runs and all movies; returns the rows of ds.
 
     Raises JobError if nothing is published for the date, or the server fails.
@@ -52,7 +52,7 @@ def partition_of(ds: date) -> str:
     return f"recommendations_{ds:%Y_%m_%d}"
 
 
-def fill(connection: Connection, warehouse: Path, ds: date, partition: str) -> int:
+def fill(connection: Connection, warehouse: Warehouse, ds: date, partition: str) -> int:
     """Make the date's new partition, on the side, with its index; returns its rows."""
     # pyarrow takes longer to import than a query takes.
     import pyarrow.parquet as pq
@@ -96,7 +96,7 @@ def in_csv(batch: Any, options: Any) -> memoryview:
     return memoryview(buffer.getvalue())
 
 
-def swap(connection: Connection, warehouse: Path, ds: date, partition: str) -> None:
+def swap(connection: Connection, warehouse: Warehouse, ds: date, partition: str) -> None:
     """In one transaction, put the new partition, the movies and the runs where readers look."""
     tables = connect(warehouse, ("movies", "runs"))
     stage(connection, "movies", tables.execute("select * from movies"))

@@ -7,17 +7,15 @@ completed by the next, or by `nightreel sink`.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from jobs.engines.object_store import FAILURES, require_writable, sentence
 from jobs.published.delta import is_published, open_table
 from jobs.runs.errors import JobError
-from jobs.runs.files import exclusive
 from jobs.runs.schemas import PUBLISHED
+from jobs.runs.warehouse import Warehouse
 from jobs.sinks.table_copy import copy_table, current, open_remote, require_ours
 
 
-def prepare(warehouse: Path, uri: str) -> None:
+def prepare(warehouse: Warehouse, uri: str) -> None:
     """See whether the tables can be copied to `uri`, before anything is published.
 
     Raises JobError if the store cannot be written, or holds the tables of another warehouse.
@@ -35,17 +33,17 @@ def prepare(warehouse: Path, uri: str) -> None:
             ) from None
 
 
-def copy_tables(warehouse: Path, uri: str) -> dict[str, int]:
+def copy_tables(warehouse: Warehouse, uri: str) -> dict[str, int]:
     """Make all tables in the store hold what the local ones hold; returns files and bytes uploaded.
 
     Raises JobError, saying how to complete the copy, if the store fails.
     """
     done = {"files": 0, "bytes": 0}
-    tables = warehouse / "tables"
-    with exclusive(tables / ".object_store.lock", "another copy to the object store to end"):
+    with warehouse.copy_lock():
         # The lock of publish: the tables are all as one publish has left them.
-        with exclusive(tables / ".lock", "a run to have published"):
-            local = [current(tables / n) for n in PUBLISHED if is_published(warehouse, n)]
+        with warehouse.publish_lock():
+            published = [name for name in PUBLISHED if is_published(warehouse, name)]
+            local = [current(warehouse.table(name)) for name in published]
         # A run that stands in `runs` has published everything, there as here.
         for table in sorted(local, key=lambda table: table.folder.name == "runs"):
             target = f"{uri}/tables/{table.folder.name}"

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar
 
 from psycopg import Connection
@@ -17,6 +16,7 @@ from jobs.published.views import connect
 from jobs.runs.configuration import postgresql_dsn
 from jobs.runs.errors import JobError
 from jobs.runs.settings import Configuration
+from jobs.runs.warehouse import Warehouse
 from jobs.sinks.postgresql import connected, connection_to
 from jobs.sinks.postgresql_dates import load
 from jobs.sinks.remote_tables import copy_tables, prepare
@@ -30,7 +30,7 @@ class Postgresql:
     """A server that gets the rows of a date, and keeps those of its others."""
 
     dsn: str
-    warehouse: Path
+    warehouse: Warehouse
     figures: ClassVar[str] = "rows_in_postgresql"
     """What a run's record calls them: the rows of the date."""
 
@@ -62,7 +62,7 @@ class ObjectStore:
     """A store that gets what it lacks of all tables, of whatever date."""
 
     uri: str
-    warehouse: Path
+    warehouse: Warehouse
     figures: ClassVar[str] = "object_store"
     """What a run's record calls them: the files and bytes uploaded."""
 
@@ -88,7 +88,7 @@ class ObjectStore:
 Sink = Postgresql | ObjectStore
 
 
-def sinks_of(conf: Configuration, warehouse: Path) -> list[Sink]:
+def sinks_of(conf: Configuration, warehouse: Warehouse) -> list[Sink]:
     """Those that the settings name."""
     dsn, store = postgresql_dsn(conf), conf.publish.object_store
     sinks: list[Sink] = [Postgresql(dsn, warehouse)] if dsn else []

@@ -15,6 +15,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.files import exclusive
 from jobs.runs.run import Run
 from jobs.runs.settings import Configuration
+from jobs.runs.warehouse import Warehouse
 from model.factors import load_factors, whole_folder
 
 CHAMPION = "champion"
@@ -31,7 +32,7 @@ def model_name(release: str) -> str:
     return f"nightreel-{release}"
 
 
-def client(conf: Configuration, warehouse: Path) -> Any:
+def client(conf: Configuration, warehouse: Warehouse) -> Any:
     """An MLflow client of the conf's server, or of the warehouse's own store."""
     # MLflow takes seconds to import, and asks git for a commit that it does not need here.
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -40,15 +41,15 @@ def client(conf: Configuration, warehouse: Path) -> Any:
     # Creating the store's tables is logged line by line.
     for name in ("alembic", "mlflow.store.db.utils"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    return MlflowClient(conf.tracking.uri or f"sqlite:///{warehouse}/mlflow.db")
+    return MlflowClient(conf.tracking.uri or f"sqlite:///{warehouse.tracking}")
 
 
-def has_store(conf: Configuration, warehouse: Path) -> bool:
+def has_store(conf: Configuration, warehouse: Warehouse) -> bool:
     """Whether any run was ever tracked here; looking must not create an empty store."""
-    return bool(conf.tracking.uri) or (warehouse / "mlflow.db").is_file()
+    return bool(conf.tracking.uri) or warehouse.tracking.is_file()
 
 
-def champion_version(conf: Configuration, warehouse: Path, release: str) -> str | None:
+def champion_version(conf: Configuration, warehouse: Warehouse, release: str) -> str | None:
     """The version that scoring uses for a release, None before the first."""
     if not has_store(conf, warehouse):
         return None
@@ -63,7 +64,7 @@ def champion_version(conf: Configuration, warehouse: Path, release: str) -> str 
     return str(found.version)
 
 
-def factors_folder(conf: Configuration, warehouse: Path, release: str, version: str) -> Path:
+def factors_folder(conf: Configuration, warehouse: Warehouse, release: str, version: str) -> Path:
     """Folder of a version's `Factors`; a server's are fetched to <warehouse>/models, once.
 
     Raises JobError if there is no such version or it is not whole.
@@ -80,17 +81,17 @@ def factors_folder(conf: Configuration, warehouse: Path, release: str, version: 
         raise JobError(f"There is no version {version} of {name}: {error}") from error
     try:
         if conf.tracking.uri:
-            folder = fetched(tracking, found, warehouse / "models")
+            folder = fetched(tracking, found, warehouse.models)
         else:
             # The store holds absolute paths, and the warehouse may have moved since.
-            folder = warehouse / "mlartifacts" / found.source.rpartition("/mlartifacts/")[2]
+            folder = warehouse.artifacts / found.source.rpartition("/mlartifacts/")[2]
         load_factors(folder)
     except ValueError as error:
         raise JobError(f"Version {version} of {name} cannot be used: {error}") from error
     return folder
 
 
-def unanswered(conf: Configuration, warehouse: Path, error: Exception) -> JobError:
+def unanswered(conf: Configuration, warehouse: Warehouse, error: Exception) -> JobError:
     return JobError(f"MLflow at {conf.tracking.uri or warehouse} answered: {error}")
 
 
@@ -164,7 +165,7 @@ def keep_factors(run: Run, logged: Any, tracking: Any, factors: Path) -> str:
     if run.conf.tracking.uri:
         tracking.log_artifacts(logged.run_id, str(factors), "factors")
         return f"{logged.artifact_uri}/factors"
-    folder = run.warehouse / "mlartifacts" / logged.run_id / "artifacts" / "factors"
+    folder = run.warehouse.artifacts / logged.run_id / "artifacts" / "factors"
     shutil.copytree(factors, folder)
     return folder.as_uri()
 
@@ -186,7 +187,7 @@ def experiment_id(tracking: Any, run: Run) -> str:
     found = tracking.get_experiment_by_name(model_name(run.release))
     if found:
         return found.experiment_id
-    artifacts = None if run.conf.tracking.uri else (run.warehouse / "mlartifacts").as_uri()
+    artifacts = None if run.conf.tracking.uri else run.warehouse.artifacts.as_uri()
     return tracking.create_experiment(model_name(run.release), artifact_location=artifacts)
 
 

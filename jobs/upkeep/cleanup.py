@@ -24,7 +24,7 @@ from contextlib import nullcontext
 from jobs.engines.terminal import show_table
 from jobs.runs.command import command_arguments, step_arguments
 from jobs.runs.configuration import load_configuration, warehouse_of
-from jobs.runs.files import exclusive, is_held
+from jobs.runs.files import is_held
 from jobs.runs.run import safe_run_id
 from jobs.upkeep.old_dates import (
     OldDates,
@@ -101,9 +101,9 @@ def main(argv: list[str] | None = None) -> None:
         )
     conf = load_configuration(warehouse=arguments.warehouse)
     # The lock of publish: no file goes that a run is about to commit.
-    lock = exclusive(warehouse / "tables" / ".lock", "a run to have published")
+    lock = warehouse.publish_lock()
     with second_sink(conf, dry_run) as server:
-        with lock if (warehouse / "tables").is_dir() and not dry_run else nullcontext():
+        with lock if warehouse.tables.is_dir() and not dry_run else nullcontext():
             found = find(warehouse, arguments.keep_runs, keep_days)
             old = find_old_dates(warehouse, conf.publish.keep_dates, server)
             show(found, old)
@@ -130,7 +130,7 @@ def main(argv: list[str] | None = None) -> None:
 def tidy(argv: list[str] | None = None) -> None:
     """Run from the command line; a run that never began has nothing to remove."""
     arguments = step_arguments(TIDY_HELP).parse_args(argv)
-    staging = warehouse_of(arguments) / "staging" / safe_run_id(arguments.run_id)
+    staging = warehouse_of(arguments).staging(safe_run_id(arguments.run_id))
     if staging.is_dir():
         shutil.rmtree(staging)
         print(f"removed {staging}")

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 
 from deltalake.transaction import CommitProperties
 from psycopg import Connection
@@ -20,6 +19,7 @@ from jobs.published.delta import is_published, open_table
 from jobs.published.runs_table import newest_date
 from jobs.runs.configuration import postgresql_dsn
 from jobs.runs.settings import Configuration
+from jobs.runs.warehouse import Warehouse
 from jobs.sinks.postgresql import connected, connection_to
 from jobs.sinks.postgresql_dates import dates_in, drop_dates
 
@@ -32,7 +32,7 @@ class OldDates:
     postgresql: list[date] = field(default_factory=list)
 
 
-def is_old(warehouse: Path, keep: int) -> Callable[[date], bool]:
+def is_old(warehouse: Warehouse, keep: int) -> Callable[[date], bool]:
     """Says of a date whether it is to go: neither of the newest `keep`, nor that of the newest run.
 
     While the Delta table has fewer dates than that, none is, wherever else there may be more.
@@ -43,7 +43,7 @@ def is_old(warehouse: Path, keep: int) -> Callable[[date], bool]:
     return lambda ds: ds < oldest and ds != newest_run
 
 
-def dates_of(warehouse: Path) -> list[date]:
+def dates_of(warehouse: Warehouse) -> list[date]:
     """The dates of the current version of the table, ascending."""
     if not is_published(warehouse, "recommendations"):
         return []
@@ -62,7 +62,7 @@ def second_sink(conf: Configuration, dry_run: bool) -> Iterator[Connection | Non
             yield connection
 
 
-def find_old_dates(warehouse: Path, keep: int | None, server: Connection | None) -> OldDates:
+def find_old_dates(warehouse: Warehouse, keep: int | None, server: Connection | None) -> OldDates:
     """What is to go if so many dates stay; None: nothing."""
     if keep is None:
         return OldDates()
@@ -73,7 +73,7 @@ def find_old_dates(warehouse: Path, keep: int | None, server: Connection | None)
     )
 
 
-def remove_from_delta(warehouse: Path, old: OldDates) -> None:
+def remove_from_delta(warehouse: Warehouse, old: OldDates) -> None:
     """Take the dates out of the Delta table; the caller holds the lock of publish."""
     if old.delta:
         listed = ", ".join(f"'{ds}'" for ds in old.delta)

@@ -30,7 +30,6 @@ from jobs.published.versions import find_version, load_version, no_version
 from jobs.runs.command import command_arguments, moment, run_command
 from jobs.runs.configuration import warehouse_of
 from jobs.runs.errors import JobError
-from jobs.runs.files import exclusive
 from jobs.runs.schemas import PUBLISHED
 
 
@@ -101,7 +100,7 @@ def main(argv: list[str] | None = None) -> None:
     warehouse, name = warehouse_of(arguments), arguments.table
     version = wanted(arguments, history(open_table(warehouse, name)))
     # The lock of publish: no run commits between what is shown here and this commit.
-    lock = exclusive(warehouse / "tables" / ".lock", "a run to have published")
+    lock = warehouse.publish_lock()
     with lock if arguments.apply else nullcontext():
         current, target = open_table(warehouse, name), open_table(warehouse, name)
         before, commits = current.version(), history(current)

@@ -17,6 +17,7 @@ from jobs.published.delta import commit_at, history, is_published, open_table
 from jobs.published.runs_table import readers_runs
 from jobs.runs.files import is_held
 from jobs.runs.schemas import PUBLISHED
+from jobs.runs.warehouse import Warehouse
 
 DAY = 24 * 3600
 # Delta's own default, and what cleanup keeps unless told otherwise.
@@ -58,8 +59,9 @@ def folders(parent: Path, pattern: str) -> list[Path]:
     return [folder for folder in found if folder.is_dir() and not folder.is_symlink()]
 
 
-def old_runs(runs: list[Path], keep_runs: int, now: float) -> list[Path]:
+def old_runs(warehouse: Warehouse, keep_runs: int, now: float) -> list[Path]:
     """The runs that may go."""
+    runs = folders(warehouse.runs, "[!.]*")
     about: dict[str, dict] = {}
     for run in runs:
         file, publish = run / "run.json", run / "steps" / "publish.json"
@@ -69,7 +71,7 @@ def old_runs(runs: list[Path], keep_runs: int, now: float) -> list[Path]:
             about[run.name]["published"] = publish.stat().st_mtime if publish.is_file() else None
     kept = set(sorted(about, key=lambda name: -about[name]["started"])[:keep_runs])
     kept |= {run.name for run in runs if now - measure(run)[1] < DAY or is_held(run / ".lock")}
-    kept |= readers_runs(runs[0].parent.parent) if runs else set()
+    kept |= readers_runs(warehouse) if runs else set()
     published = (name for name in about if about[name]["published"])
     by_date = sorted(published, key=lambda name: (about[name]["ds"], about[name]["published"]))
     # Of each release, the dict keeps the last.
@@ -79,7 +81,7 @@ def old_runs(runs: list[Path], keep_runs: int, now: float) -> list[Path]:
     return [run for run in runs if run.name not in kept]
 
 
-def unused_files(warehouse: Path, name: str, keep_days: int) -> list[Path]:
+def unused_files(warehouse: Warehouse, name: str, keep_days: int) -> list[Path]:
     """The files of a table that are older than some days, and of no version of those days."""
     table = open_table(warehouse, name)
     commits = history(table)
@@ -95,22 +97,22 @@ def unused_files(warehouse: Path, name: str, keep_days: int) -> list[Path]:
         keep_versions=[commit.version for commit in commits if commit.version >= oldest.version],
     )
     # The list names what was removed long ago too, and some files twice.
-    files = {warehouse / "tables" / name / file for file in listed}
+    files = {warehouse.table(name) / file for file in listed}
     return sorted(file for file in files if file.is_file())
 
 
-def find(warehouse: Path, keep_runs: int, keep_days: int) -> list[Waste]:
+def find(warehouse: Warehouse, keep_runs: int, keep_days: int) -> list[Waste]:
     """All that is to be removed."""
-    now, runs = time.time(), warehouse / "runs"
-    scratch = folders(warehouse / "staging", "*")
+    now = time.time()
+    scratch = folders(warehouse.scratch, "*")
     scratch = [folder for folder in scratch if now - measure(folder)[1] > DAY]
-    scratch += folders(runs, ".removed-*")
-    old = old_runs(folders(runs, "[!.]*"), keep_runs, now)
-    fetched = folders(warehouse / "models", "*")
+    scratch += folders(warehouse.runs, ".removed-*")
+    old = old_runs(warehouse, keep_runs, now)
+    fetched = folders(warehouse.models, "*")
     fetched = [folder for folder in fetched if now - measure(folder)[1] > SAFE_DAYS * DAY]
     kinds = {"staging": scratch, "runs": old, "models": fetched}
     found = [
-        Waste(kind, str(path.relative_to(warehouse)), [path], measure(path)[0])
+        Waste(kind, str(path.relative_to(warehouse.folder)), [path], measure(path)[0])
         for kind, paths in kinds.items()
         for path in paths
     ]

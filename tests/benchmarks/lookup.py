@@ -29,6 +29,7 @@ from jobs.engines.spark import spark_session
 from jobs.publish import write_by_user
 from jobs.published.delta import file_paths, open_table, publish_files
 from jobs.runs.schemas import PUBLISHED, in_json
+from jobs.runs.warehouse import Warehouse
 
 ROOT = Path(__file__).resolve().parents[2]
 USERS, MOVIES, TOP_K = 200_948, 87_585, 20
@@ -150,7 +151,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         warehouse = Path(folder)
         unsorted = make(warehouse, DATES, USERS)
-        table = open_table(warehouse, "recommendations")
+        table = open_table(Warehouse(warehouse), "recommendations")
         every = file_paths(table)
         touched = {
             user: file_paths(table, f"ds = '{DATES[-1]}' and user_id = {user}") for user in ASKED

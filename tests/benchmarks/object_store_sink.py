@@ -20,6 +20,7 @@ import duckdb
 from deltalake import DeltaTable
 
 from jobs.published.delta import file_paths, open_table
+from jobs.runs.warehouse import Warehouse
 from jobs.sinks.remote_tables import copy_tables, prepare
 from jobs.sinks.table_copy import copy_table, current
 from tests.benchmarks.lookup import DATES, make
@@ -53,9 +54,9 @@ def main() -> None:
         client.create_bucket(Bucket="bucket")
         warehouse, place = Path(folder), "s3://bucket/nightreel"
         make(warehouse, DATES[:2], users)
-        open_table(warehouse, "recommendations").restore(0)
-        files = file_paths(open_table(warehouse, "recommendations"))
-        prepare(warehouse, place)
+        open_table(Warehouse(warehouse), "recommendations").restore(0)
+        files = file_paths(open_table(Warehouse(warehouse), "recommendations"))
+        prepare(Warehouse(warehouse), place)
         stop, peak = threading.Event(), [resident()]
         before = peak[0]
         watcher = threading.Thread(target=watch, args=(stop, peak))
@@ -75,17 +76,17 @@ def main() -> None:
         peer = time.perf_counter() - started
         print(f"boto3's upload_file of the same files: {size / peer / 1e6:.0f} MB/s")
         print(f"the sink has {peer / took:.2f} times its speed")
-        copy_tables(warehouse, place)
+        copy_tables(Warehouse(warehouse), place)
         started = time.perf_counter()
-        assert copy_tables(warehouse, place)["files"] == 0
+        assert copy_tables(Warehouse(warehouse), place)["files"] == 0
         print(f"all tables, with nothing new: {time.perf_counter() - started:.2f} s")
-        open_table(warehouse, "recommendations").restore(1)
+        open_table(Warehouse(warehouse), "recommendations").restore(1)
         seen: list[dict] = []
         stop = threading.Event()
         table = f"{place}/tables/recommendations"
         reader = threading.Thread(target=count_rows, args=(table, stop, seen))
         reader.start()
-        copy_tables(warehouse, place)
+        copy_tables(Warehouse(warehouse), place)
         time.sleep(1)
         stop.set()
         reader.join()

@@ -22,6 +22,7 @@ import duckdb
 import psycopg
 
 from jobs.published.delta import file_paths, open_table
+from jobs.runs.warehouse import Warehouse
 from jobs.sinks.postgresql import connection_to
 from jobs.sinks.postgresql_dates import load
 from tests.benchmarks.lookup import DATES, make
@@ -50,7 +51,7 @@ def main() -> None:
         torn: list[int] = []
         with connection_to(dsn) as connection:
             started = time.perf_counter()
-            rows = load(connection, warehouse, ds)
+            rows = load(connection, Warehouse(warehouse), ds)
             first = time.perf_counter() - started
             print(f"{rows:,} rows: {rows / first:,.0f} a second, with index, statistics and swap")
             stop = threading.Event()
@@ -59,7 +60,7 @@ def main() -> None:
             ]
             for reader in readers:
                 reader.start()
-            load(connection, warehouse, ds)
+            load(connection, Warehouse(warehouse), ds)
             time.sleep(0.5)
             stop.set()
             for reader in readers:
@@ -68,7 +69,7 @@ def main() -> None:
         print(f"{len(waits):,} reads during the second load, torn {len(torn)}")
         median, worst = 1000 * waits[len(waits) // 2], 1000 * waits[-1]
         print(f"a read took {median:.1f} ms; at worst {worst:.0f}")
-        files = file_paths(open_table(warehouse, "recommendations"))
+        files = file_paths(open_table(Warehouse(warehouse), "recommendations"))
         out = warehouse / "rows.csv"
         duckdb.read_parquet(files, hive_partitioning=True).write_csv(str(out), header=False)
         with psycopg.connect(dsn) as peer:

@@ -33,6 +33,7 @@ from deltalake import DeltaTable, QueryBuilder
 from jobs.published.delta import file_paths, publish_files
 from jobs.published.views import connect
 from jobs.runs.schemas import PUBLISHED, in_json
+from jobs.runs.warehouse import Warehouse
 
 PUBLISHES, USERS, TOP_K, PAUSE = 10, 20_000, 20, 1.0
 OTHER_DATE, DATE = "2026-11-22", "2026-11-23"
@@ -61,7 +62,7 @@ def table(warehouse: Path) -> DeltaTable:
 
 def by_duckdb(warehouse: Path) -> Counts:
     """As the commands read."""
-    with connect(warehouse, ("recommendations",)) as tables:
+    with connect(Warehouse(warehouse), ("recommendations",)) as tables:
         return dict(tables.sql(COUNTS).fetchall())
 
 

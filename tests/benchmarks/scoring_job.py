@@ -32,6 +32,7 @@ from jobs.engines.spark import spark_session
 from jobs.runs.configuration import load_configuration
 from jobs.runs.files import write_json
 from jobs.runs.run import Run
+from jobs.runs.warehouse import Warehouse
 from jobs.score import score
 from model.factors import Factors
 from model.ranking.lists import Lists
@@ -46,7 +47,15 @@ def prepared_run(warehouse: Path, factors: Factors, rated: Lists, top_k: int) ->
     settings = [f"score.top_k={top_k}", "score.damping=0"]
     conf = load_configuration(settings, warehouse=str(warehouse))
     users, movies = len(rated), len(factors.movie_ids_M)
-    run = Run(warehouse, f"{users}x{movies}x{top_k}", date(2026, 1, 2), "ml-32m", "-", None, conf)
+    run = Run(
+        Warehouse(warehouse),
+        f"{users}x{movies}x{top_k}",
+        date(2026, 1, 2),
+        "ml-32m",
+        "-",
+        None,
+        conf,
+    )
     shutil.rmtree(run.folder, ignore_errors=True)
     # Filters look at the ratings, too; none is set, so that there need be none.
     for name in ("rated", "movies", "ratings"):

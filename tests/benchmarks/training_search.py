@@ -22,6 +22,7 @@ import yaml
 
 from jobs.runs.configuration import load_configuration
 from jobs.runs.run import open_run
+from jobs.runs.warehouse import Warehouse
 from jobs.train import training_spec
 from model.settings import TrainingSpec, chosen
 from model.training.loop import train
@@ -67,7 +68,7 @@ def main() -> None:
     """Try all candidates."""
     if len(sys.argv) < 3:
         sys.exit(__doc__)
-    spec = training_spec(open_run(Path(sys.argv[1]).resolve(), sys.argv[2]))
+    spec = training_spec(open_run(Warehouse(Path(sys.argv[1]).resolve()), sys.argv[2]))
     found = []
     for changes in candidates(sys.argv[3:]):
         start = time.perf_counter()

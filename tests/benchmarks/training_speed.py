@@ -28,6 +28,7 @@ import torch
 
 from jobs.runs.configuration import load_configuration
 from jobs.runs.run import open_run
+from jobs.runs.warehouse import Warehouse
 from jobs.train import training_spec
 from model.data.ratings import Ratings, read_ratings
 from model.matrix_factorisation import MatrixFactorisationSettings
@@ -190,7 +191,7 @@ def main() -> None:
     """Measure one and two ranks, and the peers that were asked for."""
     if len(sys.argv) < 3:
         sys.exit(__doc__)
-    run = open_run(Path(sys.argv[1]).resolve(), sys.argv[2])
+    run = open_run(Warehouse(Path(sys.argv[1]).resolve()), sys.argv[2])
     spec = replace(
         training_spec(run), **chosen("matrix_factorisation", load_configuration().train.learning())
     )

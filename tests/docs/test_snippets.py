@@ -9,6 +9,7 @@ import pytest
 
 from jobs.published.delta import publish_files
 from jobs.runs.schemas import PUBLISHED, columns_of, in_json
+from jobs.runs.warehouse import Warehouse
 from jobs.sinks.postgresql import connection_to
 from jobs.sinks.postgresql_dates import load
 from tests.jobs.examples import write
@@ -72,7 +73,7 @@ def test_psql_reads_the_newest_date(folder, monkeypatch):
     publish(folder, "runs", {"run_id": "a"}, {"ds": date.fromisoformat(DS)})
     with postgresql_server() as dsn:
         with connection_to(dsn) as connection:
-            load(connection, folder / "warehouse", date.fromisoformat(DS))
+            load(connection, Warehouse(folder / "warehouse"), date.fromisoformat(DS))
         psql = [binaries() / "bin" / "psql", dsn, "--csv", "--command", SNIPPETS[-1][1]]
         shown = subprocess.run(psql, capture_output=True, text=True, check=True)
     assert shown.stdout == "rank,title,predicted_rating\n1,now,\n"

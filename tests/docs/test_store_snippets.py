@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
+from jobs.runs.warehouse import Warehouse
 from jobs.sinks.remote_tables import copy_tables
 from tests.jobs.sinks.test_postgresql import DAYS, publish_run
 
@@ -21,7 +22,7 @@ def warehouse(tmp_path, bucket):
     """Copied twice to the store: first user 2 has one movie `Replaced`, then one `Now`."""
     for run_id, title in (("a", "Replaced"), ("b", "Now")):
         publish_run(tmp_path, DAYS[1], run_id, [title])
-        copy_tables(tmp_path, f"{bucket}/nightreel")
+        copy_tables(Warehouse(tmp_path), f"{bucket}/nightreel")
     return tmp_path
 
 
@@ -46,4 +47,4 @@ def test_vacuum_leaves_what_can_be_copied_to(warehouse, bucket):
     assert len(names_of(at_once, bucket)["removed"]) == 1
     # A file that is needed again is uploaded again.
     DeltaTable(warehouse / "tables" / "recommendations").restore(0)
-    assert copy_tables(warehouse, f"{bucket}/nightreel")["files"] == 1
+    assert copy_tables(Warehouse(warehouse), f"{bucket}/nightreel")["files"] == 1

@@ -10,6 +10,7 @@ import pytest
 
 from jobs.published.views import connect
 from jobs.runs.run import STEPS
+from jobs.runs.warehouse import warehouse_named
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -64,7 +65,7 @@ class Warehouse:
         )
 
     def sql(self, query: str) -> list[tuple]:
-        with connect(self.folder) as tables:
+        with connect(warehouse_named(str(self.folder))) as tables:
             return tables.sql(query).fetchall()
 
     def content(self) -> dict[str, list[tuple]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobs.runs.run import open_run
+from jobs.runs.warehouse import warehouse_named
 from jobs.train import training_spec
 from jobs.training.launchers import launch
 from model.data.ratings import read_ratings
@@ -20,7 +21,7 @@ RELEASE = ROOT.parent / "shared/data/ml-1m.zip"
 def test_two_ranks_are_as_good_as_one(tmp_path):
     warehouse = Warehouse(tmp_path / "warehouse")
     warehouse.steps("ml-1m", "--dataset", "ml-1m", "--source", str(RELEASE), last="train")
-    run = open_run(warehouse.folder, "ml-1m")
+    run = open_run(warehouse_named(str(warehouse.folder)), "ml-1m")
     figures = run.record("etl")
     assert (figures["ratings"], figures["quarantined"], figures["duplicates"]) == (1_000_209, 0, 0)
     assert (figures["users"], figures["movies"]) == (6_040, 3_883)

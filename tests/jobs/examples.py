@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from jobs.runs.configuration import load_configuration
 from jobs.runs.run import Run
 from jobs.runs.schemas import columns_of, names_of
+from jobs.runs.warehouse import Warehouse
 from tests.model.examples import factors
 
 # Users 1 to 3 and movies 10 to 12; nothing was learned of user 3 and movie 12.
@@ -70,7 +71,7 @@ def small_run(
 ) -> Run:
     """A run of 2026-01-02 that nothing has been written for yet."""
     conf = load_configuration(overrides, warehouse=str(warehouse))
-    return Run(warehouse, run_id, date(2026, 1, 2), release, "digest", champion, conf)
+    return Run(Warehouse(warehouse), run_id, date(2026, 1, 2), release, "digest", champion, conf)
 
 
 def delivered(folder: Path, **files: bytes) -> Path:

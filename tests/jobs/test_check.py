@@ -12,6 +12,7 @@ from jobs.published.views import connect
 from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
 from jobs.runs.schemas import CANDIDATES, MOVIES, RATINGS, RUNS, USERS, in_json
+from jobs.runs.warehouse import Warehouse
 from tests.jobs.examples import small_run, write
 
 
@@ -52,11 +53,11 @@ def test_a_filter_that_cannot_be_meant_stops_the_run_before_it_trains(run):
     assert run.finished("check") is None
 
 
-def publish_run(warehouse: Path, ds: date, ratings: int) -> None:
+def publish_run(warehouse: Warehouse, ds: date, ratings: int) -> None:
     row = (ds, "ml-1m", ratings, 2, 2, 0, "1", True, 0.9, 0.7, 4, 1.0, None, "1", None, None, 0.0)
-    folder = write(warehouse / "source", RUNS, {"run_id": "before"}, [row])
+    folder = write(warehouse.folder / "source", RUNS, {"run_id": "before"}, [row])
     partition = {"run_id": "before"}
-    publish_files(warehouse / "tables/runs", folder, in_json(RUNS), ["run_id"], partition, {})
+    publish_files(warehouse.table("runs"), folder, in_json(RUNS), ["run_id"], partition, {})
 
 
 def test_the_step_writes_its_findings_and_passes(run):

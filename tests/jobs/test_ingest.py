@@ -10,6 +10,7 @@ from jobs.ingest import main
 from jobs.release.obtain import incoming_folder
 from jobs.runs.errors import JobError
 from jobs.runs.run import open_run
+from jobs.runs.warehouse import Warehouse
 
 FILES = {
     "README": "Four ratings.\n",
@@ -50,7 +51,7 @@ def content_of(folder: Path) -> dict[str, bytes]:
 def test_a_run_starts_from_a_zip(tmp_path: Path):
     source = write_zip(tmp_path / "ml-1m.zip", FILES)
     ingest(tmp_path / "w", source, "--set", "score.top_k=5", run_id="scheduled__2026-11-23T02:00")
-    run = open_run(tmp_path / "w", "scheduled__2026-11-23T02-00")
+    run = open_run(Warehouse(tmp_path / "w"), "scheduled__2026-11-23T02-00")
     assert (run.ds, run.release, run.champion) == (date(2026, 11, 23), "ml-1m", None)
     assert run.conf.score.top_k == 5
     figures = run.record("ingest")
@@ -69,13 +70,13 @@ def test_the_same_content_is_kept_once(tmp_path: Path):
     ingest(warehouse, write_zip(tmp_path / "ml-1m.zip", FILES), run_id="zip")
     before = content_of(warehouse / "raw")
     ingest(warehouse, write_folder(tmp_path / "ml-1m", FILES), run_id="folder")
-    ingest(warehouse, open_run(warehouse, "zip").raw, run_id="raw")
+    ingest(warehouse, open_run(Warehouse(warehouse), "zip").raw, run_id="raw")
     assert content_of(warehouse / "raw") == before
-    digests = {open_run(warehouse, run_id).digest for run_id in ("zip", "folder", "raw")}
+    digests = {open_run(Warehouse(warehouse), run_id).digest for run_id in ("zip", "folder", "raw")}
     assert len(digests) == 1
     changed = FILES | {"README": "Four ratings!\n"}
     ingest(warehouse, write_folder(tmp_path / "changed", changed), run_id="changed")
-    assert open_run(warehouse, "changed").digest not in digests
+    assert open_run(Warehouse(warehouse), "changed").digest not in digests
 
 
 def without(*names: str) -> dict[str, str]:
@@ -102,7 +103,7 @@ def test_users_are_optional_and_csv_is_known(tmp_path: Path):
     ingest(tmp_path / "w", write_folder(tmp_path / "dat", without("users.dat")), run_id="dat")
     csv = {"ratings.csv": "userId,movieId,rating,timestamp\n", "movies.csv": "movieId,title\n"}
     ingest(tmp_path / "w", write_folder(tmp_path / "csv", csv), run_id="csv")
-    assert open_run(tmp_path / "w", "csv").record("ingest")["files"] == 2
+    assert open_run(Warehouse(tmp_path / "w"), "csv").record("ingest")["files"] == 2
 
 
 def test_a_failed_ingest_changes_nothing(tmp_path: Path):
@@ -133,12 +134,12 @@ def test_a_run_made_again_keeps_its_champion(tmp_path: Path):
     file = warehouse / "runs" / "a" / "run.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"champion": "7"}))
     ingest(warehouse, source, "--set", "train.matrix_factorisation.epochs=2")
-    assert open_run(warehouse, "a").champion == "7"
-    assert open_run(warehouse, "a").conf.train.of("matrix_factorisation")["epochs"] == 2
+    assert open_run(Warehouse(warehouse), "a").champion == "7"
+    assert open_run(Warehouse(warehouse), "a").conf.train.of("matrix_factorisation")["epochs"] == 2
     # Other content is another run, even under the same name.
     (source / "README").write_text("Changed.\n")
     ingest(warehouse, source)
-    assert open_run(warehouse, "a").champion is None
+    assert open_run(Warehouse(warehouse), "a").champion is None
 
 
 def test_two_attempts_at_once_do_not_touch_one_another(tmp_path: Path):
@@ -158,7 +159,7 @@ def test_a_source_is_remembered_as_an_absolute_path(
     source = write_folder(tmp_path / "2026", FILES)
     monkeypatch.chdir(tmp_path)
     ingest(tmp_path / "w", "2026")
-    assert open_run(tmp_path / "w", "a").conf.ingest.source == str(source)
+    assert open_run(Warehouse(tmp_path / "w"), "a").conf.ingest.source == str(source)
 
 
 def test_without_a_network_both_other_ways_are_named(
@@ -179,7 +180,7 @@ def test_without_a_network_both_other_ways_are_named(
 
 def test_the_built_in_sample_needs_no_source(tmp_path: Path):
     ingest(tmp_path / "w", None)
-    run = open_run(tmp_path / "w", "a")
+    run = open_run(Warehouse(tmp_path / "w"), "a")
     assert run.release == "sample"
     assert sorted(path.name for path in run.raw.iterdir()) == sorted([*FILES, "manifest.json"])
 

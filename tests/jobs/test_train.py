@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from jobs.runs.errors import JobError
+from jobs.runs.warehouse import Warehouse
 from jobs.train import champion_to_start_from, check_shards
 from jobs.training.registry import factors_folder, promote, register
 from tests.jobs.examples import MODEL, small_run
@@ -32,7 +33,7 @@ def test_a_warm_start_is_from_the_champion_that_knows_no_held_back_rating(tmp_pa
         warm = ["train.warm_start=true", *overrides]
         return champion_to_start_from(small_run(tmp_path, overrides=warm, champion=champion))
 
-    folder = factors_folder(first.conf, tmp_path, first.release, version)
+    folder = factors_folder(first.conf, Warehouse(tmp_path), first.release, version)
     assert start(version) == folder
     # Not what is the champion now: what was when the run began.
     assert start(None) is None

@@ -22,6 +22,7 @@ from jobs.runs.schemas import (
     columns_of,
     in_json,
 )
+from jobs.runs.warehouse import Warehouse
 from tests.jobs.examples import write
 
 
@@ -211,4 +212,4 @@ def test_a_missing_table_says_how_to_get_one(tmp_path):
     with pytest.raises(
         JobError, match=r"no table movies in .* yet\. Publish one with: make nightly"
     ):
-        delta.open_table(tmp_path, "movies")
+        delta.open_table(Warehouse(tmp_path), "movies")

@@ -11,6 +11,7 @@ from jobs.published.views import connect
 from jobs.questions import history, query
 from jobs.runs.errors import JobError
 from jobs.runs.schemas import PUBLISHED, in_json
+from jobs.runs.warehouse import Warehouse
 from tests.jobs.examples import set_time, write
 
 FINISHED = datetime(2026, 11, 23, tzinfo=UTC)
@@ -81,15 +82,15 @@ def test_all_tables_as_they_were(warehouse, at, found):
     moment = at if isinstance(at, int) else datetime.fromisoformat(at).replace(tzinfo=UTC)
     if found[2] is None:
         with pytest.raises(JobError, match="runs has no version of 2026-11-22 02:01 UTC"):
-            connect(warehouse, ("runs",), moment)
-        tables = connect(warehouse, at=moment)
+            connect(Warehouse(warehouse), ("runs",), moment)
+        tables = connect(Warehouse(warehouse), at=moment)
         assert tables.sql("select name from (show tables)").fetchall() == [
             ("movies",),
             ("recommendations",),
             ("users",),
         ]
         return
-    assert connect(warehouse, at=moment).sql(NAMES).fetchall() == [found]
+    assert connect(Warehouse(warehouse), at=moment).sql(NAMES).fetchall() == [found]
 
 
 def test_commands_go_back(ask):

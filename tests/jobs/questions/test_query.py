@@ -16,6 +16,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.files import write_json
 from jobs.runs.run import STEPS, Run
 from jobs.runs.schemas import PUBLISHED, in_json
+from jobs.runs.warehouse import Warehouse
 from jobs.training import registry
 from tests.jobs.examples import MODEL, write
 
@@ -88,7 +89,7 @@ def ask(tables, monkeypatch, capfd, tmp_path):
 
     def call(command, *argv):
         command(list(argv))
-        assert asked in ([], [(tables, "ml-1m", "7")])
+        assert asked in ([], [(Warehouse(tables), "ml-1m", "7")])
         return capfd.readouterr().out
 
     return call
@@ -230,7 +231,7 @@ def test_predict_has_three_forms(argv, capsys):
 
 def test_summary_of_a_run(ask, tables):
     conf = load_configuration(warehouse=str(tables))
-    run = Run(tables, "2026-11-23", date(2026, 11, 23), "ml-1m", "d", None, conf)
+    run = Run(Warehouse(tables), "2026-11-23", date(2026, 11, 23), "ml-1m", "d", None, conf)
     run.save()
     (run.folder / "steps").mkdir(exist_ok=True)
     counted = ("lines", "ratings", "train", "validation", "test", "users", "movies")

@@ -9,6 +9,7 @@ from jobs.ingest import main
 from jobs.release import object_transfer, transfer
 from jobs.release.download import DownloadError, download
 from jobs.runs.run import open_run
+from jobs.runs.warehouse import Warehouse
 from tests.jobs.test_ingest import FILES, write_zip
 from tests.servers.s3 import bucket_client
 
@@ -123,6 +124,6 @@ def test_a_run_starts_from_an_object(put, tmp_path):
     uri = put("ml-1m.zip", write_zip(tmp_path / "ml-1m.zip", FILES).read_bytes())
     arguments = ["--warehouse", str(tmp_path / "w"), "--run-id", "a", "--dataset", "ml-1m"]
     main([*arguments, "--source", uri])
-    run = open_run(tmp_path / "w", "a")
+    run = open_run(Warehouse(tmp_path / "w"), "a")
     assert {name: (run.raw / name).read_text() for name in FILES} == FILES
     assert run.conf.ingest.source == uri

@@ -44,7 +44,7 @@ def test_a_record_lies_where_the_dags_look_for_it(tmp_path, run_id):
     with run.step("ingest"):
         pass
     record_file = run_path(str(DAGS / "nightreel_common/records.py"))["record_file"]
-    assert record_file(run.warehouse, run_id, "ingest").is_file()
+    assert record_file(run.warehouse.folder, run_id, "ingest").is_file()
 
 
 def test_modes_are_policies_of_training():

@@ -8,6 +8,7 @@ from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
 from jobs.runs.run import open_run
 from jobs.runs.schemas import CANDIDATES, MOVIES, USERS
+from jobs.runs.warehouse import Warehouse
 from jobs.scoring.given_ids import IdFile, kept_lists, refuse_unknown_candidates, with_blocked
 from tests.jobs.examples import delivered, small_run, write
 
@@ -75,7 +76,7 @@ def test_files_of_ids_are_kept_with_the_run(tmp_path):
         ingest.main([*(f"{option}={value}" for option, value in named.items()), *settings])
 
     begin(tmp_path / "w")
-    run = open_run(tmp_path / "w", "a")
+    run = open_run(Warehouse(tmp_path / "w"), "a")
     assert run.conf.score.block_list == [20]
     # What becomes of the files afterwards is nothing to the run.
     (tmp_path / "lists.csv").unlink()

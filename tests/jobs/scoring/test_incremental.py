@@ -81,7 +81,7 @@ def test_before_the_first_run_there_is_no_base(tmp_path):
 
 
 def usable(base, factors, *overrides, version="1", movie_ids=MOVIE_IDS):
-    run = small_run(base.warehouse, overrides=[*INCREMENTAL, *overrides])
+    run = small_run(base.warehouse.folder, overrides=[*INCREMENTAL, *overrides])
     run = replace(run, base_run="base")
     found, why = usable_base(run, Basis.of(run, version, factors, movie_ids))
     assert (found is None) is (why is not None)
@@ -127,7 +127,7 @@ def test_a_base_that_is_no_longer_whole_is_not_used(base, factors):
 
 
 def test_without_a_base_the_reason_of_the_start_is_given(base, factors):
-    run = small_run(base.warehouse, overrides=INCREMENTAL)
+    run = small_run(base.warehouse.folder, overrides=INCREMENTAL)
     (run.folder / "steps").mkdir(parents=True)
     write_json(run.folder / "steps/ingest.json", {"why_base": "none was fixed"})
     assert usable_base(run, Basis.of(run, "1", factors, MOVIE_IDS)) == (None, "none was fixed")

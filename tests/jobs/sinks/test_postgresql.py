@@ -14,6 +14,7 @@ from jobs.questions import query
 from jobs.runs.configuration import conf_folder, load_configuration
 from jobs.runs.errors import JobError
 from jobs.runs.schemas import PUBLISHED, in_json
+from jobs.runs.warehouse import Warehouse
 from jobs.sinks import postgresql_dates
 from jobs.sinks.postgresql import connection_to
 from jobs.sinks.postgresql_dates import fill, load
@@ -77,7 +78,7 @@ def rows_of(dsn, query, lock_timeout=0):
 def test_what_the_tables_hold_is_there_and_current_is_the_newest_date(dsn, warehouse):
     for _ in range(2):  # loading again replaces
         with connection_to(dsn) as connection:
-            assert [load(connection, warehouse, ds) for ds in DAYS] == [4, 2]
+            assert [load(connection, Warehouse(warehouse), ds) for ds in DAYS] == [4, 2]
     assert rows_of(dsn, "select ds, rank, title, predicted_rating from recommendations "
                         "order by ds, rank")[:4] == [
         (DAYS[0], 1, 'Say "Hi", Bob', 4.25),
@@ -100,14 +101,14 @@ def test_what_the_tables_hold_is_there_and_current_is_the_newest_date(dsn, wareh
     assert "2026_11_22" not in str(plan)
     publish_run(warehouse, DAYS[1], "c", ["C1"])
     with connection_to(dsn) as connection:
-        load(connection, warehouse, DAYS[1])
+        load(connection, Warehouse(warehouse), DAYS[1])
     assert rows_of(dsn, 'select title, run_id from "current"') == [("C1", "c")]
     assert len(rows_of(dsn, "select * from recommendations")) == 5
 
 
 def test_a_load_that_is_killed_changes_nothing_and_the_next_completes(dsn, warehouse, monkeypatch):
     with connection_to(dsn) as connection:
-        load(connection, warehouse, DAYS[1])
+        load(connection, Warehouse(warehouse), DAYS[1])
     publish_run(warehouse, DAYS[1], "c", ["C1"])
 
     def killed(connection, *arguments):
@@ -119,28 +120,28 @@ def test_a_load_that_is_killed_changes_nothing_and_the_next_completes(dsn, wareh
         pytest.raises(JobError, match=r"still shows what it showed before: .*nightreel sink --ds"),
         connection_to(dsn) as connection,
     ):
-        load(connection, warehouse, DAYS[1])
+        load(connection, Warehouse(warehouse), DAYS[1])
     assert rows_of(dsn, 'select title from "current" order by rank') == [("B1",), ("B2",)]
     monkeypatch.undo()
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     # What a load leaves that was killed between its two transactions is no hindrance.
     with connection_to(dsn) as connection:
         with connection.transaction():
-            fill(connection, warehouse, DAYS[1], "recommendations_2026_11_23")
+            fill(connection, Warehouse(warehouse), DAYS[1], "recommendations_2026_11_23")
         assert rows_of(dsn, 'select title from "current" order by rank') == [("B1",), ("B2",)]
-        load(connection, warehouse, DAYS[1])
+        load(connection, Warehouse(warehouse), DAYS[1])
     assert rows_of(dsn, 'select title from "current"') == [("C1",)]
 
 
 def test_a_long_reader_delays_the_swap_and_nobody_else(dsn, warehouse):
     with connection_to(dsn) as connection:
-        load(connection, warehouse, DAYS[1])
+        load(connection, Warehouse(warehouse), DAYS[1])
         publish_run(warehouse, DAYS[1], "c", ["C1"])
         with psycopg.connect(dsn, options="-csearch_path=nightreel") as long:
             query = 'select title from "current" order by rank'
             locked = "select title from movies for update"
             assert len(long.execute(query).fetchall()) == 2
-            swap = threading.Thread(target=load, args=(connection, warehouse, DAYS[1]))
+            swap = threading.Thread(target=load, args=(connection, Warehouse(warehouse), DAYS[1]))
             swap.start()
             for _ in range(5):  # others read and write on, while it waits for the first to end
                 assert rows_of(dsn, query) == [("B1",), ("B2",)]
@@ -155,11 +156,11 @@ def test_a_long_reader_delays_the_swap_and_nobody_else(dsn, warehouse):
 def test_columns_that_come_later_are_added(dsn, warehouse, monkeypatch):
     ddl = PUBLISHED["recommendations"][0]
     with monkeypatch.context() as before, connection_to(dsn) as connection:
-        load(connection, warehouse, DAYS[0])
+        load(connection, Warehouse(warehouse), DAYS[0])
         before.setitem(PUBLISHED, "recommendations", (ddl + ", later float", ["ds"]))
         connection.execute("select pg_advisory_unlock_all()")
         with connection_to(dsn) as wider:
-            load(wider, warehouse, DAYS[1])
+            load(wider, Warehouse(warehouse), DAYS[1])
     assert rows_of(dsn, 'select later from "current"') == [(None,), (None,)]
 
 
@@ -168,7 +169,7 @@ def test_old_dates_leave_both_and_stay_readable(dsn, warehouse, tmp_path, monkey
     publish_run(warehouse, newest, "c", ["C1"])
     with connection_to(dsn) as connection:
         for ds in (*DAYS, newest):
-            load(connection, warehouse, ds)
+            load(connection, Warehouse(warehouse), ds)
     shutil.copytree(conf_folder(), tmp_path / "conf")
     (tmp_path / "conf/local.yaml").write_text("publish: {keep_dates: 2}\n")
     monkeypatch.setenv("NIGHTREEL_CONF", str(tmp_path / "conf"))
@@ -201,18 +202,18 @@ def test_old_dates_leave_both_and_stay_readable(dsn, warehouse, tmp_path, monkey
     assert rows_of(dsn, "select count(*) from runs") == [(3,)]
     cleanup.main([])
     assert capfd.readouterr().out == f"There is nothing to remove in {warehouse}.\n"
-    assert open_table(warehouse, "recommendations").version() == 3
+    assert open_table(Warehouse(warehouse), "recommendations").version() == 3
     query.sql(["--csv", "--at", "2", count])
     assert capfd.readouterr().out == "n\n4\n"
     # The newest run's date stays, even where others are newer.
-    open_table(warehouse, "recommendations").restore(2)
-    is_old = old_dates.is_old(warehouse, 1)
+    open_table(Warehouse(warehouse), "recommendations").restore(2)
+    is_old = old_dates.is_old(Warehouse(warehouse), 1)
     assert [is_old(ds) for ds in (*DAYS, newest)] == [True, True, False]
     publish(warehouse, "runs", [], "c", {"run_id": "c"})
-    is_old = old_dates.is_old(warehouse, 1)
+    is_old = old_dates.is_old(Warehouse(warehouse), 1)
     assert [is_old(ds) for ds in (*DAYS, newest)] == [True, False, False]
     # Of fewer dates than are to stay none goes, even from a server that has more of them.
-    assert not old_dates.is_old(warehouse, 4)(date(2001, 1, 1))
+    assert not old_dates.is_old(Warehouse(warehouse), 4)(date(2001, 1, 1))
 
 
 def test_the_command_says_what_is_missing(dsn, warehouse, monkeypatch, capfd):
@@ -224,7 +225,7 @@ def test_the_command_says_what_is_missing(dsn, warehouse, monkeypatch, capfd):
     assert capfd.readouterr().out == "PostgreSQL: 2 recommendations of 2026-11-23\n"
     with pytest.raises(JobError, match="Nothing is published for 2026-01-01"):
         sink.main([*argv, "--ds", "2026-01-01"])
-    assert open_table(warehouse, "recommendations").version() == 1
+    assert open_table(Warehouse(warehouse), "recommendations").version() == 1
 
 
 @pytest.mark.parametrize(

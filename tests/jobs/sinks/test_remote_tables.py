@@ -20,6 +20,7 @@ from jobs.engines.object_store import sentence
 from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
 from jobs.runs.schemas import PUBLISHED
+from jobs.runs.warehouse import Warehouse
 from jobs.sinks import table_copy
 from jobs.sinks.remote_tables import copy_tables, prepare
 from jobs.sinks.table_copy import commit, copy_table, current, entries
@@ -47,17 +48,17 @@ def run_ids(table: str) -> list[str]:
 
 def test_the_copy_says_what_the_local_tables_say(bucket, warehouse):
     publish(warehouse, "quality", [], "b", {"run_id": "b"})  # without files
-    assert copy_tables(warehouse, bucket)["files"] == 5
+    assert copy_tables(Warehouse(warehouse), bucket)["files"] == 5
     for name in ("movies", "recommendations", "runs", "quality"):
         ours, theirs = f"{warehouse}/tables/{name}", f"{bucket}/tables/{name}"
         assert add_actions(theirs) == add_actions(ours)
         assert DeltaTable(theirs).schema() == DeltaTable(ours).schema()
     assert sorted(run_ids(f"{bucket}/tables/recommendations")) == ["a", "a", "b"]
     # With nothing new, no commit; files that have moved elsewhere are not looked for.
-    assert copy_tables(warehouse, bucket) == {"files": 0, "bytes": 0}
+    assert copy_tables(Warehouse(warehouse), bucket) == {"files": 0, "bytes": 0}
     assert DeltaTable(f"{bucket}/tables/recommendations").version() == 0
     publish_run(warehouse, DAYS[1], "c", ["D"])
-    assert copy_tables(warehouse, bucket)["files"] == 3
+    assert copy_tables(Warehouse(warehouse), bucket)["files"] == 3
     assert DeltaTable(f"{bucket}/tables/recommendations").version() == 1
     assert sorted(run_ids(f"{bucket}/tables/recommendations")) == ["a", "a", "c"]
 
@@ -66,7 +67,7 @@ def test_commits_say_who_made_them(bucket, warehouse):
     publish_files = DeltaTable(f"{warehouse}/tables/movies")
     told = {"run_id": "b", "model_version": "7", "ds": "2026-11-23"}
     publish_files.restore(0, commit_properties=CommitProperties(custom_metadata=told))
-    copy_tables(warehouse, bucket)
+    copy_tables(Warehouse(warehouse), bucket)
     [made] = DeltaTable(f"{bucket}/tables/movies").history(1)
     assert made.items() >= told.items()
 
@@ -96,31 +97,32 @@ def test_after_any_history_the_copy_is_the_local_version(bucket, tmp_path_factor
 
 
 def test_a_copy_that_is_killed_changes_nothing_and_the_next_completes(bucket, warehouse):
-    copy_tables(warehouse, bucket)
+    copy_tables(Warehouse(warehouse), bucket)
     publish_run(warehouse, DAYS[1], "c", ["D"])
     killed = (
         "import os, signal, sys; from pathlib import Path\n"
+        "from jobs.runs.warehouse import Warehouse\n"
         "from jobs.sinks import remote_tables, table_copy\n"
         "def kill(local, *more):\n"
         "    if local.folder.name == 'recommendations':\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return commit(local, *more)\n"
         "commit, table_copy.commit = table_copy.commit, kill\n"
-        "remote_tables.copy_tables(Path(sys.argv[1]), sys.argv[2])\n"
+        "remote_tables.copy_tables(Warehouse(Path(sys.argv[1])), sys.argv[2])\n"
     )
     done = subprocess.run([sys.executable, "-c", killed, warehouse, bucket], check=False)
     assert done.returncode == -signal.SIGKILL
     # Its files are there, and nobody reads them; runs, which come last, are as they were.
     assert sorted(run_ids(f"{bucket}/tables/recommendations")) == ["a", "a", "b"]
     assert sorted(run_ids(f"{bucket}/tables/runs")) == ["a", "b"]
-    assert copy_tables(warehouse, bucket)["files"] == 1
+    assert copy_tables(Warehouse(warehouse), bucket)["files"] == 1
     assert sorted(run_ids(f"{bucket}/tables/recommendations")) == ["a", "a", "c"]
     assert sorted(run_ids(f"{bucket}/tables/runs")) == ["a", "b", "c"]
 
 
 def test_readers_meet_whole_versions_only(bucket, tmp_path):
     publish_run(tmp_path, DAYS[0], "run-0", ["A"] * 40)
-    copy_tables(tmp_path, bucket)
+    copy_tables(Warehouse(tmp_path), bucket)
     seen: list[list[str]] = []
     done = Event()
 
@@ -134,7 +136,7 @@ def test_readers_meet_whole_versions_only(bucket, tmp_path):
     for number in range(1, 6):
         published.append(f"run-{number}")
         publish_run(tmp_path, DAYS[0], published[-1], ["A"] * 40)
-        copy_tables(tmp_path, bucket)
+        copy_tables(Warehouse(tmp_path), bucket)
         while not seen or seen[-1][0] != published[-1]:
             assert reader.is_alive()
             time.sleep(0.01)
@@ -160,24 +162,24 @@ def test_of_two_copies_at_once_one_commits(bucket, warehouse):
 
 
 def test_a_column_added_later_is_added_there_too(bucket, warehouse, monkeypatch):
-    copy_tables(warehouse, bucket)
+    copy_tables(Warehouse(warehouse), bucket)
     ddl, partition_by = PUBLISHED["movies"]
     monkeypatch.setitem(PUBLISHED, "movies", (ddl + ", later int", partition_by))
     publish(warehouse, "movies", [(1, "A", 1999, [], 5)], "later")
-    copy_tables(warehouse, bucket)
+    copy_tables(Warehouse(warehouse), bucket)
     assert DeltaTable(f"{bucket}/tables/movies").schema().fields[-1].name == "later"
     assert add_actions(f"{bucket}/tables/movies") == add_actions(f"{warehouse}/tables/movies")
 
 
 def test_another_warehouse_s_tables_are_left_alone(bucket, warehouse, tmp_path_factory):
-    copy_tables(warehouse, bucket)
+    copy_tables(Warehouse(warehouse), bucket)
     other = tmp_path_factory.mktemp("other")
     for _ in ("before it has published anything", "after"):
         with pytest.raises(JobError, match="is not a copy of this warehouse's table"):
-            prepare(other, bucket)
+            prepare(Warehouse(other), bucket)
         publish_run(other, DAYS[1], "z", ["Z"])
     with pytest.raises(JobError, match="is not a copy of this warehouse's table"):
-        copy_tables(other, bucket)
+        copy_tables(Warehouse(other), bucket)
     assert sorted(run_ids(f"{bucket}/tables/recommendations")) == ["a", "a", "b"]
 
 
@@ -185,15 +187,15 @@ def test_a_store_that_cannot_be_used_stops_early(
     bucket, warehouse, monkeypatch, reject_credentials
 ):
     with pytest.raises(JobError, match=r"nothing was published: The specified bucket does not ex"):
-        prepare(warehouse, "s3://nobody-s/nightreel")
+        prepare(Warehouse(warehouse), "s3://nobody-s/nightreel")
     with reject_credentials(), pytest.raises(JobError, match=r"nothing was published: The AWS Acc"):
-        prepare(warehouse, bucket)
+        prepare(Warehouse(warehouse), bucket)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     with pytest.raises(JobError, match=r"nothing was published: http://127.0.0.1:1 cannot be rea"):
-        prepare(warehouse, bucket)
+        prepare(Warehouse(warehouse), bucket)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "minio:9000")
     with pytest.raises(JobError, match=r"AWS_ENDPOINT_URL is 'minio:9000': expected an address"):
-        prepare(warehouse, bucket)
+        prepare(Warehouse(warehouse), bucket)
 
 
 def test_a_signature_is_not_repeated():
@@ -202,10 +204,10 @@ def test_a_signature_is_not_repeated():
 
 
 def test_a_store_that_fails_later_leaves_what_there_was(bucket, warehouse, reject_credentials):
-    copy_tables(warehouse, bucket)
+    copy_tables(Warehouse(warehouse), bucket)
     publish_run(warehouse, DAYS[1], "c", ["D"])
     with reject_credentials(), pytest.raises(JobError, match=r"shows what it .*: nightreel sink$"):
-        copy_tables(warehouse, bucket)
+        copy_tables(Warehouse(warehouse), bucket)
     assert sorted(run_ids(f"{bucket}/tables/recommendations")) == ["a", "a", "b"]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jobs.runs.errors import JobError
+from jobs.runs.warehouse import Warehouse
 from jobs.training.registry import (
     champion_version,
     client,
@@ -46,7 +47,7 @@ def test_only_another_outcome_makes_another_version(warehouse):
     assert registered(run, 2, {"test_rmse": 0.85}) == "3"
     assert registered(small_run(warehouse, run_id="other"), 2) == "4"
     found = [
-        load_factors(factors_folder(run.conf, warehouse, run.release, version)).user_UK.item()
+        load_factors(factors_folder(run.conf, run.warehouse, run.release, version)).user_UK.item()
         for version in ("1", "2")
     ]
     assert found == [1, 2]
@@ -54,7 +55,7 @@ def test_only_another_outcome_makes_another_version(warehouse):
 
 def test_a_run_does_not_dethrone_a_champion_that_it_was_not_measured_against(warehouse):
     def champion():
-        return champion_version(first.conf, warehouse, first.release)
+        return champion_version(first.conf, first.warehouse, first.release)
 
     first, late = (small_run(warehouse, run_id=name) for name in ("first", "late"))
     assert champion() is None
@@ -70,7 +71,7 @@ def test_a_run_does_not_dethrone_a_champion_that_it_was_not_measured_against(war
     assert promote(after, registered(after, 4))
     assert champion() == "4"
     # Another release has a champion of its own.
-    assert champion_version(first.conf, warehouse, "ml-10m") is None
+    assert champion_version(first.conf, first.warehouse, "ml-10m") is None
 
 
 def test_the_curves_of_training_are_metrics_by_epoch(warehouse):
@@ -79,7 +80,7 @@ def test_the_curves_of_training_are_metrics_by_epoch(warehouse):
     manifest = {"history": history}
     factors([[1]], [[1]], manifest=manifest).save(run.output("factors"))
     version = register(run, run.output("factors"), PARAMS, METRICS)
-    tracking = client(run.conf, warehouse)
+    tracking = client(run.conf, run.warehouse)
     logged = tracking.get_model_version(f"nightreel-{run.release}", version).run_id
     points = tracking.get_metric_history(logged, "validation_loss")
     assert [(point.step, point.value) for point in points] == [(1, 1), (2, 1 / 2), (3, 1 / 3)]
@@ -89,22 +90,22 @@ def test_a_moved_warehouse_keeps_its_models(warehouse, tmp_path):
     run = small_run(warehouse)
     version = registered(run, 3)
     moved = warehouse.rename(tmp_path / "moved")
-    folder = factors_folder(small_run(moved).conf, moved, run.release, version)
+    folder = factors_folder(small_run(moved).conf, Warehouse(moved), run.release, version)
     assert folder.is_relative_to(moved)
     np.testing.assert_array_equal(load_factors(folder).user_UK, [[3]])
     later = small_run(moved, run_id="next")
-    folder = factors_folder(later.conf, moved, later.release, registered(later, 4))
+    folder = factors_folder(later.conf, later.warehouse, later.release, registered(later, 4))
     np.testing.assert_array_equal(load_factors(folder).user_UK, [[4]])
 
 
 def test_a_model_that_is_not_there_stops_with_a_sentence(warehouse):
     run = small_run(warehouse)
     version = registered(run, 1)
-    shutil.rmtree(factors_folder(run.conf, warehouse, run.release, version))
+    shutil.rmtree(factors_folder(run.conf, run.warehouse, run.release, version))
     with pytest.raises(JobError, match=r"Version 1 of nightreel-ml-1m cannot be used: .*mlart"):
-        factors_folder(run.conf, warehouse, run.release, version)
+        factors_folder(run.conf, run.warehouse, run.release, version)
     with pytest.raises(JobError, match="There is no version 9 of nightreel-ml-1m"):
-        factors_folder(run.conf, warehouse, run.release, "9")
+        factors_folder(run.conf, run.warehouse, run.release, "9")
 
 
 def test_factors_are_fetched_once_and_whole(bucket, s3, tmp_path):

@@ -13,6 +13,7 @@ from jobs.published import delta
 from jobs.published.views import view_of
 from jobs.runs.errors import JobError
 from jobs.runs.schemas import PUBLISHED, in_json
+from jobs.runs.warehouse import Warehouse
 from jobs.upkeep import restore
 from tests.jobs.examples import set_time, write
 
@@ -122,11 +123,11 @@ def test_the_version_of_a_moment(call, warehouse, at, version):
 
 def test_a_run_that_publishes_first_does_not_change_the_target(call, warehouse, monkeypatch):
     @contextmanager
-    def after_another_run(file, _):
+    def after_another_run(_):
         publish(warehouse, "recommendations", recommended(4), {"ds": "2026-11-23"}, "d")
         yield
 
-    monkeypatch.setattr(restore, "exclusive", after_another_run)
+    monkeypatch.setattr(Warehouse, "publish_lock", after_another_run)
     done = json.loads(call("--apply", "--json")[-1][0])
     assert (done["from_version"], done["restored_version"], done["version"]) == (3, 1, 4)
     assert counts(warehouse) == {"2026-11-22": 2, "2026-11-23": 1}
