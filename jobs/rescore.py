@@ -76,28 +76,28 @@ def plan_run(arguments: argparse.Namespace) -> Run:
     conf = with_blocked(load_configuration(arguments.set, warehouse=arguments.warehouse))
     warehouse, run_id = warehouse_named(conf.warehouse), safe_run_id(arguments.run_id)
     earlier = earlier_attempt(warehouse, run_id)
-    base = data_run(warehouse, earlier)
-    if arguments.dataset not in (None, base.release):
+    data = data_run(warehouse, earlier)
+    if arguments.dataset not in (None, data.release):
         raise JobError(
-            f"The tables hold release {base.release}, of run {base.run_id}; scoring "
+            f"The tables hold release {data.release}, of run {data.run_id}; scoring "
             f"{arguments.dataset} again would mix the two. Make a whole run of it instead."
         )
     version = arguments.model_version or (
-        earlier.champion if earlier else registry.champion_version(conf, warehouse, base.release)
+        earlier.champion if earlier else registry.champion_version(conf, warehouse, data.release)
     )
     if version is None:
-        raise JobError(f"Release {base.release} has no champion. Choose a --model-version.")
-    registry.factors_folder(conf, warehouse, base.release, version)
-    ds: date = arguments.ds or base.ds
+        raise JobError(f"Release {data.release} has no champion. Choose a --model-version.")
+    registry.factors_folder(conf, warehouse, data.release, version)
+    ds: date = arguments.ds or data.ds
     return Run(
         warehouse=warehouse,
         run_id=run_id,
         ds=ds,
-        release=base.release,
-        digest=base.digest,
+        release=data.release,
+        digest=data.digest,
         champion=version,
         conf=conf,
-        data_run=base.run_id,
+        data_run=data.run_id,
         users=arguments.users,
     )
 
