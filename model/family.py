@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
-import numpy as np
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -61,6 +59,9 @@ class Step:
     @property
     def seed(self) -> int:
         """A seed of this step and rank alone, for what is drawn in it."""
+        # Here, because whoever reads settings imports this file, and answers within a moment.
+        import numpy as np
+
         return int(np.random.SeedSequence(self.place).generate_state(1)[0])
 
 

@@ -31,8 +31,14 @@ from model.settings import TrainingSpec, chosen
 ROOT = Path(__file__).resolve().parents[3]
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
 USERS, MOVIES = 30, 20
-SMALL = ["ranks=2", "factors=4", "batch_size=100", "epochs=3", "patience=1000000"]
-ENDLESS = "epochs=1000000"
+SMALL = [
+    "ranks=2",
+    "matrix_factorisation.factors=4",
+    "matrix_factorisation.batch_size=100",
+    "matrix_factorisation.epochs=3",
+    "matrix_factorisation.patience=1000000",
+]
+ENDLESS = "matrix_factorisation.epochs=1000000"
 
 # A job that holds a lock and trains until somebody kills it.
 JOB = """
@@ -204,7 +210,12 @@ def test_on_spark_as_on_this_host(data, tmp_path, on_this_host, spark):
 
 def test_the_sentence_of_a_rank_is_that_of_the_job(data, tmp_path, capfd):
     with pytest.raises(JobError, match=r"^The loss is not a finite number"):
-        train_with(data, tmp_path, "optimiser=sgd", "learning_rate=1e9")
+        train_with(
+            data,
+            tmp_path,
+            "matrix_factorisation.optimiser=sgd",
+            "matrix_factorisation.learning_rate=1e9",
+        )
     assert "Traceback" not in capfd.readouterr().out
 
 
@@ -233,7 +244,7 @@ def test_ranks_end_with_a_killed_job_and_hold_its_lock_until_then(data, tmp_path
 
 
 def test_the_others_go_on_when_a_rank_of_an_elastic_job_is_killed(data, tmp_path):
-    job = start_job(data, tmp_path, "elastic=true", "epochs=300")
+    job = start_job(data, tmp_path, "elastic=true", "matrix_factorisation.epochs=300")
     wait_for(lambda: said(tmp_path, r"epoch +2/300 "))
     ranks_of(tmp_path)[1].kill()
     assert job.wait(timeout=120) == 0, (tmp_path / "said").read_text()
