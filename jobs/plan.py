@@ -8,7 +8,7 @@ The settings of `retrain` decide, by what etl counted and what the champion had 
     new-ratings  trains when there are retrain.new_ratings_share more ratings than the champion had
     never        scores only
 Without a champion a run trains, whatever the policy; only `never` then stops it. A model that was
-not good enough changes nothing: the next run that is due trains again.
+not good enough to replace the champion changes nothing: the next run that is due trains again.
 """
 
 from __future__ import annotations

@@ -5,9 +5,10 @@
     nightreel etl --run-id search
     PYTHONPATH=. python tests/benchmarks/training_search.py <warehouse> search [key=value,value ...]
 
-Trains every combination of the values, each over the defaults of `conf/`, and prints the validation
-RMSE of its best epoch, best last. Without values: those around the defaults, one at a time.
-Test rows are not read.
+Keys are those of `train.matrix_factorisation`, or of whichever model `train.model` names, and
+`seed`. Trains every combination of the values, each over the defaults of `conf/`, and prints the
+validation RMSE of its best epoch, best last. Without values: those around the defaults of matrix
+factorisation, one at a time. Test rows are not read.
 """
 
 import itertools
