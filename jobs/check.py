@@ -29,9 +29,14 @@ from jobs.scoring.given_ids import kept_lists, refuse_unknown_candidates
 def check(run: Run) -> list[Finding]:
     """Apply every rule to a run's data."""
     with open_tables({name: run.data(name) for name in schemas.DELIVERED}) as tables:
-        layout = detect_layout(run.raw)
-        splits = run.conf.etl.splits
-        data = Delivered(tables, layout, run.record("etl"), splits, previous_ratings(run))
+        data = Delivered(
+            tables=tables,
+            layout=detect_layout(run.raw),
+            rating_range=run.rating_range,
+            etl=run.record("etl"),
+            splits=run.conf.etl.splits,
+            previous_ratings=previous_ratings(run),
+        )
         return list(findings(data, run.conf.quality))
 
 

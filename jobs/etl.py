@@ -101,6 +101,7 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
     for kept in (*(file.rows for file in delivery.files), ratings, users):
         kept.unpersist()
     clean = sum(counts[split] for split in SPLITS)
+    low, high = layout.rating_range
     return {
         "lines": delivery.ratings.lines,
         "ratings": clean,
@@ -112,7 +113,8 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
         **{split: counts[split] for split in SPLITS},
         "layout": layout.ratings.file,
         "encoding": layout.encoding,
-        "rating_step": f"{layout.rating_step:g}",
+        "rating_min": low,
+        "rating_max": high,
     }
 
 

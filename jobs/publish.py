@@ -30,11 +30,10 @@ from jobs.published.commit import commit
 from jobs.published.delta import file_paths, open_table
 from jobs.published.parquet import read_footer
 from jobs.published.runs_table import releases_of
-from jobs.release.layouts import detect_layout
 from jobs.runs import schemas
 from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
-from jobs.runs.run import Run, open_run, run_of
+from jobs.runs.run import Run, run_of
 from jobs.scoring.filters import allowed_movies, trained_movies
 from jobs.sinks.sinks import copy_all, sinks_of
 from jobs.training import registry
@@ -68,14 +67,14 @@ def to_audit(spark: SparkSession, run: Run) -> ToPublish:
         candidates=read(run.output("candidates"), schemas.CANDIDATES)
         if run.conf.score.candidates
         else None,
-        rating_range=detect_layout(run.raw).rating_range,
+        rating_range=run.rating_range,
     )
 
 
 def runs_row(run: Run, started: float) -> tuple[object, ...]:
     """The run's row in `runs`; this step, begun at `started`, counts until now."""
     before = [run.record(step) for step in run.steps() if step != "publish"]
-    etl = (open_run(run.warehouse, run.data_run) if run.data_run else run).record("etl")
+    etl = run.etl_figures
     evaluation = run.record("evaluate") if run.trains else {}
     row = {
         "run_id": run.run_id,

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from jobs.release.layouts import detect_layout
 from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, run_of
@@ -25,7 +24,7 @@ from model.settings import TrainingSpec, chosen
 
 def training_spec(run: Run) -> TrainingSpec:
     """What model/training/loop.py needs to know of a run."""
-    low, high = detect_layout(run.raw).rating_range
+    low, high = run.rating_range
     first = champion_to_start_from(run)
     return TrainingSpec(
         **chosen(run.conf.train.model, run.conf.train.learning()),

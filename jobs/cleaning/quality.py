@@ -41,6 +41,8 @@ class Delivered:
     tables: duckdb.DuckDBPyConnection
     """With views ratings, movies, users and quarantine."""
     layout: Layout
+    rating_range: tuple[float, float]
+    """The lowest and the highest rating of the release's scale."""
     etl: dict[str, Any]
     """The figures of the step etl."""
     splits: tuple[str, ...]
@@ -91,11 +93,11 @@ def columns(data: Delivered, _: QualitySettings) -> Finding:
 
 def scale(data: Delivered, _: QualitySettings) -> Finding:
     """Every rating lies on the release's scale."""
-    low, high = data.layout.rating_range
-    step = data.layout.rating_step
+    low, high = data.rating_range
     query = (
         "select user_id, movie_id, rating from ratings "
-        f"where not (rating between {low} and {high} and rating % {step} = 0)"
+        # On every scale the lowest rating is one step.
+        f"where not (rating between {low} and {high} and rating % {low} = 0)"
     )
     return none_of(data, "ratings off the scale", query)
 

@@ -123,10 +123,7 @@ def figures(run: Run, records: Records) -> dict[str, Any]:
 
 def records_of(run: Run) -> Records:
     """The figures of every step of a run, and of the etl that made its data."""
-    records = {step: run.record(step) for step in run.steps()}
-    if run.data_run:
-        records["etl"] = open_run(run.warehouse, run.data_run).record("etl")
-    return records
+    return {step: run.record(step) for step in run.steps()} | {"etl": run.etl_figures}
 
 
 def show_example(connection: duckdb.DuckDBPyConnection, run: Run, user: int | None) -> None:

@@ -107,6 +107,21 @@ class Run:
         return self.record(step) if (self.folder / "steps" / f"{step}.json").is_file() else None
 
     @property
+    def etl_figures(self) -> dict[str, Any]:
+        """The figures of the etl that made its data: of this run, or of the one it scores again."""
+        cleaned = open_run(self.warehouse, self.data_run) if self.data_run else self
+        return cleaned.record("etl")
+
+    @property
+    def rating_range(self) -> tuple[float, float]:
+        """The lowest and the highest rating that there can be, as etl found the release's scale."""
+        etl = self.etl_figures
+        if "rating_min" not in etl:
+            # Older records name the step alone, in words; every scale ran from one step to 5.
+            return float(etl["rating_step"]), 5.0
+        return etl["rating_min"], etl["rating_max"]
+
+    @property
     def trains(self) -> bool:
         """Whether the run trains a model of its own, as `plan` decided."""
         return not self.data_run and self.record("plan")["train"]

@@ -33,7 +33,7 @@ def run(tmp_path: Path):
     with run.step("ingest"):
         pass
     with run.step("etl") as figures:
-        figures.update(lines=3, duplicates=0, ratings=3)
+        figures.update(lines=3, duplicates=0, ratings=3, rating_min=1.0, rating_max=5.0)
     return run
 
 

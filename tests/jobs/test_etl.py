@@ -55,7 +55,8 @@ def test_the_1m_layout(spark, dat):
         "undated": 2,
         "layout": "ratings.dat",
         "encoding": "ISO-8859-1",
-        "rating_step": "1",
+        "rating_min": 1,
+        "rating_max": 5,
     }
     clean = [
         (user, movie, rating, at)

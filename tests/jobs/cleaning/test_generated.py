@@ -19,11 +19,12 @@ def test_every_row_comes_out_as_it_was_meant(spark, tmp_path, release, separator
     for name, content in files.items():
         (run.raw / name).write_bytes(content)
     figures = etl(spark, run)
-    assert {key: figures[key] for key in ("lines", "quarantined", "duplicates", "rating_step")} == {
+    noted = ("lines", "quarantined", "duplicates", "rating_min")
+    assert {key: figures[key] for key in noted} == {
         "lines": expected.lines,
         "quarantined": expected.quarantined,
         "duplicates": expected.duplicates,
-        "rating_step": "0.5",
+        "rating_min": 0.5,
     }
     ratings = spark.read.parquet(str(run.output("ratings"))).collect()
     found = {

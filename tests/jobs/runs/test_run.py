@@ -76,6 +76,15 @@ def test_a_run_that_scores_another_s_data_again(tmp_path, run):
         finish(again, "etl")
 
 
+def test_the_rating_scale_is_what_etl_noted(tmp_path, run):
+    run.save()
+    again = replace(small_run(tmp_path, run_id="again"), data_run="r")
+    finish(run, "etl", rating_min=0.5, rating_max=5.0)
+    assert run.rating_range == again.rating_range == (0.5, 5.0)
+    finish(run, "etl", layout="ratings.dat", rating_step="1")  # as the last version wrote it
+    assert run.rating_range == again.rating_range == (1.0, 5.0)
+
+
 def test_pages_stand_beside_the_steps(run):
     finish(run, "explore", bytes=1)
     finish(run, "check")  # does not wait for a page, nor outdate it
