@@ -108,15 +108,15 @@ def validate(layers: list[Layer], form: type[Configuration]) -> Configuration:
 def of_today(values: dict[str, Any]) -> dict[str, Any]:
     """A run's settings in today's form: before there was a family, those of its model lay bare.
 
-    Of other models such a run knows nothing, and trains none.
+    The other models' are those of base.yaml: the run names none of them.
     """
     train = values["train"]
     if "model" in train:
         return values
     kept = {key: value for key, value in train.items() if key in TrainSettings.model_fields}
     bare = {key: value for key, value in train.items() if key not in kept}
-    sections: dict[str, Any] = {name: {} for name in FAMILY}
-    sections["matrix_factorisation"] = bare
+    _, base = read_layer(conf_folder() / "base.yaml")
+    sections = {name: base["train"][name] for name in FAMILY} | {"matrix_factorisation": bare}
     return values | {"train": kept | {"model": "matrix_factorisation"} | sections}
 
 

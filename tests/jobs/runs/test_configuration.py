@@ -118,4 +118,6 @@ def test_settings_of_runs_from_before_there_was_a_family_are_read():
     old = conf | {"train": conf["train"] | bare}
     train = Configuration.model_validate(of_today(old)).train
     assert (train.model, train.of("matrix_factorisation")) == ("matrix_factorisation", bare)
+    # With which evaluate compares what was learned.
+    assert train.of("biases")["sweeps"] == 10
     assert of_today(conf | {"train": {"model": "biases"}})["train"] == {"model": "biases"}
