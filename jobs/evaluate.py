@@ -20,6 +20,7 @@ import numpy as np
 
 from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
+from jobs.runs.evaluation import Evaluation
 from jobs.runs.run import Run, run_of
 from jobs.training import registry
 from jobs.training.registry import same_split
@@ -104,8 +105,8 @@ def champion_rmse(run: Run, candidate: Factors, held: Ratings) -> float | None:
     return rmse(champion.predict(user_idx, movie_idx), held.rating_N.numpy())
 
 
-def evaluate(run: Run) -> dict[str, object]:
-    """Measure, register, decide; returns the figures of the step."""
+def evaluate(run: Run) -> Evaluation:
+    """Measure, register, decide."""
     folder = run.output("factors")
     factors = load_factors(folder)
     if factors.manifest["settings"] != run.conf.train.learning():
@@ -125,22 +126,22 @@ def evaluate(run: Run) -> dict[str, object]:
     decision = decide(own, bias, champion, tolerance, split, model)
     data = {**run.conf.etl.model_dump(), "digest": run.digest}
     version = registry.register(run, folder, run.conf.train.tracked() | data, metrics)
-    figures: dict[str, object] = {"measured_on": split, **metrics}
-    if champion is not None:
-        figures["champion_rmse"] = round(champion, 5)
     scores, fallback = {"model": version, "champion": run.champion}, None
     if decision.scores == "biases":
         fallback = scores["biases"] = register_biases(run, biases, metrics, split, data)
         print(f"nothing better was learned: version {fallback} is the biases alone", flush=True)
     verdict = "good enough" if decision.scores == "model" else "not good enough"
     print(f"version {version}: {verdict}: {decision.reason}", flush=True)
-    return figures | {
-        "promoted": decision.scores != "champion",
-        "reason": decision.reason,
-        "candidate_version": version,
-        "fallback_version": fallback,
-        "model_version": scores[decision.scores],
-    }
+    of_champion = {} if champion is None else {"champion_rmse": round(champion, 5)}
+    return Evaluation(
+        measured_on=split,
+        errors=metrics | of_champion,
+        promoted=decision.scores != "champion",
+        reason=decision.reason,
+        candidate_version=version,
+        fallback_version=fallback,
+        model_version=scores[decision.scores],
+    )
 
 
 def register_biases(
@@ -159,7 +160,7 @@ def main(argv: list[str] | None = None) -> None:
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("evaluate") as figures:
         try:
-            figures.update(evaluate(run))
+            figures.update(evaluate(run).record())
         except ValueError as error:
             raise JobError(str(error)) from error
 

@@ -17,8 +17,8 @@ def main(argv: list[str] | None = None) -> None:
     """Run the step from the command line."""
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("promote") as figures:
-        evaluation = run.record("evaluate")
-        version = evaluation["model_version"]
+        evaluation = run.evaluation
+        version = evaluation.fallback_version or evaluation.candidate_version
         promoted = registry.promote(run, version)
         if promoted:
             print(f"version {version} is the champion of {run.release}", flush=True)
@@ -26,8 +26,8 @@ def main(argv: list[str] | None = None) -> None:
             print("a later run has already set a newer champion: it stays", flush=True)
         champion = registry.champion_version(run.conf, run.warehouse, run.release)
         # None where the run has no test ratings.
-        own = "bias_rmse" if evaluation.get("fallback_version") else "test_rmse"
-        rmse = evaluation.get(own) if promoted else registry.test_rmse(run, champion)
+        own = evaluation.rmse_of_scored("test")
+        rmse = own if promoted else registry.test_rmse(run, champion)
         figures.update(
             promoted=promoted,
             model_version=champion,

@@ -75,7 +75,8 @@ def runs_row(run: Run, started: float) -> tuple[object, ...]:
     """The run's row in `runs`; this step, begun at `started`, counts until now."""
     before = [run.record(step) for step in run.steps() if step != "publish"]
     etl = run.etl_figures
-    evaluation = run.record("evaluate") if run.trains else {}
+    evaluation = run.evaluation if run.trains else None
+    own = evaluation.errors if evaluation else {}
     row = {
         "run_id": run.run_id,
         "ds": run.ds,
@@ -83,14 +84,14 @@ def runs_row(run: Run, started: float) -> tuple[object, ...]:
         **{name: etl[name] for name in ("ratings", "users", "movies", "quarantined")},
         "model_version": run.model_version,
         "promoted": run.promoted,
-        "test_rmse": evaluation.get("test_rmse"),
-        "test_mae": evaluation.get("test_mae"),
+        "test_rmse": own.get("test_rmse"),
+        "test_mae": own.get("test_mae"),
         "rows_published": run.record("score")["rows"],
         "seconds": sum(record["seconds"] for record in before) + time.perf_counter() - started,
         "finished_at": datetime.now(UTC),
-        "candidate_version": evaluation.get("candidate_version"),
+        "candidate_version": evaluation.candidate_version if evaluation else None,
         "users_scored": None if run.users is None else len(run.users),
-        "validation_rmse": evaluation.get("validation_rmse"),
+        "validation_rmse": own.get("validation_rmse"),
         "damping": run.conf.score.damping,
     }
     return tuple(row[name] for name in schemas.columns_of(schemas.RUNS))
@@ -161,14 +162,14 @@ def errors_of_scored(run: Run) -> dict[str, float | None]:
     `test_rmse`, which is None if it was never measured on test ratings; `validation_rmse` as well
     where this run had no others.
     """
-    evaluation = run.record("evaluate") if run.trains else {}
-    split = evaluation.get("measured_on", "test")
-    own = "bias_rmse" if evaluation.get("fallback_version") else f"{split}_rmse"
-    found = evaluation.get(own if evaluation.get("promoted") else "champion_rmse")
-    if split == "test" and found is not None:
-        return {"test_rmse": found}
-    test = registry.test_rmse(run, run.model_version)
-    return {"test_rmse": test} | ({f"{split}_rmse": found} if split != "test" else {})
+    evaluation = run.evaluation if run.trains else None
+    test = evaluation.rmse_of_scored("test") if evaluation else None
+    if test is None:
+        test = registry.test_rmse(run, run.model_version)
+    if evaluation is None or evaluation.measured_on == "test":
+        return {"test_rmse": test}
+    split = evaluation.measured_on
+    return {"test_rmse": test, f"{split}_rmse": evaluation.rmse_of_scored(split)}
 
 
 def main(argv: list[str] | None = None) -> None:

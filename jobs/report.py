@@ -37,15 +37,15 @@ def model_sections(connection: DuckDBPyConnection, run: Run) -> list[Section]:
         raise JobError(str(error)) from error
     best = run.record("train")["best_epoch"]
     history = factors.manifest.get("history", [])
-    evaluation = run.record("evaluate")
-    return [learning(history, best, evaluation), errors(connection, run, factors)]
+    return [learning(history, best, run.evaluation), errors(connection, run, factors)]
 
 
 def run_report(run: Run) -> Page:
     """The page about a published run. Raises JobError if something that it read is missing."""
     published = run.record("publish")
-    test_rmse = run.record("evaluate").get("test_rmse") if run.trains else None
-    split = "validation" if "validation_rmse" in published else "test"
+    evaluation = run.evaluation if run.trains else None
+    test_rmse = evaluation.errors.get("test_rmse") if evaluation else None
+    split = evaluation.measured_on if evaluation else "test"
     with clean_tables(run) as connection:
         add_scored(connection, run)
         sizes, given = overall(connection), recommended(connection)

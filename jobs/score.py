@@ -137,7 +137,7 @@ def main(argv: list[str] | None = None) -> None:
         version = run.model_version
         if version is None:
             raise JobError(
-                f"No model to score with: {run.record('evaluate')['reason']}, and release "
+                f"No model to score with: {run.evaluation.reason}, and release "
                 f"{run.release} has no champion yet. Change the settings of train and run again."
             )
         folder = registry.factors_folder(run.conf, run.warehouse, run.release, version)

@@ -7,27 +7,26 @@ from typing import Any
 
 from jobs.pages.page import Part, Plot, Section, Text, number, share
 from jobs.pages.plots import bars, lines
+from jobs.runs.evaluation import Evaluation, Whose
 
-# Keys of the evaluation, from the simplest guess to the run's own model.
-COMPARED = {
+COMPARED: dict[Whose, str] = {
     "mean": "mean rating",
-    "bias": "user and movie biases",
+    "biases": "user and movie biases",
     "champion": "champion before",
+    "model": "this model",
 }
 
 
-def learning(history: list[dict[str, Any]], best: int, evaluation: dict[str, Any]) -> Section:
+def learning(history: list[dict[str, Any]], best: int, evaluation: Evaluation) -> Section:
     """The learning curves, and the errors beside those of baselines and champion.
 
     `history` is that of the model's manifest, `best` the epoch whose weights were kept.
     """
     parts: list[Part] = [curves(history, best)] if history else []
     parts.append(comparison(evaluation))
-    fallback = evaluation.get("fallback_version")
-    decided = "promoted" if evaluation["promoted"] and not fallback else "not promoted"
-    version = evaluation["candidate_version"]
-    told = f"Version {version} was {decided}: {evaluation['reason']}."
-    if fallback:
+    decided = "promoted" if evaluation.scores == "model" else "not promoted"
+    told = f"Version {evaluation.candidate_version} was {decided}: {evaluation.reason}."
+    if fallback := evaluation.fallback_version:
         told += f" The biases alone, version {fallback}, were promoted in its place."
     verdict = Text(told)
     return Section("Learning", [verdict, *parts])
@@ -62,26 +61,21 @@ def against(value: float, other: float) -> str:
     return f"{number(abs(difference), 4)} {'above' if difference > 0 else 'below'} that"
 
 
-def comparison(evaluation: dict[str, Any]) -> Plot:
+def comparison(evaluation: Evaluation) -> Plot:
     """RMSE of the model beside the baselines' and the champion's, on the same ratings."""
-    split = evaluation.get("measured_on", "test")
-    rmse = {
-        name: evaluation[f"{key}_rmse"]
-        for key, name in (COMPARED | {split: "this model"}).items()
-        if f"{key}_rmse" in evaluation
-    }
-    model, bias = rmse["this model"], rmse["user and movie biases"]
-    mae = evaluation[f"{split}_mae"]
+    split, rmse = evaluation.measured_on, evaluation.rmse
+    model, bias, mae = rmse["model"], rmse["biases"], evaluation.mae["model"]
     told = f"RMSE {number(model, 4)}, MAE {number(mae, 4)} on the {split} ratings: "
     better = "below" if model < bias else "above"
     told += f"{share(abs(bias - model), bias)} {better} the biases alone."
-    if "champion before" in rmse:
-        told += f" The champion's is {against(rmse['champion before'], model)}."
+    if "champion" in rmse:
+        told += f" The champion's is {against(rmse['champion'], model)}."
     else:
         told += " There was no champion before."
+    names = [COMPARED[whose] for whose in rmse]
     shown = [number(value, 4) for value in rmse.values()]
     return Plot(
-        bars(list(rmse), list(rmse.values()), digits=4),
+        bars(names, list(rmse.values()), digits=4),
         told,
-        f"Bar chart of {split} RMSE. " + ", ".join(map(": ".join, zip(rmse, shown, strict=True))),
+        f"Bar chart of {split} RMSE. " + ", ".join(map(": ".join, zip(names, shown, strict=True))),
     )

@@ -22,6 +22,7 @@ from jobs.questions.recommendations import recommended, require_user, show_recom
 from jobs.runs.command import command_arguments, positive, run_command
 from jobs.runs.configuration import warehouse_of
 from jobs.runs.errors import JobError
+from jobs.runs.evaluation import Whose
 from jobs.runs.run import PAGES, STEPS, Run, open_run
 
 Records = dict[str, dict[str, Any]]
@@ -67,32 +68,31 @@ def movies_note(score: dict[str, Any]) -> str:
 
 def show_quality(records: Records, run: Run) -> None:
     """The model's errors beside those of the baselines, and which version was used."""
-    evaluation = records.get("evaluate")
-    if evaluation is None:
+    if "evaluate" not in records:
         why = "" if run.data_run else f": {records['plan']['reason']}"
         print(f"No model was trained{why}. Version {run.model_version} scored.\n")
         return
-    split = evaluation.get("measured_on", "test")
-    named = {split: "this model", "bias": "user and movie biases", "mean": "mean rating"}
-    cells = (
-        (name, f"{evaluation[f'{key}_rmse']:.4f}", f"{evaluation[f'{key}_mae']:.4f}")
-        for key, name in named.items()
-    )
-    title = f"Errors on the {split} ratings"
+    evaluation = run.evaluation
+    rmse, mae = evaluation.rmse, evaluation.mae
+    named: dict[Whose, str] = {
+        "model": "this model",
+        "biases": "user and movie biases",
+        "mean": "mean rating",
+    }
+    cells = ((name, f"{rmse[whose]:.4f}", f"{mae[whose]:.4f}") for whose, name in named.items())
+    title = f"Errors on the {evaluation.measured_on} ratings"
     show_table(title, ["", "RMSE", "MAE"], cells, numbers={"RMSE", "MAE"})
-    if evaluation.get("fallback_version"):
+    if evaluation.scores == "biases":
         print(
-            f"Nothing better than the biases was learned: {evaluation['reason']}. They were "
-            f"promoted as version {evaluation['model_version']}, and score.\n"
+            f"Nothing better than the biases was learned: {evaluation.reason}. They were "
+            f"promoted as version {evaluation.model_version}, and score.\n"
         )
-    elif evaluation["promoted"]:
-        print(
-            f"Model version {evaluation['model_version']} was promoted: {evaluation['reason']}.\n"
-        )
+    elif evaluation.scores == "model":
+        print(f"Model version {evaluation.model_version} was promoted: {evaluation.reason}.\n")
     else:
         print(
-            f"Model version {evaluation['candidate_version']} was not promoted: "
-            f"{evaluation['reason']}. Version {evaluation['model_version']} scores.\n"
+            f"Model version {evaluation.candidate_version} was not promoted: "
+            f"{evaluation.reason}. Version {evaluation.model_version} scores.\n"
         )
 
 

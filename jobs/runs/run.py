@@ -28,6 +28,7 @@ from pydantic import ValidationError
 
 from jobs.runs.configuration import of_today, warehouse_of
 from jobs.runs.errors import JobError, NotNeeded
+from jobs.runs.evaluation import Evaluation
 from jobs.runs.files import exclusive, write_json
 from jobs.runs.settings import Configuration
 from jobs.runs.warehouse import Warehouse
@@ -129,7 +130,12 @@ class Run:
     @property
     def model_version(self) -> str | None:
         """The version that scores: the run's own if it is good enough, else the champion."""
-        return self.record("evaluate")["model_version"] if self.trains else self.champion
+        return self.evaluation.model_version if self.trains else self.champion
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """What evaluate found of the run's own model. Raises JobError if it has not finished."""
+        return Evaluation.of_record(self.record("evaluate"))
 
     @property
     def why_base(self) -> str:

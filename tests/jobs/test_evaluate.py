@@ -60,12 +60,16 @@ def test_without_test_ratings_the_validation_ratings_are_measured_and_named(tmp_
         write(run.output("splits"), schemas.INDEXED_RATINGS, {"split": split}, rows)
     manifest = {"settings": run.conf.train.learning()}
     replace(MODEL, manifest=manifest).save(run.output("factors"))
-    figures = evaluate(run)
-    assert figures["measured_on"] == "validation"
-    assert figures["validation_rmse"] == pytest.approx(0.5**0.5, abs=1e-5)
-    assert not any(name.startswith("test") for name in figures)
-    assert "on the validation ratings" in str(figures["reason"])
-    assert registry.test_rmse(run, str(figures["candidate_version"])) is None
-    text = repr(learning([], 1, figures))
+    evaluation = evaluate(run)
+    assert evaluation.measured_on == "validation"
+    assert (
+        evaluation.rmse["model"]
+        == evaluation.errors["validation_rmse"]
+        == pytest.approx(0.5**0.5, abs=1e-5)
+    )
+    assert not any(name.startswith("test") for name in evaluation.errors)
+    assert "on the validation ratings" in evaluation.reason
+    assert registry.test_rmse(run, evaluation.candidate_version) is None
+    text = repr(learning([], 1, evaluation))
     assert "on the validation ratings" in text
     assert "test" not in text

@@ -19,6 +19,11 @@ def finish(run: Run, step: str, **figures) -> None:
         record.update(figures)
 
 
+def evaluated(**figures) -> dict:
+    """The record of evaluate that the last version wrote."""
+    return {"test_rmse": 0.9, "reason": "it is worse", "candidate_version": "4", **figures}
+
+
 @pytest.fixture
 def run(tmp_path) -> Run:
     run = small_run(tmp_path, run_id="r", champion="3")
@@ -31,7 +36,7 @@ def run(tmp_path) -> Run:
 def test_a_run_that_trains_makes_every_step(run):
     finish(run, "plan", train=True, reason="every run trains")
     finish(run, "train")
-    finish(run, "evaluate", promoted=True, model_version="4")
+    finish(run, "evaluate", **evaluated(promoted=True, model_version="4"))
     assert run.steps() == STEPS
     assert run.model_version == "4"
 
@@ -49,7 +54,7 @@ def test_a_run_that_scores_only_needs_no_model_of_its_own(run):
 def test_a_model_that_is_not_good_enough_is_not_promoted(run):
     finish(run, "plan", train=True, reason="every run trains")
     finish(run, "train")
-    finish(run, "evaluate", promoted=False, model_version="3", reason="it is worse")
+    finish(run, "evaluate", **evaluated(promoted=False, model_version="3"))
     with pytest.raises(NotNeeded, match=r"promote: not needed in run r\. it is worse\."):
         finish(run, "promote")
     assert run.model_version == "3"
