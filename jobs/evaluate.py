@@ -22,8 +22,7 @@ from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
 from jobs.runs.evaluation import Evaluation
 from jobs.runs.run import Run, run_of
-from jobs.training import registry
-from jobs.training.registry import same_split
+from jobs.training.registry import Registry, same_split
 from model.biases import BiasesSettings, biases_beside
 from model.data.ratings import Ratings, read_ratings
 from model.factors import Factors, load_factors
@@ -87,12 +86,11 @@ def measure(factors: Factors, biases: Factors, held: Ratings, split: str) -> dic
     return {name: round(value, 5) for name, value in metrics.items()}
 
 
-def champion_rmse(run: Run, candidate: Factors, held: Ratings) -> float | None:
+def champion_rmse(run: Run, registry: Registry, candidate: Factors, held: Ratings) -> float | None:
     """The champion's RMSE on the same ratings; None if there is no champion yet."""
     if run.champion is None:
         return None
-    folder = registry.factors_folder(run.conf, run.warehouse, run.release, run.champion)
-    champion = load_factors(folder)
+    champion = registry.factors(run.champion)
     if not same_split(candidate.manifest["data"], champion.manifest["data"]):
         print(
             f"champion {run.champion} was trained on another split, so it has learned from some of "
@@ -120,15 +118,16 @@ def evaluate(run: Run) -> Evaluation:
     settings = BiasesSettings(**run.conf.train.of("biases"))
     biases = biases_beside(factors, read_ratings(run.split("train")), settings)
     metrics = measure(factors, biases, held, split)
-    champion = champion_rmse(run, factors, held)
+    registry = Registry.of(run)
+    champion = champion_rmse(run, registry, factors, held)
     own, bias = metrics[f"{split}_rmse"], metrics["bias_rmse"]
     tolerance, model = run.conf.evaluate.champion_tolerance, run.conf.train.model
     decision = decide(own, bias, champion, tolerance, split, model)
     data = {**run.conf.etl.model_dump(), "digest": run.digest}
-    version = registry.register(run, folder, run.conf.train.tracked() | data, metrics)
+    version = registry.register(run.run_id, folder, run.conf.train.tracked() | data, metrics)
     scores, fallback = {"model": version, "champion": run.champion}, None
     if decision.scores == "biases":
-        fallback = scores["biases"] = register_biases(run, biases, metrics, split, data)
+        fallback = scores["biases"] = register_biases(run, registry, biases, metrics, split, data)
         print(f"nothing better was learned: version {fallback} is the biases alone", flush=True)
     verdict = "good enough" if decision.scores == "model" else "not good enough"
     print(f"version {version}: {verdict}: {decision.reason}", flush=True)
@@ -145,14 +144,19 @@ def evaluate(run: Run) -> Evaluation:
 
 
 def register_biases(
-    run: Run, biases: Factors, metrics: dict[str, float], split: str, data: dict[str, Any]
+    run: Run,
+    registry: Registry,
+    biases: Factors,
+    metrics: dict[str, float],
+    split: str,
+    data: dict[str, Any],
 ) -> str:
     """Make the biases a version with their own settings and errors; returns it."""
     folder = run.output("biases")
     biases.save(folder)
     errors = {f"{split}_{error}": metrics[f"bias_{error}"] for error in ("rmse", "mae")}
     params = {"model": "biases", **run.conf.train.of("biases"), **data}
-    return registry.register(run, folder, params, errors)
+    return registry.register(run.run_id, folder, params, errors)
 
 
 def main(argv: list[str] | None = None) -> None:

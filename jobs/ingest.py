@@ -31,7 +31,7 @@ from jobs.runs.settings import RELEASES, Configuration, with_models
 from jobs.runs.warehouse import Warehouse, warehouse_named
 from jobs.scoring.given_ids import given_lists, with_blocked
 from jobs.scoring.incremental import find_base
-from jobs.training.registry import champion_version
+from jobs.training.registry import Registry
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -90,7 +90,7 @@ def champion_of(run: Run) -> str | None:
             raise JobError(f"Run {run.run_id} scores another run's data. Choose another --run-id.")
         if (earlier["release"], earlier["digest"]) == (run.release, run.digest):
             return earlier["champion"]
-    return champion_version(run.conf, run.warehouse, run.release)
+    return Registry.of(run).champion()
 
 
 def deliver(

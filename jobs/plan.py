@@ -21,8 +21,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.run import Run, run_of
 from jobs.runs.settings import RetrainSettings
 from jobs.scoring.plan import damped_model
-from jobs.training import registry
-from model.factors import load_factors
+from jobs.training.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -69,32 +68,31 @@ def decide(settings: RetrainSettings, ds: date, ratings: int, champion: Champion
     )
 
 
-def champion_of(run: Run) -> Champion | None:
+def champion_of(run: Run, registry: Registry) -> Champion | None:
     """The champion that the run started from, as its manifest describes it."""
     if run.champion is None:
         return None
-    folder = registry.factors_folder(run.conf, run.warehouse, run.release, run.champion)
-    manifest = load_factors(folder).manifest
+    manifest = registry.factors(run.champion).manifest
     ds = manifest.get("ds")
     return Champion(run.champion, date.fromisoformat(ds) if ds else None, manifest.get("ratings"))
 
 
-def refuse_undampable(run: Run) -> None:
+def refuse_undampable(run: Run, registry: Registry) -> None:
     """Raises JobError if the champion cannot be ranked by as score.damping says."""
     if run.champion:
-        folder = registry.factors_folder(run.conf, run.warehouse, run.release, run.champion)
-        damped_model(load_factors(folder), run.conf.score.damping, run.champion)
+        model = registry.factors(run.champion)
+        damped_model(model, run.conf.score.damping, run.champion)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the step from the command line."""
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("plan") as figures:
-        ratings = run.record("etl")["ratings"]
-        plan = decide(run.conf.retrain, run.ds, ratings, champion_of(run))
+        registry, ratings = Registry.of(run), run.record("etl")["ratings"]
+        plan = decide(run.conf.retrain, run.ds, ratings, champion_of(run, registry))
         if not plan.train:
             # Better now than in score, after everything else.
-            refuse_undampable(run)
+            refuse_undampable(run, registry)
         print(f"{'train' if plan.train else 'score only'}: {plan.reason}", flush=True)
         figures.update(train=plan.train, reason=plan.reason, model_version=run.champion)
 

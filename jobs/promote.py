@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from jobs.runs.command import run_command, step_arguments
 from jobs.runs.run import run_of
-from jobs.training import registry
+from jobs.training.registry import Registry
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -19,15 +19,16 @@ def main(argv: list[str] | None = None) -> None:
     with run.step("promote") as figures:
         evaluation = run.evaluation
         version = evaluation.fallback_version or evaluation.candidate_version
-        promoted = registry.promote(run, version)
+        registry = Registry.of(run)
+        champion = registry.promote(version, run)
+        promoted = champion == version
         if promoted:
             print(f"version {version} is the champion of {run.release}", flush=True)
         else:
             print("a later run has already set a newer champion: it stays", flush=True)
-        champion = registry.champion_version(run.conf, run.warehouse, run.release)
         # None where the run has no test ratings.
         own = evaluation.rmse_of_scored("test")
-        rmse = own if promoted else registry.test_rmse(run, champion)
+        rmse = own if promoted else registry.test_rmse(champion)
         figures.update(
             promoted=promoted,
             model_version=champion,

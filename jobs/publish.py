@@ -36,8 +36,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.run import Run, run_of
 from jobs.scoring.filters import allowed_movies, trained_movies
 from jobs.sinks.sinks import copy_all, sinks_of
-from jobs.training import registry
-from model.factors import load_factors
+from jobs.training.registry import Registry
 
 # In bytes, as Parquet's writer estimates them, before it compresses: about 75,000 rows, or 4,000
 # users of 20. Smaller groups make a file's footer, which every reader reads first, cost more than
@@ -54,9 +53,8 @@ def to_audit(spark: SparkSession, run: Run) -> ToPublish:
     top_k = run.conf.score.top_k
     users = read(run.data("users"), schemas.USERS)
     # Worked out anew, not taken from what score has noted.
-    version = run.record("score")["model_version"]
-    factors = registry.factors_folder(run.conf, run.warehouse, run.release, version)
-    movie_ids = trained_movies(load_factors(factors), allowed_movies(run).movie_ids)
+    model = Registry.of(run).factors(run.record("score")["model_version"])
+    movie_ids = trained_movies(model, allowed_movies(run).movie_ids)
     return ToPublish(
         recommendations=read(run.output("scored"), schemas.RECOMMENDATIONS),
         ratings=read(run.data("ratings"), schemas.RATINGS),
@@ -165,7 +163,7 @@ def errors_of_scored(run: Run) -> dict[str, float | None]:
     evaluation = run.evaluation if run.trains else None
     test = evaluation.rmse_of_scored("test") if evaluation else None
     if test is None:
-        test = registry.test_rmse(run, run.model_version)
+        test = Registry.of(run).test_rmse(run.record("score")["model_version"])
     if evaluation is None or evaluation.measured_on == "test":
         return {"test_rmse": test}
     split = evaluation.measured_on

@@ -26,7 +26,7 @@ from jobs.runs.warehouse import Warehouse, warehouse_named
 from jobs.scoring.filters import allowed_movies
 from jobs.scoring.given_ids import given_lists, refuse_unknown_candidates, with_blocked
 from jobs.scoring.incremental import find_base
-from jobs.training import registry
+from jobs.training.registry import Registry
 
 
 def user_ids(text: str) -> list[int]:
@@ -82,12 +82,12 @@ def plan_run(arguments: argparse.Namespace) -> Run:
             f"The tables hold release {data.release}, of run {data.run_id}; scoring "
             f"{arguments.dataset} again would mix the two. Make a whole run of it instead."
         )
-    version = arguments.model_version or (
-        earlier.champion if earlier else registry.champion_version(conf, warehouse, data.release)
-    )
+    registry = Registry(conf, warehouse, data.release)
+    version = arguments.model_version or (earlier.champion if earlier else registry.champion())
     if version is None:
         raise JobError(f"Release {data.release} has no champion. Choose a --model-version.")
-    registry.factors_folder(conf, warehouse, data.release, version)
+    # Better now than in score.
+    registry.factors(version)
     ds: date = arguments.ds or data.ds
     return Run(
         warehouse=warehouse,

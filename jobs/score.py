@@ -33,8 +33,8 @@ from jobs.runs.run import Run, run_of
 from jobs.scoring.inputs import Inputs, write_inputs
 from jobs.scoring.plan import plan_scoring
 from jobs.scoring.task import Scoring, even_ranges, score_range, task_device
-from jobs.training import registry
-from model.factors import is_trained
+from jobs.training.registry import Registry
+from model.factors import Factors, is_trained
 
 FIGURES = "users long, rows long"
 # Pairs of a task: about a second's work, and so the step by which progress is seen.
@@ -79,9 +79,11 @@ def require_users(inputs: Inputs, user_ids: list[int], release: str) -> None:
         raise JobError(f"Release {release} has no user {', '.join(map(str, sorted(unknown)))}.")
 
 
-def score(spark: SparkSession, run: Run, version: str, folder: Path) -> dict[str, Any]:
-    """Score with the `Factors` in a folder, as the run's settings say; returns the figures."""
-    plan = plan_scoring(run, version, folder)
+def score(
+    spark: SparkSession, run: Run, version: str, model: Factors, folder: Path
+) -> dict[str, Any]:
+    """Score with a model, saved in a folder, as the run's settings say; returns the figures."""
+    plan = plan_scoring(run, version, model, folder)
     print(f"score: {plan}", flush=True)
     # What is left of an attempt that was killed, which can then write nothing more.
     for abandoned in run.staging.glob("scoring-*"):
@@ -140,8 +142,9 @@ def main(argv: list[str] | None = None) -> None:
                 f"No model to score with: {run.evaluation.reason}, and release "
                 f"{run.release} has no champion yet. Change the settings of train and run again."
             )
-        folder = registry.factors_folder(run.conf, run.warehouse, run.release, version)
-        figures.update(score(spark_session("score", run.staging), run, version, folder))
+        registry = Registry.of(run)
+        model, folder = registry.factors(version), registry.folder(version)
+        figures.update(score(spark_session("score", run.staging), run, version, model, folder))
 
 
 if __name__ == "__main__":

@@ -15,10 +15,8 @@ from pathlib import Path
 from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, run_of
-from jobs.training import registry
 from jobs.training.launchers import launch
-from jobs.training.registry import same_split
-from model.factors import load_factors
+from jobs.training.registry import Registry, same_split
 from model.settings import TrainingSpec, chosen
 
 
@@ -59,8 +57,8 @@ def champion_to_start_from(run: Run) -> Path | None:
     if run.champion is None:
         print("there is no champion to start from: all starts at random", flush=True)
         return None
-    folder = registry.factors_folder(run.conf, run.warehouse, run.release, run.champion)
-    ours, theirs = run.conf.etl, load_factors(folder).manifest["data"]
+    registry = Registry.of(run)
+    ours, theirs = run.conf.etl, registry.factors(run.champion).manifest["data"]
     # A deal by position changes with every new line.
     moved = ours.split == "position" and theirs["digest"] != run.digest
     if moved or not same_split(ours.model_dump(), theirs):
@@ -69,7 +67,7 @@ def champion_to_start_from(run: Run) -> Path | None:
             "learned from some of the ratings that this run is measured on. Take its split, or "
             "set train.warm_start=false."
         )
-    return folder
+    return registry.folder(run.champion)
 
 
 def check_shards(folder: Path, ranks: int) -> None:

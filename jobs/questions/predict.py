@@ -29,7 +29,7 @@ from jobs.questions.recommendations import require_movie, require_user
 from jobs.runs.command import command_arguments, positive
 from jobs.runs.configuration import load_configuration, warehouse_of
 from jobs.runs.errors import JobError
-from model.factors import Factors, load_factors
+from model.factors import Factors
 from model.metrics import rmse
 
 NOT_LEARNED = {
@@ -113,10 +113,10 @@ def main(argv: list[str] | None = None) -> None:
     connection = connect(warehouse, ("runs", "users", "movies", "ratings"))
     run = latest_run(connection)
     # MLflow, which knows where versions lie, takes a second to import.
-    from jobs.training.registry import factors_folder
+    from jobs.training.registry import Registry
 
     conf = load_configuration(warehouse=arguments.warehouse)
-    factors = load_factors(factors_folder(conf, warehouse, run.release, run.model_version))
+    factors = Registry(conf, warehouse, run.release).factors(run.model_version)
     if arguments.pairs:
         count = predict_file(factors, arguments.pairs, arguments.out)
         print(f"{arguments.out}: {count:,} predictions of model version {run.model_version}.")

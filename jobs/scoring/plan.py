@@ -16,7 +16,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.run import Run
 from jobs.scoring.filters import allowed_movies, trained_movies
 from jobs.scoring.incremental import Basis, usable_base
-from model.factors import Factors, load_factors
+from model.factors import Factors
 from model.ranking.damping import damped
 
 
@@ -48,12 +48,11 @@ class ScoringPlan:
         return f"{movies}. Everybody is scored: {f['why_all']}"
 
 
-def plan_scoring(run: Run, version: str, folder: Path) -> ScoringPlan:
-    """Apply the filters, damp the model in `folder` and look at the base.
+def plan_scoring(run: Run, version: str, model: Factors, folder: Path) -> ScoringPlan:
+    """Apply the filters, damp the model, which is saved in `folder`, and look at the base.
 
     Raises JobError if the run cannot be scored as its settings say.
     """
-    model = load_factors(folder)
     ranking = damped_model(model, run.conf.score.damping, version)
     left = allowed_movies(run)
     movie_ids = trained_movies(model, left.movie_ids)

@@ -8,6 +8,8 @@ import logging
 import os
 import shutil
 import time
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from jobs.runs.files import exclusive
 from jobs.runs.run import Run
 from jobs.runs.settings import Configuration
 from jobs.runs.warehouse import Warehouse
-from model.factors import load_factors, whole_folder
+from model.factors import Factors, load_factors, whole_folder
 
 CHAMPION = "champion"
 RUN_TAG = "nightreel.run_id"
@@ -27,117 +29,196 @@ FINGERPRINT = "nightreel.fingerprint"
 """Tag of a version: JSON of its settings, its metrics and the digest of its arrays."""
 
 
-def model_name(release: str) -> str:
-    """Name of a release's registered model."""
-    return f"nightreel-{release}"
+@dataclass(frozen=True)
+class Registry:
+    """The models of one release: their versions, and the one that is the champion.
 
+    On the conf's MLflow server, or in the warehouse's own store if none is named. Those that were
+    asked for stay mapped.
+    """
 
-def client(conf: Configuration, warehouse: Warehouse) -> Any:
-    """An MLflow client of the conf's server, or of the warehouse's own store."""
-    # MLflow takes seconds to import, and asks git for a commit that it does not need here.
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    from mlflow import MlflowClient
+    conf: Configuration
+    warehouse: Warehouse
+    release: str
+    opened: dict[str, tuple[Path, Factors]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """Versions that were asked for: the folder, and what is mapped of it."""
 
-    # Creating the store's tables is logged line by line.
-    for name in ("alembic", "mlflow.store.db.utils"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    return MlflowClient(conf.tracking.uri or f"sqlite:///{warehouse.tracking}")
+    @classmethod
+    def of(cls, run: Run) -> Registry:
+        """That of a run's release, where its settings say."""
+        return cls(run.conf, run.warehouse, run.release)
 
+    @property
+    def name(self) -> str:
+        """Name of the release's registered model, and of its experiment."""
+        return f"nightreel-{self.release}"
 
-def has_store(conf: Configuration, warehouse: Warehouse) -> bool:
-    """Whether any run was ever tracked here; looking must not create an empty store."""
-    return bool(conf.tracking.uri) or warehouse.tracking.is_file()
+    @cached_property
+    def client(self) -> Any:
+        """An MLflow client, made when first needed."""
+        # MLflow takes seconds to import, and asks git for a commit that it does not need here.
+        os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+        from mlflow import MlflowClient
 
+        # Creating the store's tables is logged line by line.
+        for name in ("alembic", "mlflow.store.db.utils"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        return MlflowClient(self.conf.tracking.uri or f"sqlite:///{self.warehouse.tracking}")
 
-def champion_version(conf: Configuration, warehouse: Warehouse, release: str) -> str | None:
-    """The version that scoring uses for a release, None before the first."""
-    if not has_store(conf, warehouse):
-        return None
-    from mlflow.exceptions import MlflowException
-
-    try:
-        found = client(conf, warehouse).get_model_version_by_alias(model_name(release), CHAMPION)
-    except MlflowException as error:
-        if error.error_code in ABSENT:
+    def champion(self) -> str | None:
+        """The version that scoring uses, None before the first."""
+        # Looking must not create an empty store.
+        if not self.conf.tracking.uri and not self.warehouse.tracking.is_file():
             return None
-        raise unanswered(conf, warehouse, error) from error
-    return str(found.version)
+        from mlflow.exceptions import MlflowException
 
+        try:
+            found = self.client.get_model_version_by_alias(self.name, CHAMPION)
+        except MlflowException as error:
+            if error.error_code in ABSENT:
+                return None
+            raise self.unanswered(error) from error
+        return str(found.version)
 
-def factors_folder(conf: Configuration, warehouse: Warehouse, release: str, version: str) -> Path:
-    """Folder of a version's `Factors`; a server's are fetched to <warehouse>/models, once.
+    def factors(self, version: str) -> Factors:
+        """The `Factors` of a version, mapped once; a server's are fetched first.
 
-    Raises JobError if there is no such version or it is not whole.
-    """
-    from mlflow.exceptions import MlflowException
+        Raises JobError if there is no such version or it is not whole.
+        """
+        return self.open(version)[1]
 
-    tracking = client(conf, warehouse)
-    name = model_name(release)
-    try:
-        found = tracking.get_model_version(name, version)
-    except MlflowException as error:
-        if error.error_code not in ABSENT:
-            raise unanswered(conf, warehouse, error) from error
-        raise JobError(f"There is no version {version} of {name}: {error}") from error
-    try:
-        if conf.tracking.uri:
-            folder = fetched(tracking, found, warehouse.models)
-        else:
-            # The store holds absolute paths, and the warehouse may have moved since.
-            folder = warehouse.artifacts / found.source.rpartition("/mlartifacts/")[2]
-        load_factors(folder)
-    except ValueError as error:
-        raise JobError(f"Version {version} of {name} cannot be used: {error}") from error
-    return folder
+    def folder(self, version: str) -> Path:
+        """Folder of a version's `Factors`; a server's are fetched to <warehouse>/models, once.
 
+        Raises JobError if there is no such version or it is not whole.
+        """
+        return self.open(version)[0]
 
-def unanswered(conf: Configuration, warehouse: Warehouse, error: Exception) -> JobError:
-    return JobError(f"MLflow at {conf.tracking.uri or warehouse} answered: {error}")
+    def open(self, version: str) -> tuple[Path, Factors]:
+        """Folder and `Factors` of a version, those in `opened` if it was asked for before."""
+        if version not in self.opened:
+            found = self.model_version(version)
+            try:
+                folder = self.folder_of(found)
+                self.opened[version] = folder, load_factors(folder)
+            except ValueError as error:
+                raise JobError(
+                    f"Version {version} of {self.name} cannot be used: {error}"
+                ) from error
+        return self.opened[version]
 
+    def model_version(self, version: str) -> Any:
+        """What MLflow knows of a version. Raises JobError if there is none."""
+        from mlflow.exceptions import MlflowException
 
-def test_rmse(run: Run, version: str | None) -> float | None:
-    """What a version was measured at when it was registered; None if nobody noted it."""
-    from mlflow.exceptions import MlflowException
+        try:
+            return self.client.get_model_version(self.name, version)
+        except MlflowException as error:
+            if error.error_code not in ABSENT:
+                raise self.unanswered(error) from error
+            raise JobError(f"There is no version {version} of {self.name}: {error}") from error
 
-    tracking, name = client(run.conf, run.warehouse), model_name(run.release)
-    try:
-        found = tracking.get_model_version(name, version)
-        return tracking.get_run(found.run_id).data.metrics.get("test_rmse")
-    except MlflowException as error:
-        raise JobError(f"MLflow does not know version {version} of {name}: {error}") from error
+    def folder_of(self, found: Any) -> Path:
+        """Where what MLflow knows of lies. Raises ValueError if it could not be fetched."""
+        if self.conf.tracking.uri:
+            return fetched(self.client, found, self.warehouse.models)
+        # The store holds absolute paths, and the warehouse may have moved since.
+        return self.warehouse.artifacts / found.source.rpartition("/mlartifacts/")[2]
 
+    def unanswered(self, error: Exception) -> JobError:
+        return JobError(f"MLflow at {self.conf.tracking.uri or self.warehouse} answered: {error}")
 
-def register(run: Run, factors: Path, params: dict[str, Any], metrics: dict[str, float]) -> str:
-    """Log a run with its `Factors` and make it a version; returns the version.
+    def test_rmse(self, version: str) -> float | None:
+        """What a version was measured at when it was registered; None if nobody noted it."""
+        from mlflow.exceptions import MlflowException
 
-    A run made again with the same outcome keeps its version: its arrays, settings and metrics.
-    """
-    tracking = client(run.conf, run.warehouse)
-    fingerprint = json.dumps([params, metrics, digest_of(factors)], sort_keys=True)
-    known = tracking.search_model_versions(
-        f"name = '{model_name(run.release)}' and tags.`{RUN_TAG}` = '{run.run_id}'"
-    )
-    for version in known:
-        if version.tags.get(FINGERPRINT) == fingerprint:
-            return str(version.version)
-    logged = tracking.create_run(
-        experiment_id(tracking, run), run_name=run.run_id, tags={RUN_TAG: run.run_id}
-    )
-    for key, value in params.items():
-        tracking.log_param(logged.info.run_id, key, value)
-    for key, number in metrics.items():
-        tracking.log_metric(logged.info.run_id, key, number)
-    log_curves(tracking, logged.info.run_id, load_factors(factors).manifest.get("history", []))
-    source = keep_factors(run, logged.info, tracking, factors)
-    tracking.set_terminated(logged.info.run_id)
-    create_registered_model(tracking, run.release)
-    version = tracking.create_model_version(
-        model_name(run.release),
-        source,
-        run_id=logged.info.run_id,
-        tags={RUN_TAG: run.run_id, FINGERPRINT: fingerprint},
-    )
-    return str(version.version)
+        try:
+            found = self.client.get_model_version(self.name, version)
+            return self.client.get_run(found.run_id).data.metrics.get("test_rmse")
+        except MlflowException as error:
+            raise JobError(
+                f"MLflow does not know version {version} of {self.name}: {error}"
+            ) from error
+
+    def register(
+        self, run_id: str, factors: Path, params: dict[str, Any], metrics: dict[str, float]
+    ) -> str:
+        """Log a run with its `Factors` and make it a version; returns the version.
+
+        A run made again with the same outcome keeps its version: its arrays, settings and metrics.
+        """
+        fingerprint = json.dumps([params, metrics, digest_of(factors)], sort_keys=True)
+        known = self.client.search_model_versions(
+            f"name = '{self.name}' and tags.`{RUN_TAG}` = '{run_id}'"
+        )
+        for version in known:
+            if version.tags.get(FINGERPRINT) == fingerprint:
+                return str(version.version)
+        logged = self.client.create_run(
+            self.experiment_id(), run_name=run_id, tags={RUN_TAG: run_id}
+        ).info
+        for key, value in params.items():
+            self.client.log_param(logged.run_id, key, value)
+        for key, number in metrics.items():
+            self.client.log_metric(logged.run_id, key, number)
+        history = load_factors(factors).manifest.get("history", [])
+        log_curves(self.client, logged.run_id, history)
+        source = self.keep(logged, factors)
+        self.client.set_terminated(logged.run_id)
+        self.create_registered_model()
+        version = self.client.create_model_version(
+            self.name,
+            source,
+            run_id=logged.run_id,
+            tags={RUN_TAG: run_id, FINGERPRINT: fingerprint},
+        )
+        return str(version.version)
+
+    def keep(self, logged: Any, factors: Path) -> str:
+        """Store `Factors` as artifacts of a tracked run; returns their URI.
+
+        The local store remembers where the warehouse was when it was made, so its artifacts are
+        written to where MLflow would put them if the warehouse has not moved.
+        """
+        if self.conf.tracking.uri:
+            self.client.log_artifacts(logged.run_id, str(factors), "factors")
+            return f"{logged.artifact_uri}/factors"
+        folder = self.warehouse.artifacts / logged.run_id / "artifacts" / "factors"
+        shutil.copytree(factors, folder)
+        return folder.as_uri()
+
+    def promote(self, version: str, run: Run) -> str:
+        """Make a run's version the champion; returns who is champion now.
+
+        That is another version if another run has crowned it since this run started.
+        """
+        current = self.champion()
+        if current is not None and current != run.champion:
+            crowned = self.client.get_model_version(self.name, current)
+            if crowned.tags.get(RUN_TAG) != run.run_id:
+                return current
+        self.client.set_registered_model_alias(self.name, CHAMPION, version)
+        return version
+
+    def experiment_id(self) -> str:
+        """The experiment of the release, made at its first run."""
+        found = self.client.get_experiment_by_name(self.name)
+        if found:
+            return found.experiment_id
+        artifacts = None if self.conf.tracking.uri else self.warehouse.artifacts.as_uri()
+        return self.client.create_experiment(self.name, artifact_location=artifacts)
+
+    def create_registered_model(self) -> None:
+        """Make the place of the release's versions, unless it is there."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.create_registered_model(self.name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
 
 
 def log_curves(tracking: Any, logged: str, history: list[dict[str, Any]]) -> None:
@@ -154,51 +235,6 @@ def log_curves(tracking: Any, logged: str, history: list[dict[str, Any]]) -> Non
     # More in one request are refused.
     for start in range(0, len(points), 1000):
         tracking.log_batch(logged, metrics=points[start : start + 1000])
-
-
-def keep_factors(run: Run, logged: Any, tracking: Any, factors: Path) -> str:
-    """Store `Factors` as artifacts of a tracked run; returns their URI.
-
-    The local store remembers where the warehouse was when it was made, so its artifacts are
-    written to where MLflow would put them if the warehouse has not moved.
-    """
-    if run.conf.tracking.uri:
-        tracking.log_artifacts(logged.run_id, str(factors), "factors")
-        return f"{logged.artifact_uri}/factors"
-    folder = run.warehouse.artifacts / logged.run_id / "artifacts" / "factors"
-    shutil.copytree(factors, folder)
-    return folder.as_uri()
-
-
-def promote(run: Run, version: str) -> bool:
-    """Give `version` the alias, unless another run has crowned one since this run started."""
-    current = champion_version(run.conf, run.warehouse, run.release)
-    tracking = client(run.conf, run.warehouse)
-    if current not in (None, run.champion):
-        crowned = tracking.get_model_version(model_name(run.release), current)
-        if crowned.tags.get(RUN_TAG) != run.run_id:
-            return False
-    tracking.set_registered_model_alias(model_name(run.release), CHAMPION, version)
-    return True
-
-
-def experiment_id(tracking: Any, run: Run) -> str:
-    """The experiment of a release, made at its first run."""
-    found = tracking.get_experiment_by_name(model_name(run.release))
-    if found:
-        return found.experiment_id
-    artifacts = None if run.conf.tracking.uri else run.warehouse.artifacts.as_uri()
-    return tracking.create_experiment(model_name(run.release), artifact_location=artifacts)
-
-
-def create_registered_model(tracking: Any, release: str) -> None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        tracking.create_registered_model(model_name(release))
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
 
 
 def fetched(tracking: Any, version: Any, models: Path) -> Path:

@@ -7,8 +7,7 @@ import pytest
 from jobs.evaluate import decide, evaluate
 from jobs.pages.learning import learning
 from jobs.runs import schemas
-from jobs.training import registry
-from jobs.training.registry import same_split
+from jobs.training.registry import Registry, same_split
 from tests.jobs.examples import MODEL, small_run, write
 
 
@@ -69,7 +68,7 @@ def test_without_test_ratings_the_validation_ratings_are_measured_and_named(tmp_
     )
     assert not any(name.startswith("test") for name in evaluation.errors)
     assert "on the validation ratings" in evaluation.reason
-    assert registry.test_rmse(run, evaluation.candidate_version) is None
+    assert Registry.of(run).test_rmse(evaluation.candidate_version) is None
     text = repr(learning([], 1, evaluation))
     assert "on the validation ratings" in text
     assert "test" not in text

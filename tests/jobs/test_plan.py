@@ -8,7 +8,7 @@ import pytest
 from jobs.plan import Champion, decide, refuse_undampable
 from jobs.runs.errors import JobError
 from jobs.runs.settings import RetrainSettings
-from jobs.training import registry
+from jobs.training.registry import Registry
 from tests.jobs.examples import MODEL, small_run
 
 DS = date(2026, 1, 8)
@@ -48,12 +48,15 @@ def test_decide(policy, champion, train, reason):
 
 
 def test_a_champion_that_cannot_be_damped_does_not_score(tmp_path, monkeypatch):
-    MODEL.save(tmp_path / "factors")  # without the numbers of its movies' ratings
-    monkeypatch.setattr(registry, "factors_folder", lambda *_: tmp_path / "factors")
+    def refuse(run):
+        refuse_undampable(run, Registry.of(run))
+
+    # Without the numbers of its movies' ratings.
+    monkeypatch.setattr(Registry, "factors", lambda *_: MODEL)
     with pytest.raises(JobError, match=r"damping is 5, but model version 3 cannot be damped"):
-        refuse_undampable(small_run(tmp_path, champion="3"))
-    refuse_undampable(small_run(tmp_path, champion="3", overrides=["score.damping=0"]))
-    refuse_undampable(small_run(tmp_path))
+        refuse(small_run(tmp_path, champion="3"))
+    refuse(small_run(tmp_path, champion="3", overrides=["score.damping=0"]))
+    refuse(small_run(tmp_path))
 
 
 def test_scoring_only_needs_a_champion():

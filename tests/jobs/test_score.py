@@ -11,6 +11,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.files import write_json
 from jobs.score import score
 from jobs.scoring.given_ids import IdFile
+from model.factors import load_factors
 from tests.jobs.examples import small_run, write
 from tests.model.examples import factors
 
@@ -55,7 +56,8 @@ def scored(spark, tmp_path):
             )
         (run.folder / "steps").mkdir()
         write_json(run.folder / "steps/ingest.json", {"why_base": "none was fixed"})
-        figures = score(spark, run, "1", tmp_path / "factors")
+        folder = tmp_path / "factors"
+        figures = score(spark, run, "1", load_factors(folder), folder)
         for step, record in (("score", figures), ("publish", {})):
             write_json(run.folder / "steps" / f"{step}.json", record)
         files = f"read_parquet('{run.output('scored')}/*/*.parquet', hive_partitioning = false)"

@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 
 from jobs.runs.errors import JobError
-from jobs.runs.warehouse import Warehouse
 from jobs.train import champion_to_start_from, check_shards
-from jobs.training.registry import factors_folder, promote, register
+from jobs.training.registry import Registry
 from tests.jobs.examples import MODEL, small_run
 
 
@@ -26,15 +25,15 @@ def test_a_warm_start_is_from_the_champion_that_knows_no_held_back_rating(tmp_pa
     first = small_run(tmp_path)
     data = {"digest": first.digest, **first.conf.etl.model_dump()}
     replace(MODEL, manifest={"data": data}).save(first.output("factors"))
-    version = register(first, first.output("factors"), {}, {})
-    promote(first, version)
+    registry = Registry.of(first)
+    version = registry.register("run", first.output("factors"), {}, {})
+    registry.promote(version, first)
 
     def start(champion: str | None, *overrides: str):
         warm = ["train.warm_start=true", *overrides]
         return champion_to_start_from(small_run(tmp_path, overrides=warm, champion=champion))
 
-    folder = factors_folder(first.conf, Warehouse(tmp_path), first.release, version)
-    assert start(version) == folder
+    assert start(version) == registry.folder(version)
     # Not what is the champion now: what was when the run began.
     assert start(None) is None
     assert "no champion to start from" in capsys.readouterr().out

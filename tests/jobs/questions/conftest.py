@@ -7,7 +7,7 @@ import pytest
 from jobs.published.delta import publish_files
 from jobs.runs.schemas import PUBLISHED, in_json
 from jobs.runs.warehouse import Warehouse
-from jobs.training import registry
+from jobs.training.registry import Registry
 from tests.jobs.examples import MODEL, write
 
 MOVIES = [
@@ -65,17 +65,16 @@ def tables(tmp_path_factory):
 
 
 @pytest.fixture
-def ask(tables, monkeypatch, capfd, tmp_path):
+def ask(tables, monkeypatch, capfd):
     """Call a command; returns what it printed."""
     monkeypatch.setenv("NIGHTREEL_WAREHOUSE", str(tables))
-    MODEL.save(tmp_path / "factors")
     asked = []
 
-    def factors_folder(conf, warehouse, release, version):
-        asked.append((warehouse, release, version))
-        return tmp_path / "factors"
+    def factors(registry, version):
+        asked.append((registry.warehouse, registry.release, version))
+        return MODEL
 
-    monkeypatch.setattr(registry, "factors_folder", factors_folder)
+    monkeypatch.setattr(Registry, "factors", factors)
 
     def call(command, *argv):
         command(list(argv))

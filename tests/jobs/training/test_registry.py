@@ -7,15 +7,7 @@ import numpy as np
 import pytest
 
 from jobs.runs.errors import JobError
-from jobs.runs.warehouse import Warehouse
-from jobs.training.registry import (
-    champion_version,
-    client,
-    digest_of,
-    factors_folder,
-    promote,
-    register,
-)
+from jobs.training.registry import Registry, digest_of
 from model.factors import load_factors
 from tests.jobs.examples import small_run
 from tests.model.examples import factors
@@ -35,7 +27,7 @@ def warehouse(tmp_path):
 def registered(run, weight, metrics=METRICS) -> str:
     """Register a model of one user and one movie; returns its version."""
     factors([[weight]], [[1]]).save(run.output("factors"))
-    return register(run, run.output("factors"), PARAMS, metrics)
+    return Registry.of(run).register(run.run_id, run.output("factors"), PARAMS, metrics)
 
 
 def test_only_another_outcome_makes_another_version(warehouse):
@@ -46,32 +38,27 @@ def test_only_another_outcome_makes_another_version(warehouse):
     assert registered(run, 2) == "2"
     assert registered(run, 2, {"test_rmse": 0.85}) == "3"
     assert registered(small_run(warehouse, run_id="other"), 2) == "4"
-    found = [
-        load_factors(factors_folder(run.conf, run.warehouse, run.release, version)).user_UK.item()
-        for version in ("1", "2")
-    ]
-    assert found == [1, 2]
+    registry = Registry.of(run)
+    assert [registry.factors(version).user_UK.item() for version in ("1", "2")] == [1, 2]
+    assert registry.factors("1") is registry.factors("1")
 
 
 def test_a_run_does_not_dethrone_a_champion_that_it_was_not_measured_against(warehouse):
-    def champion():
-        return champion_version(first.conf, first.warehouse, first.release)
+    def promote(run, weight):
+        return Registry.of(run).promote(registered(run, weight), run)
 
     first, late = (small_run(warehouse, run_id=name) for name in ("first", "late"))
-    assert champion() is None
-    assert promote(first, registered(first, 1))
-    assert champion() == "1"
+    registry = Registry.of(first)
+    assert registry.champion() is None
+    assert promote(first, 1) == registry.champion() == "1"
     # Both started before there was any champion.
-    assert not promote(late, registered(late, 2))
-    assert champion() == "1"
+    assert promote(late, 2) == registry.champion() == "1"
     # What the same run crowned earlier does not stop it, made again, from crowning another.
-    assert promote(first, registered(first, 3))
-    assert champion() == "3"
+    assert promote(first, 3) == registry.champion() == "3"
     after = small_run(warehouse, run_id="after", champion="3")
-    assert promote(after, registered(after, 4))
-    assert champion() == "4"
+    assert promote(after, 4) == registry.champion() == "4"
     # Another release has a champion of its own.
-    assert champion_version(first.conf, first.warehouse, "ml-10m") is None
+    assert Registry(first.conf, first.warehouse, "ml-10m").champion() is None
 
 
 def test_the_curves_of_training_are_metrics_by_epoch(warehouse):
@@ -79,8 +66,9 @@ def test_the_curves_of_training_are_metrics_by_epoch(warehouse):
     history = [{"epoch": epoch, "validation_loss": 1 / epoch} for epoch in (1, 2, 3)]
     manifest = {"history": history}
     factors([[1]], [[1]], manifest=manifest).save(run.output("factors"))
-    version = register(run, run.output("factors"), PARAMS, METRICS)
-    tracking = client(run.conf, run.warehouse)
+    registry = Registry.of(run)
+    version = registry.register("run", run.output("factors"), PARAMS, METRICS)
+    tracking = registry.client
     logged = tracking.get_model_version(f"nightreel-{run.release}", version).run_id
     points = tracking.get_metric_history(logged, "validation_loss")
     assert [(point.step, point.value) for point in points] == [(1, 1), (2, 1 / 2), (3, 1 / 3)]
@@ -90,22 +78,21 @@ def test_a_moved_warehouse_keeps_its_models(warehouse, tmp_path):
     run = small_run(warehouse)
     version = registered(run, 3)
     moved = warehouse.rename(tmp_path / "moved")
-    folder = factors_folder(small_run(moved).conf, Warehouse(moved), run.release, version)
-    assert folder.is_relative_to(moved)
-    np.testing.assert_array_equal(load_factors(folder).user_UK, [[3]])
-    later = small_run(moved, run_id="next")
-    folder = factors_folder(later.conf, later.warehouse, later.release, registered(later, 4))
-    np.testing.assert_array_equal(load_factors(folder).user_UK, [[4]])
+    registry = Registry.of(small_run(moved))
+    assert registry.folder(version).is_relative_to(moved)
+    np.testing.assert_array_equal(registry.factors(version).user_UK, [[3]])
+    later = registered(small_run(moved, run_id="next"), 4)
+    np.testing.assert_array_equal(registry.factors(later).user_UK, [[4]])
 
 
 def test_a_model_that_is_not_there_stops_with_a_sentence(warehouse):
     run = small_run(warehouse)
     version = registered(run, 1)
-    shutil.rmtree(factors_folder(run.conf, run.warehouse, run.release, version))
+    shutil.rmtree(Registry.of(run).folder(version))
     with pytest.raises(JobError, match=r"Version 1 of nightreel-ml-1m cannot be used: .*mlart"):
-        factors_folder(run.conf, run.warehouse, run.release, version)
+        Registry.of(run).factors(version)
     with pytest.raises(JobError, match="There is no version 9 of nightreel-ml-1m"):
-        factors_folder(run.conf, run.warehouse, run.release, "9")
+        Registry.of(run).factors("9")
 
 
 def test_factors_are_fetched_once_and_whole(bucket, s3, tmp_path):
@@ -113,16 +100,15 @@ def test_factors_are_fetched_once_and_whole(bucket, s3, tmp_path):
         run = small_run(tmp_path / "w", overrides=[f"tracking.uri={server}"])
         versions = []
         for weight in (1, 2):
-            factors([[weight]], [[1]]).save(run.output("factors"))
-            versions.append(register(run, run.output("factors"), {}, {"test_rmse": 0.9}))
-        assert promote(run, versions[0])
-        assert champion_version(run.conf, run.warehouse, run.release) == versions[0]
+            versions.append(registered(run, weight))
+        registry = Registry.of(run)
+        assert registry.promote(versions[0], run) == registry.champion() == versions[0]
         client, name = bucket_client(s3), bucket.removeprefix("s3://")
         objects = [o["Key"] for o in client.list_objects_v2(Bucket=name)["Contents"]]
         assert sum(key.endswith("/user_UK.npy") for key in objects) == 2
 
         def folder(version):
-            return factors_folder(run.conf, run.warehouse, run.release, version)
+            return Registry.of(run).folder(version)
 
         with ThreadPoolExecutor(2) as two:
             first, again = two.map(folder, [versions[0]] * 2)
