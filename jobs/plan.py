@@ -7,7 +7,8 @@ The settings of `retrain` decide, by what etl counted and what the champion had 
     weekly       trains when the champion is 7 days old or older, by the dates of the runs
     new-ratings  trains when there are retrain.new_ratings_share more ratings than the champion had
     never        scores only
-Without a champion a run trains, whatever the policy; only `never` then stops it. A model that was
+A champion of another model than train.model, as where only the biases were good enough, makes a
+training due with weekly and new-ratings too. Without a champion a run trains, whatever the policy; only `never` then stops it. A model that was
 not good enough to replace the champion changes nothing: the next run that is due trains again.
 """
 
@@ -33,6 +34,8 @@ class Champion:
     """Date of the run that trained it; None if it does not say."""
     ratings: int | None
     """Ratings, of all splits, in that run; None if it does not say."""
+    model: str
+    """Which of the family it is."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,13 @@ class Plan:
     reason: str
 
 
-def decide(settings: RetrainSettings, ds: date, ratings: int, champion: Champion | None) -> Plan:
-    """Apply the policy to a run of date `ds` with so many ratings. Raises JobError if it cannot."""
+def decide(
+    settings: RetrainSettings, ds: date, ratings: int, champion: Champion | None, model: str
+) -> Plan:
+    """Apply the policy to a run of date `ds` that would train `model` on so many ratings.
+
+    Raises JobError if it cannot.
+    """
     if champion is None:
         if settings.policy == "never":
             raise JobError(
@@ -57,6 +65,8 @@ def decide(settings: RetrainSettings, ds: date, ratings: int, champion: Champion
         return Plan(True, "every run trains")
     if settings.policy == "never":
         return Plan(False, f"{name} scores, because the run is to score only")
+    if champion.model != model:
+        return Plan(True, f"{name} is of {champion.model}, and {model} is to be trained")
     if champion.ds is None or champion.ratings is None:
         return Plan(True, f"{name} does not say what it was trained on")
     if settings.policy == "weekly":
@@ -74,7 +84,13 @@ def champion_of(run: Run, registry: Registry) -> Champion | None:
         return None
     manifest = registry.factors(run.champion).manifest
     ds = manifest.get("ds")
-    return Champion(run.champion, date.fromisoformat(ds) if ds else None, manifest.get("ratings"))
+    return Champion(
+        run.champion,
+        date.fromisoformat(ds) if ds else None,
+        manifest.get("ratings"),
+        # What was saved before there was a family names none.
+        manifest.get("model", "matrix_factorisation"),
+    )
 
 
 def refuse_undampable(run: Run, registry: Registry) -> None:
@@ -89,7 +105,8 @@ def main(argv: list[str] | None = None) -> None:
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("plan") as figures:
         registry, ratings = Registry.of(run), run.record("etl")["ratings"]
-        plan = decide(run.conf.retrain, run.ds, ratings, champion_of(run, registry))
+        champion = champion_of(run, registry)
+        plan = decide(run.conf.retrain, run.ds, ratings, champion, run.conf.train.model)
         if not plan.train:
             # Better now than in score, after everything else.
             refuse_undampable(run, registry)

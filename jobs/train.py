@@ -58,7 +58,13 @@ def champion_to_start_from(run: Run) -> Path | None:
         print("there is no champion to start from: all starts at random", flush=True)
         return None
     registry = Registry.of(run)
-    ours, theirs = run.conf.etl, registry.factors(run.champion).manifest["data"]
+    manifest = registry.factors(run.champion).manifest
+    # What was saved before there was a family names no model.
+    model = manifest.get("model", "matrix_factorisation")
+    if model != run.conf.train.model:
+        print(f"champion {run.champion} is of {model}: all starts at random", flush=True)
+        return None
+    ours, theirs = run.conf.etl, manifest["data"]
     # A deal by position changes with every new line.
     moved = ours.split == "position" and theirs["digest"] != run.digest
     if moved or not same_split(ours.model_dump(), theirs):

@@ -16,10 +16,12 @@ DS = date(2026, 1, 8)
 
 def champion(days: int = 0, ratings: int | None = 1000) -> Champion:
     """One that was trained so many days before DS."""
-    return Champion("3", date.fromordinal(DS.toordinal() - days), ratings)
+    return Champion("3", date.fromordinal(DS.toordinal() - days), ratings, "biases")
 
 
-UNKNOWN = Champion("3", None, None)  # registered before champions said what they were trained on
+UNKNOWN = Champion(
+    "3", None, None, "biases"
+)  # registered before champions said what they were trained on
 
 
 @pytest.mark.parametrize(
@@ -42,9 +44,20 @@ UNKNOWN = Champion("3", None, None)  # registered before champions said what the
 )
 def test_decide(policy, champion, train, reason):
     settings = RetrainSettings(policy=policy, new_ratings_share=0.05)
-    plan = decide(settings, DS, 1000, champion)
+    plan = decide(settings, DS, 1000, champion, "biases")
     assert plan.train is train
     assert re.search(reason, plan.reason)
+
+
+@pytest.mark.parametrize(
+    ("policy", "train"), [("weekly", True), ("new-ratings", True), ("never", False)]
+)
+def test_a_champion_of_another_model_makes_a_training_due(policy, train):
+    settings = RetrainSettings(policy=policy, new_ratings_share=0.05)
+    plan = decide(settings, DS, 1000, champion(), "matrix_factorisation")
+    assert plan.train is train
+    if train:
+        assert plan.reason == "champion 3 is of biases, and matrix_factorisation is to be trained"
 
 
 def test_a_champion_that_cannot_be_damped_does_not_score(tmp_path, monkeypatch):
@@ -62,4 +75,4 @@ def test_a_champion_that_cannot_be_damped_does_not_score(tmp_path, monkeypatch):
 def test_scoring_only_needs_a_champion():
     settings = RetrainSettings(policy="never", new_ratings_share=0.05)
     with pytest.raises(JobError, match=r"no champion to score with yet: train once"):
-        decide(settings, DS, 1000, None)
+        decide(settings, DS, 1000, None, "biases")

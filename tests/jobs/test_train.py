@@ -40,3 +40,9 @@ def test_a_warm_start_is_from_the_champion_that_knows_no_held_back_rating(tmp_pa
     assert champion_to_start_from(small_run(tmp_path, champion=version)) is None
     with pytest.raises(JobError, match="champion 1 was trained on another split, so it has learn"):
         start(version, "etl.split_seed=21")
+    # The biases alone, say: nothing of matrix factorisation could start from them.
+    other = replace(MODEL, manifest={"data": data, "model": "biases"})
+    other.save(tmp_path / "biases")
+    biases = registry.register("other", tmp_path / "biases", {}, {})
+    assert start(biases) is None
+    assert "is of biases: all starts at random" in capsys.readouterr().out
