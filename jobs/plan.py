@@ -8,8 +8,9 @@ The settings of `retrain` decide, by what etl counted and what the champion had 
     new-ratings  trains when there are retrain.new_ratings_share more ratings than the champion had
     never        scores only
 A champion of another model than train.model, as where only the biases were good enough, makes a
-training due with weekly and new-ratings too. Without a champion a run trains, whatever the policy; only `never` then stops it. A model that was
-not good enough to replace the champion changes nothing: the next run that is due trains again.
+training due with weekly and new-ratings too. Without a champion a run trains, whatever the policy;
+only `never` then stops it. A model that was not good enough changes nothing: the next run that is
+due trains again.
 """
 
 from __future__ import annotations
