@@ -54,7 +54,7 @@ def decide(
         worse = f"{ours} does not beat the biases' {bias_rmse:.4f}"
         if champion_rmse is None:
             return Decision("biases", worse)
-        if bias_rmse < champion_rmse:
+        if bias_rmse + tolerance < champion_rmse:
             return Decision("biases", f"{worse}, nor does the champion's {champion_rmse:.4f}")
         return Decision("champion", worse)
     if champion_rmse is None:
@@ -70,7 +70,9 @@ def measure(factors: Factors, biases: Factors, held: Ratings, split: str) -> dic
     user, movie, rating = (t.numpy() for t in (held.user_N, held.movie_N, held.rating_N))
     score = factors.predict(user, movie, clip=False)
     clipped = score.clip(factors.rating_min, factors.rating_max)
-    by_bias = biases.predict(user, movie)
+    # Of users and movies without training ratings too, whose biases are zero.
+    by_bias = biases.mean + biases.user_bias_U[user] + biases.movie_bias_M[movie]
+    by_bias = by_bias.clip(biases.rating_min, biases.rating_max)
     by_mean = np.full(len(rating), biases.mean)
     metrics = {
         f"{split}_rmse": rmse(clipped, rating),

@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
             print(f"version {version} is the champion of {run.release}", flush=True)
         else:
             print("a later run has already set a newer champion: it stays", flush=True)
-        # None where the run has no test ratings.
+        # Of this run's own version None where the run has no test ratings.
         own = evaluation.rmse_of_scored("test")
         rmse = own if promoted else registry.test_rmse(champion)
         figures.update(

@@ -154,6 +154,16 @@ def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
     return figures
 
 
+def write_by_user(rows: DataFrame, folder: Path) -> None:
+    """Write schemas.RECOMMENDATIONS, replacing the folder; `rows` come sorted by user.
+
+    Each of their partitions, best a range of users, becomes a file whose bounds tell readers which
+    users it holds; so do its row groups.
+    """
+    writer = rows.write.mode("overwrite").option("parquet.block.size", ROW_GROUP_BYTES)
+    writer.partitionBy("ds").parquet(str(folder))
+
+
 def errors_of_scored(run: Run) -> dict[str, float | None]:
     """RMSE of the version that scored: on what this run was measured on, or on its own run's test.
 
@@ -183,13 +193,3 @@ def main(argv: list[str] | None = None) -> None:
 
 if __name__ == "__main__":
     run_command(main)
-
-
-def write_by_user(rows: DataFrame, folder: Path) -> None:
-    """Write schemas.RECOMMENDATIONS, replacing the folder; `rows` come sorted by user.
-
-    Each of their partitions, best a range of users, becomes a file whose bounds tell readers which
-    users it holds; so do its row groups.
-    """
-    writer = rows.write.mode("overwrite").option("parquet.block.size", ROW_GROUP_BYTES)
-    writer.partitionBy("ds").parquet(str(folder))

@@ -21,7 +21,7 @@ from jobs.runs.command import command_arguments, day, positive, run_command
 from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, open_run, safe_run_id
-from jobs.runs.settings import RELEASES
+from jobs.runs.settings import RELEASES, with_models
 from jobs.runs.warehouse import Warehouse, warehouse_named
 from jobs.scoring.filters import allowed_movies
 from jobs.scoring.given_ids import given_lists, refuse_unknown_candidates, with_blocked
@@ -73,7 +73,9 @@ def data_run(warehouse: Warehouse, earlier: Run | None) -> Run:
 
 def plan_run(arguments: argparse.Namespace) -> Run:
     """All that the run relies on. A further attempt relies on what the first one found."""
-    conf = with_blocked(load_configuration(arguments.set, warehouse=arguments.warehouse))
+    conf = with_blocked(
+        load_configuration(arguments.set, warehouse=arguments.warehouse, form=with_models())
+    )
     warehouse, run_id = warehouse_named(conf.warehouse), safe_run_id(arguments.run_id)
     earlier = earlier_attempt(warehouse, run_id)
     data = data_run(warehouse, earlier)

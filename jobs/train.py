@@ -17,6 +17,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.run import Run, run_of
 from jobs.training.launchers import launch
 from jobs.training.registry import Registry, same_split
+from model.family import load
 from model.settings import TrainingSpec, chosen
 
 
@@ -53,6 +54,9 @@ def champion_to_start_from(run: Run) -> Path | None:
     Raises JobError if the champion has learned from ratings that this run holds back.
     """
     if not run.conf.train.warm_start:
+        return None
+    if not hasattr(load(run.conf.train.model), "start_from"):
+        print(f"{run.conf.train.model} starts from no earlier model", flush=True)
         return None
     if run.champion is None:
         print("there is no champion to start from: all starts at random", flush=True)

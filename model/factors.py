@@ -1,4 +1,11 @@
-"""A folder that appears whole or not at all."""
+"""`Factors`: what every model ends as, and its folder of memory-mappable arrays.
+
+    score = mean + user_bias + movie_bias + user_row . movie_row
+
+Rows of users or movies without training ratings hold no knowledge: their rows and biases are zero,
+and `user_trained`, `movie_trained` say so. For such users `popular_M` stands in: the rating that a
+user about whom nothing is known gives a movie.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from nightreel_common.records import record_file
 ROOT = Path(__file__).resolve().parents[2]
 JOBS = ROOT / "jobs"
 PYTHON = os.environ.get("NIGHTREEL_PYTHON", str(ROOT / ".venv/bin/python"))
-WAREHOUSE = ROOT / Path(os.environ.get("NIGHTREEL_WAREHOUSE", "warehouse")).expanduser()
+WAREHOUSE = ROOT / Path(os.environ.get("NIGHTREEL_WAREHOUSE") or "warehouse").expanduser()
 
 # Made by conf/airflow/pools.json: at most so many heavy tasks at once, over all DAGs.
 SPARK_POOL = "nightreel_spark"

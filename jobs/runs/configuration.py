@@ -106,18 +106,20 @@ def validate(layers: list[Layer], form: type[Configuration]) -> Configuration:
 
 
 def of_today(values: dict[str, Any]) -> dict[str, Any]:
-    """A run's settings in today's form: before there was a family, those of its model lay bare.
+    """A run's settings in today's form.
 
-    The other models' are those of base.yaml: the run names none of them.
+    Before there was a family, those of its one model lay bare. Of models that have joined since the
+    run was started they are those of base.yaml: the run itself says nothing of them.
     """
-    train = values["train"]
-    if "model" in train:
-        return values
-    kept = {key: value for key, value in train.items() if key in TrainSettings.model_fields}
-    bare = {key: value for key, value in train.items() if key not in kept}
-    _, base = read_layer(conf_folder() / "base.yaml")
-    sections = {name: base["train"][name] for name in FAMILY} | {"matrix_factorisation": bare}
-    return values | {"train": kept | {"model": "matrix_factorisation"} | sections}
+    train = dict(values["train"])
+    if "model" not in train:
+        bare = set(train) - set(TrainSettings.model_fields)
+        train["matrix_factorisation"] = {key: train.pop(key) for key in bare}
+        train["model"] = "matrix_factorisation"
+    if missing := set(FAMILY) - set(train):
+        _, base = read_layer(conf_folder() / "base.yaml")
+        train |= {name: base.get("train", {}).get(name, {}) for name in missing}
+    return values | {"train": train}
 
 
 def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -140,7 +142,9 @@ def explain(detail: dict[str, Any], layers: list[Layer], form: type[Section]) ->
     key = ".".join(path) or "the settings"
     if detail["type"] == "extra_forbidden":
         allowed = ", ".join(allowed_keys(form, path[:-1]))
-        return f"{where}: unknown key {key}. Allowed here: {allowed}."
+        moved = [name for name in FAMILY if path[:-1] == ["train"] and holds_key(form, name, path)]
+        hint = f" It stands in train.{moved[0]} now." if moved else ""
+        return f"{where}: unknown key {key}.{hint} Allowed here: {allowed}."
     if detail["type"] == "password":
         return f"{key} {detail['msg']}."
     if detail["type"] == "missing":
@@ -166,6 +170,12 @@ def holds(content: Any, path: list[str]) -> bool:
             return False
         content = content[part]
     return True
+
+
+def holds_key(form: Any, model: str, path: list[str]) -> bool:
+    """Whether the section of a model has the last key of a path, as far as `form` knows."""
+    section = form.model_fields["train"].annotation.model_fields[model].annotation
+    return path[-1] in getattr(section, "model_fields", ())
 
 
 def allowed_keys(form: Any, path: list[str]) -> list[str]:

@@ -195,6 +195,8 @@ class Run:
         if name in PAGES:
             return (PAGES[name],), (name,)
         if name not in steps:
+            # What an earlier attempt recorded, when it was needed, is no result of this one.
+            (self.folder / "steps" / f"{name}.json").unlink(missing_ok=True)
             raise NotNeeded(f"{name}: not needed in run {self.run_id}. {self.why_not(name)}")
         outdated = order[order.index(name) :]
         pages = tuple(page for page, after in PAGES.items() if after in outdated)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from typing import Any, ClassVar
@@ -29,7 +29,8 @@ Copy = Callable[[date | None], Any]
 class Postgresql:
     """A server that gets the rows of a date, and keeps those of its others."""
 
-    dsn: str
+    dsn: str = field(repr=False)
+    """It may hold a password."""
     warehouse: Warehouse
     figures: ClassVar[str] = "rows_in_postgresql"
     """What a run's record calls them: the rows of the date."""

@@ -79,7 +79,10 @@ class ModuleLearner:
         return dict(self.module.state_dict())
 
     def synchronise(self, moments: bool = False) -> None:
-        """All ranks move by the same sums: there is nothing to tell."""
+        """All ranks move by the same sums; buffers, as running means, become those of rank 0."""
+        if hvd.size() > 1:
+            for name, buffer in self.module.named_buffers():
+                hvd.broadcast_(buffer, root_rank=0, name=f"buffer.{name}")
 
     def state_dict(self) -> dict[str, Any]:
         """References to weights and moments."""

@@ -1,13 +1,17 @@
 """The console command: every command is there, and errors are sentences."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from jobs.nightreel import COMMANDS, STEPS, dispatch
 from jobs.runs.errors import JobError
 from jobs.runs.run import STEPS as STEPS_OF_A_RUN
+
+JOBS = Path(__file__).resolve().parents[2] / "jobs"
 
 
 def test_help_lists_every_command_in_the_order_of_a_run(capsys):
@@ -40,3 +44,11 @@ def test_errors_are_one_sentence_and_status_1(tmp_path):
     done = subprocess.run([*command, "--warehouse", tmp_path], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("nightreel: There is no table recommendations in ")
+
+
+@pytest.mark.parametrize("file", sorted(JOBS.glob("*.py")), ids=lambda file: file.stem)
+def test_a_step_that_is_run_by_its_path_is_read_to_its_end_first(file):
+    """spark-submit names a file: what stands below its call of main is not there yet."""
+    statements = ast.parse(file.read_text()).body
+    calls = [n for n, part in enumerate(statements) if isinstance(part, ast.If)]
+    assert calls in ([], [len(statements) - 1])

@@ -46,3 +46,5 @@ def test_a_warm_start_is_from_the_champion_that_knows_no_held_back_rating(tmp_pa
     biases = registry.register("other", tmp_path / "biases", {}, {})
     assert start(biases) is None
     assert "is of biases: all starts at random" in capsys.readouterr().out
+    assert start(version, "train.model=biases") is None
+    assert "biases starts from no earlier model" in capsys.readouterr().out

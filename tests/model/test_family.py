@@ -13,7 +13,7 @@ from jobs.runs.configuration import load_configuration
 from jobs.runs.settings import with_models
 from model.data.dataset import DATASETS, read_dataset
 from model.factors import Factors, load_factors
-from model.family import FAMILY, Fitter, load
+from model.family import FAMILY, Fitter, Learner, load
 from model.metrics import rmse
 from model.ranking.ranker import Ranker
 from model.training.export import export
@@ -40,6 +40,19 @@ def test_it_is_a_learner_or_a_fitter_and_says_what_it_reads(model):
     wanted = {"step", "validate", "weights", "synchronise", "rows"}
     assert hasattr(cls, "fit") != all(hasattr(cls, name) for name in wanted)
     assert cls.reads in DATASETS
+
+
+@EVERY_MODEL
+def test_no_room_knows_it_but_by_its_name(model):
+    module = load(model).__module__
+    model_folder = Path(__file__).resolve().parents[2] / "model"
+    rooms = [
+        *model_folder.glob("*/*.py"),
+        *map(model_folder.joinpath, ("family.py", "settings.py")),
+    ]
+    knowing = [file for file in rooms if f"from {module} import" in file.read_text()]
+    assert not knowing
+    assert len(rooms) > 15
 
 
 @EVERY_MODEL
@@ -131,6 +144,7 @@ def test_the_kernels_scores_are_the_models_own(spec, model):
     hvd.init()
     data = read_dataset(chosen, torch.device("cpu"))
     made = load(model)(chosen.settings, data, chosen.seed)
+    assert isinstance(made, Learner) != isinstance(made, Fitter)
     if isinstance(made, Fitter):
         rows = made.fit(data)
         score = rows.score

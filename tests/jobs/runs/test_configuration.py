@@ -37,6 +37,10 @@ def test_later_layers_win(folder):
             "train: {epoks: 3}",
             ["local.yaml: unknown key train.epoks", "Allowed here: launcher, ranks, hosts"],
         ),
+        (
+            "train: {epochs: 3}",
+            ["unknown key train.epochs. It stands in train.matrix_factorisation now. Allowed"],
+        ),
         ("trian: {}", ["local.yaml: unknown key trian", "Allowed here: warehouse, ingest"]),
         (
             "train: {model: oracle}",
@@ -120,4 +124,8 @@ def test_settings_of_runs_from_before_there_was_a_family_are_read():
     assert (train.model, train.of("matrix_factorisation")) == ("matrix_factorisation", bare)
     # With which evaluate compares what was learned.
     assert train.of("biases")["sweeps"] == 10
-    assert of_today(conf | {"train": {"model": "biases"}})["train"] == {"model": "biases"}
+    # A model that has joined since the run was started.
+    lacking = load_configuration().model_dump()
+    biases = lacking["train"].pop("biases")
+    assert of_today(lacking)["train"]["biases"] == biases
+    assert of_today(conf | {"train": train.model_dump()})["train"] == train.model_dump()
