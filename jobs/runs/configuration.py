@@ -142,9 +142,11 @@ def explain(detail: dict[str, Any], layers: list[Layer], form: type[Section]) ->
     key = ".".join(path) or "the settings"
     if detail["type"] == "extra_forbidden":
         allowed = ", ".join(allowed_keys(form, path[:-1]))
-        moved = [name for name in FAMILY if path[:-1] == ["train"] and holds_key(form, name, path)]
-        hint = f" It stands in train.{moved[0]} now." if moved else ""
-        return f"{where}: unknown key {key}.{hint} Allowed here: {allowed}."
+        having = [name for name in FAMILY if path[:-1] == ["train"] and holds_key(form, name, path)]
+        if having:
+            places = ", ".join(f"train.{name}.{path[-1]}" for name in having)
+            return f"{where}: unknown key {key}. It is a setting of a model: {places}."
+        return f"{where}: unknown key {key}. Allowed here: {allowed}."
     if detail["type"] == "password":
         return f"{key} {detail['msg']}."
     if detail["type"] == "missing":

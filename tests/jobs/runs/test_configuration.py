@@ -39,7 +39,7 @@ def test_later_layers_win(folder):
         ),
         (
             "train: {epochs: 3}",
-            ["unknown key train.epochs. It stands in train.matrix_factorisation now. Allowed"],
+            ["unknown key train.epochs. It is a setting of a model: train.matrix_factorisation."],
         ),
         ("trian: {}", ["local.yaml: unknown key trian", "Allowed here: warehouse, ingest"]),
         (
