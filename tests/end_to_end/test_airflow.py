@@ -159,6 +159,15 @@ def connected(ranks: list[psutil.Process]) -> bool:
         return False
 
 
+def launches(process: psutil.Process) -> bool:
+    """Whether it is the shell or Spark's launcher, which come first and name the class too."""
+    try:
+        return bool({"bash", "org.apache.spark.launcher.Main"} & set(process.cmdline()))
+    except psutil.Error:
+        # It has ended since it was found, as these do at once.
+        return True
+
+
 def test_a_run_survives_a_killed_driver_a_killed_rank_and_a_killed_scheduler(
     airflow, warehouse, delivery: Path
 ):
@@ -169,9 +178,7 @@ def test_a_run_survives_a_killed_driver_a_killed_rank_and_a_killed_scheduler(
 
     def driver(job: str) -> list[psutil.Process]:
         found = processes("org.apache.spark.deploy.SparkSubmit", f"jobs/{job}.py", run_id)
-        # The shell and Spark's launcher, which come first, name the class too.
-        launchers = ("bash", "org.apache.spark.launcher.Main")
-        return [one for one in found if not set(launchers) & set(one.cmdline())]
+        return [one for one in found if not launches(one)]
 
     output = warehouse.folder / "runs" / run_id.replace(":", "-").replace("+", "-") / "movies"
     wait_for("the first output of etl", output.exists)
