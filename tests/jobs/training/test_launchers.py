@@ -47,7 +47,7 @@ from pathlib import Path
 from jobs.runs.configuration import load_configuration
 from jobs.training.launchers import launch
 from jobs.runs.files import exclusive
-from model.specification import read_spec
+from model.settings import read_spec
 
 folder = Path(sys.argv[1])
 with exclusive(folder / ".lock", "nobody"):
