@@ -330,18 +330,17 @@ class Configuration(Section):
     tracking: TrackingSettings
 
 
-class ModelSection(Section):
-    """The section of a model; strict, because Python takes true for 1."""
-
-    model_config = ConfigDict(strict=True)
-
-
 def with_models() -> type[Configuration]:
     """`Configuration` whose sections `train.<model>` are checked too, by the models' own types."""
     sections: dict[str, Any] = {}
     for name in FAMILY:
         hints = get_type_hints(load(name).Settings, include_extras=True)
-        fields: dict[str, Any] = {field: (hint, ...) for field, hint in hints.items()}
-        sections[name] = (create_model(name, __base__=ModelSection, **fields), ...)
+        fields: dict[str, Any] = {field: (counting(hint), ...) for field, hint in hints.items()}
+        sections[name] = (create_model(name, __base__=Section, **fields), ...)
     train: Any = create_model("TrainSettings", __base__=TrainSettings, **sections)
     return create_model("Configuration", __base__=Configuration, train=(train, ...))
+
+
+def counting(hint: Any) -> Any:
+    """The type of a model's setting; a whole number is strict, because Python takes true for 1."""
+    return Annotated[hint, Field(strict=True)] if int in (hint, *get_args(hint)) else hint

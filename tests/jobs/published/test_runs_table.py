@@ -10,6 +10,7 @@ from jobs.published import runs_table
 from jobs.published.delta import publish_files
 from jobs.published.views import connect
 from jobs.runs.schemas import RUNS, columns_of, in_json
+from jobs.runs.warehouse import Warehouse
 from tests.jobs.examples import small_run
 
 FIRST, SECOND, THIRD = (date(2026, 1, day) for day in (1, 2, 3))
@@ -26,18 +27,18 @@ def warehouse(tmp_path):
         write_few_rows(tmp_path / run_id, "runs", [row])
         table, partition = tmp_path / "tables" / "runs", {"run_id": run_id}
         publish_files(table, tmp_path / run_id, in_json(RUNS), ["run_id"], partition, {})
-    return tmp_path
+    return Warehouse(tmp_path)
 
 
 def test_they_do_not_count_for_the_rows_that_readers_see(warehouse):
-    run = replace(small_run(warehouse), ds=THIRD)
+    run = replace(small_run(warehouse.folder), ds=THIRD)
     assert runs_table.latest_run(connect(warehouse, ("runs",))).run_id == "all"
     assert runs_table.newest_date(warehouse) == FIRST
     assert runs_table.newest_other(run) == ("all", FIRST)
 
 
 def test_they_count_for_the_data(warehouse):
-    run = replace(small_run(warehouse), ds=THIRD)
+    run = replace(small_run(warehouse.folder), ds=THIRD)
     before = runs_table.previous_run(run)
     assert before is not None
     assert (before.run_id, before.ratings) == ("some", 110)
@@ -51,6 +52,7 @@ def test_cleanup_keeps_the_newest_of_both(warehouse):
 
 def test_before_anything_is_published_there_is_no_answer(tmp_path):
     run = small_run(tmp_path)
-    assert runs_table.newest_date(tmp_path) is None
+    warehouse = Warehouse(tmp_path)
+    assert runs_table.newest_date(warehouse) is None
     assert runs_table.newest_other(run) is runs_table.previous_run(run) is None
-    assert runs_table.readers_runs(tmp_path) == set()
+    assert runs_table.readers_runs(warehouse) == set()

@@ -115,6 +115,13 @@ def test_wrong_overrides_and_profiles_are_named(folder):
         load_configuration(profile="nobody", folder=folder)
 
 
+def test_a_number_as_people_write_it_is_one():
+    # YAML takes 1e-05 for a text.
+    change = "train.matrix_factorisation.learning_rate=1e-05"
+    train = load_configuration([change], form=with_models()).train
+    assert train.of("matrix_factorisation")["learning_rate"] == 1e-5
+
+
 def test_settings_of_runs_from_before_there_was_a_family_are_read():
     conf = load_configuration().model_dump()
     bare = conf["train"].pop("matrix_factorisation")

@@ -23,7 +23,7 @@ import pytest
 from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
 from jobs.runs.files import is_held
-from jobs.runs.settings import TrainSettings
+from jobs.runs.settings import TrainSettings, with_models
 from jobs.training.launchers import failure, launch, own_hosts
 from model.factors import load_factors
 from model.settings import TrainingSpec, chosen
@@ -57,7 +57,8 @@ with exclusive(folder / ".lock", "nobody"):
 
 
 def settings_of(*overrides: str) -> TrainSettings:
-    return load_configuration([f"train.{each}" for each in (*SMALL, *overrides)]).train
+    changes = [f"train.{each}" for each in (*SMALL, *overrides)]
+    return load_configuration(changes, form=with_models()).train
 
 
 @pytest.fixture(scope="module")
