@@ -99,10 +99,14 @@ def validate(layers: list[Layer], form: type[Configuration]) -> Configuration:
     for _, content in layers:
         merged = merge(merged, content)
     try:
-        return Configuration.model_validate(form.model_validate(merged).model_dump())
+        checked = form.model_validate(merged)
     except ValidationError as error:
         sentences = [explain(dict(detail), layers, form) for detail in error.errors()]
         raise JobError("\n".join(sentences)) from None
+    # Every reader of settings takes them in one form, that of run.json.
+    if form is Configuration:
+        return checked
+    return Configuration.model_validate(checked.model_dump())
 
 
 def of_today(values: dict[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class ModuleLearner:
 
     def __init__(self, module: nn.Module, settings: LoopSettings, data: Dataset) -> None:
         self.module = module.to(data.device)
+        self.draws = any(part.p for part in module.modules() if isinstance(part, nn.Dropout))
         self.optimiser = torch_optimiser(list(module.parameters()), settings)
         if hvd.size() > 1:
             if settings.compression not in COMPRESSION:
@@ -55,7 +56,7 @@ class ModuleLearner:
 
     def step(self, batch: Ratings, step: Step) -> Tensor:
         """Move all weights by the gradient of the mean loss over all ranks' rows of the step."""
-        if any(module.p for module in self.module.modules() if isinstance(module, nn.Dropout)):
+        if self.draws:
             torch.manual_seed(step.seed)
         self.module.train()
         self.optimiser.zero_grad()
