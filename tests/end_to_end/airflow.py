@@ -117,17 +117,22 @@ class Airflow:
         """The process that `airflow standalone` started as the scheduler."""
         [standalone] = psutil.Process(self.process.pid).children()
         parts = standalone.children()
-        return next(part for part in parts if part.cmdline()[-1] == "scheduler")
+        return next(part for part in parts if command_of(part)[-1:] == ["scheduler"])
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """The words of its command line; none if it has ended since it was found."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def processes(*words: str) -> list[psutil.Process]:
     """The processes whose command lines hold all of these words."""
     found = []
     for process in psutil.process_iter():
-        try:
-            line = " ".join(process.cmdline())
-        except psutil.Error:
-            continue
+        line = " ".join(command_of(process))
         if all(word in line for word in words):
             found.append(process)
     return found

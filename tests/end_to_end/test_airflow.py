@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.end_to_end.airflow import Airflow, processes, wait_for
+from tests.end_to_end.airflow import Airflow, command_of, processes, wait_for
 from tests.end_to_end.conftest import ROOT, Warehouse
 
 # What a person would trigger with, but for the source: learned within a second.
@@ -161,11 +161,9 @@ def connected(ranks: list[psutil.Process]) -> bool:
 
 def launches(process: psutil.Process) -> bool:
     """Whether it is the shell or Spark's launcher, which come first and name the class too."""
-    try:
-        return bool({"bash", "org.apache.spark.launcher.Main"} & set(process.cmdline()))
-    except psutil.Error:
-        # It has ended since it was found, as these do at once.
-        return True
+    command = command_of(process)
+    # Those that have ended since they were found are these, as they do at once.
+    return not command or bool({"bash", "org.apache.spark.launcher.Main"} & set(command))
 
 
 def test_a_run_survives_a_killed_driver_a_killed_rank_and_a_killed_scheduler(
@@ -186,7 +184,7 @@ def test_a_run_survives_a_killed_driver_a_killed_rank_and_a_killed_scheduler(
     ranks = ("model.training.worker", str(warehouse.folder))
 
     def training() -> list[psutil.Process]:
-        running = [rank for rank in processes(*ranks) if rank.cmdline()[1:2] == ["-m"]]
+        running = [rank for rank in processes(*ranks) if command_of(rank)[1:2] == ["-m"]]
         return running if connected(running) else []
 
     wait_for("two ranks that train", training)[1].kill()
