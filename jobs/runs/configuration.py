@@ -50,10 +50,12 @@ def load_configuration(
     """
     folder = folder or conf_folder()
     environment = os.environ.get("NIGHTREEL_ENV", "local")
-    files = [folder / "base.yaml", folder / f"{environment}.yaml"]
+    layers = [
+        read_layer(folder / "base.yaml"),
+        read_layer(folder / f"{environment}.yaml", "NIGHTREEL_ENV"),
+    ]
     if profile:
-        files.append(folder / "profiles" / f"{profile}.yaml")
-    layers = [read_layer(file) for file in files]
+        layers.append(read_layer(folder / "profiles" / f"{profile}.yaml", "the profile"))
     warehouse = warehouse or os.environ.get("NIGHTREEL_WAREHOUSE")
     if warehouse:
         layers.append(("--warehouse", {"warehouse": warehouse}))
@@ -66,10 +68,14 @@ def postgresql_dsn(conf: Configuration) -> str | None:
     return os.environ.get("NIGHTREEL_POSTGRESQL") or conf.publish.postgresql
 
 
-def read_layer(file: Path) -> Layer:
+def read_layer(file: Path, chosen_by: str = "NIGHTREEL_CONF") -> Layer:
+    """Keys and values of a file; `chosen_by` says, in errors, what names it."""
     if not file.is_file():
         known = ", ".join(sorted(path.stem for path in file.parent.glob("*.yaml")))
-        raise JobError(f"{file} does not exist. There are: {known or 'no YAML files there'}.")
+        raise JobError(
+            f"{file}, which {chosen_by} names, does not exist. "
+            f"There are: {known or 'no YAML files there'}."
+        )
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
