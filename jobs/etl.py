@@ -9,6 +9,7 @@ Reads the raw files of the run's release. Writes into the run's folder:
     user_index, movie_index  id -> row number in Factors
     splits/split=...         ratings by row number, in shuffled, even row groups, per split
     rated                    every user's rated movies, whatever the split
+    histories                every user's ratings in time order, with the split of order models
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.cleaning.delivery import Delivery, own_test, quarantine, read_delivery
+from jobs.cleaning.histories import has_test, histories
 from jobs.cleaning.model_inputs import rated_movies, shuffled, with_index
+from jobs.cleaning.order_splits import Choice, choose
 from jobs.cleaning.ratings import newest, with_time
 from jobs.cleaning.splits import with_split
 from jobs.cleaning.users import all_users
@@ -35,11 +38,46 @@ SPLITS = ("train", "validation", "test")
 PARTITION_BYTES = 48 << 20
 
 
-def write(run: Run, rows: DataFrame, name: str, schema: str, *partition_by: str) -> None:
-    """Write one output with exactly the columns and types of its DDL schema."""
+def write(
+    run: Run, rows: DataFrame, name: str, schema: str, *partition_by: str, most_rows: int = 0
+) -> None:
+    """Write one output with exactly the columns and types of its DDL schema.
+
+    `most_rows` of them lie in a file, if given.
+    """
     columns = schemas.columns_of(schema).items()
     rows = rows.select(*(F.col(column).cast(kind).alias(column) for column, kind in columns))
-    rows.write.mode("overwrite").partitionBy(*partition_by).parquet(str(run.output(name)))
+    writer = rows.write.mode("overwrite").option("maxRecordsPerFile", most_rows)
+    writer.partitionBy(*partition_by).parquet(str(run.output(name)))
+
+
+def write_histories(run: Run, ratings: DataFrame, counts: dict[str, int]) -> dict[str, Any]:
+    """Write `histories`, in files that ranks can share out; returns which split they hold, and why.
+
+    `counts` are those of ratings by split, of ratings without a time, and of all users.
+    """
+    conf = run.conf.etl
+
+    def write_dealt(split: str) -> dict[str, int]:
+        seen = Observation()
+        figures = F.count("*").alias("users"), F.count_if(has_test()).alias("measured")
+        rows = histories(ratings, split, conf).observe(seen, *figures)
+        most = max(1, counts["users"] // conf.min_row_groups)
+        write(run, rows, "histories", schemas.HISTORIES, most_rows=most)
+        return seen.get
+
+    chosen = Choice(conf.order_split, "etl.order_split says so")
+    auto = conf.order_split == "auto"
+    dealt = write_dealt("next-visit" if auto else conf.order_split)
+    if auto:
+        rows = sum(counts[split] for split in SPLITS)
+        dated = rows - counts["undated"]
+        chosen = choose(dealt["users"], dealt["measured"], rows, dated)
+        if chosen.split != "next-visit":
+            dealt = write_dealt(chosen.split)
+    users = dealt["measured"]
+    print(f"etl: order is measured by {chosen.split}, {users:,} users: {chosen.why}", flush=True)
+    return {"order_split": chosen.split, "why_order_split": chosen.why, "order_users": users}
 
 
 def clean_ratings(delivery: Delivery, run: Run, given_test: DataFrame | None) -> DataFrame:
@@ -88,15 +126,17 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
     profiles = delivery.users.usable if delivery.users else None
     users = with_index(all_users(profiles, ratings), "user").cache()
     write(run, users.observe(everybody, F.count("*").alias("users")), "users", schemas.USERS)
-    counts = rows.get
+    counts = dict(rows.get)
     row_groups = max(conf.min_row_groups, counts["train"] // conf.row_group_rows)
     indexed = ratings.join(F.broadcast(users.select("user_id", "user_idx")), "user_id")
     dealt = shuffled(indexed, row_groups, conf.split_seed)
-    together(
+    counts |= {"users": everybody.get["users"]}
+    *_, order = together(
         spark,
         lambda: write(run, dealt, "splits", schemas.INDEXED_RATINGS, "split"),
         lambda: write(run, rated_movies(ratings, users), "rated", schemas.RATED),
         lambda: write(run, users, "user_index", schemas.USER_INDEX),
+        lambda: write_histories(run, indexed, counts),
     )
     for kept in (*(file.rows for file in delivery.files), ratings, users):
         kept.unpersist()
@@ -108,9 +148,10 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
         "quarantined": sum(file.bad for file in delivery.files),
         "duplicates": delivery.ratings.lines - delivery.ratings.bad - clean,
         "undated": counts["undated"],
-        "users": everybody.get["users"],
+        "users": counts["users"],
         "movies": delivery.movies.lines - delivery.movies.bad,
         **{split: counts[split] for split in SPLITS},
+        **order,
         "layout": layout.ratings.file,
         "encoding": layout.encoding,
         "rating_min": low,

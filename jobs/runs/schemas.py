@@ -18,6 +18,12 @@ MOVIE_INDEX = "movie_id int, movie_idx int"
 
 # What training and scoring read.
 INDEXED_RATINGS = "user_idx int, movie_idx int, rating float, split string"
+# A user's ratings, oldest first, those without a time before all others, equal times by movie_id.
+# rated_at: seconds since 1970. split: of the measure of order, 0 train, 1 validation, 2 test.
+HISTORIES = (
+    "user_idx int, movie_idx array<int>, rating array<float>, rated_at array<bigint>, "
+    "split array<tinyint>"
+)
 RATED = "user_id int, movie_ids array<int>"
 # Of the users who have one, the only movies that may be recommended to them.
 CANDIDATES = "user_id int, movie_id int"

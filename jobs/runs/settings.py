@@ -167,6 +167,14 @@ class EtlSettings(Section):
     given: Literal["u1", "u2", "u3", "u4", "u5", "ua", "ub"] | None
     """With split given: u1 takes the rows of u1.test for test; validation is dealt from the others
     in the proportion of validation_share to train_share."""
+    # Runs that were started before there were these settings can still be read.
+    order_split: Literal["auto", "next-visit", "time", "leave-last-out"] = "auto"
+    """How each user's history is dealt to train, validation and test of the measure of order. Of
+    next-visit, a user's last visit is test and the one before it validation; time cuts as the
+    shares say; of leave-last-out, the last rating is test. auto: next-visit where enough users
+    have two dated visits, else time where ratings have one, else leave-last-out."""
+    visit_gap_minutes: PositiveInt = 60
+    """A visit ends where the next rating comes later than this."""
     row_group_rows: PositiveInt
     """Rows of training data per Parquet row group, the unit that ranks share out."""
     min_row_groups: PositiveInt

@@ -4,6 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from jobs.etl import SPLITS, etl
@@ -83,6 +84,16 @@ def test_the_1m_layout(spark, dat):
     ]
     assert rows(spark, dat, "rated", "user_id") == [(1, [1, 2]), (2, [1]), (3, [1, 2, 7]), (9, [])]
     assert rows(spark, dat, "movie_index", "movie_id") == [(1, 0), (2, 1), (7, 2)]
+    assert figures["order_split"] == "time"
+    assert figures["why_order_split"] == (
+        "only 1 of 3 users have two dated visits; 4 of 6 ratings have a time"
+    )
+    assert rows(spark, dat, "histories", "user_idx") == [
+        # The oldest 80% and more of the four with a time train.
+        (0, [0, 1], [4.0, 3.0], [978300999, 978302109], [0, 0]),
+        (1, [0], [4.0], [None], [0]),
+        (2, [1, 2, 0], [2.0, 1.0, 2.0], [None, 978302088 - 120, 1767484799], [0, 0, 0]),
+    ]
 
 
 def test_the_100k_layout_and_its_own_split(spark, tmp_path):
@@ -138,6 +149,30 @@ def test_the_csv_layout(spark, tmp_path):
         ),
         ("ratings.csv", 4, "expected 4 fields, found a line that is not CSV", "7,31"),
     ]
+
+
+def test_histories_are_dealt_as_the_settings_say(spark, tmp_path):
+    """Users in ranges of files; of each, the last visit is test and the one before validation."""
+    hour = 3600
+    lines = [
+        f"{user}::{movie}::4::{time}"
+        for user in range(1, 41)
+        for movie, time in ((3, hour), (2, hour), (1, 3 * hour), (4, 9 * hour), (5, 10 * hour))
+    ]
+    movies = "".join(f"{m}::M{m} (1990)::Drama\n" for m in range(1, 6)).encode()
+    dat = {"ratings.dat": "\n".join(lines).encode(), "movies.dat": movies}
+    run = delivery(tmp_path, "ml-1m", dat, order_split="next-visit", visit_gap_minutes=90)
+    figures = run_etl(spark, run)
+    assert (figures["order_split"], figures["order_users"]) == ("next-visit", 40)
+    times = [hour, hour, 3 * hour, 9 * hour, 10 * hour]
+    assert rows(spark, run, "histories", "user_idx") == [
+        (user, [1, 2, 0, 3, 4], [4.0] * 5, times, [0, 0, 1, 2, 2]) for user in range(40)
+    ]
+    parts = [
+        pq.read_table(file)["user_idx"] for file in sorted(run.data("histories").glob("*.parquet"))
+    ]
+    assert len(parts) >= 2
+    assert [user for part in parts for user in part.to_pylist()] == list(range(40))
 
 
 def test_a_delivery_without_a_usable_rating_stops(spark, tmp_path):
