@@ -39,6 +39,7 @@ class Biases:
 
     Settings = BiasesSettings
     reads = "ratings"
+    objective = "rating"
 
     def __init__(self, settings: BiasesSettings, data: Dataset, seed: int) -> None:
         self.settings = settings

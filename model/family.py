@@ -4,6 +4,7 @@ A model class is made with its settings, the data and a seed, and holds
 
     Settings   a frozen dataclass, a docstring per field: the section `train.<name>` in conf
     reads      what it learns from, as `DATASETS` in model/data/dataset.py names it
+    objective  `rating` if its scores are ratings, `order` if they rank what a user will want next
 
 It learns by steps in the shared loop (`Learner`) or at once, without epochs (`Fitter`), and ends as
 `Rows`. Loop, checkpoints, export and scoring know nothing else of it. This file imports no model
@@ -14,12 +15,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
     from model.data.dataset import Dataset
+    from model.data.histories import Histories
     from model.data.ratings import Ratings
     from model.factors import Factors
 
@@ -70,6 +74,7 @@ class Model(Protocol):
 
     Settings: ClassVar[type]
     reads: ClassVar[str]
+    objective: ClassVar[Literal["rating", "order"]]
 
     def __init__(self, settings: Any, data: Dataset, seed: int) -> None: ...
 
@@ -130,6 +135,28 @@ class WarmStart(Protocol):
         """Take over the rows of known ids; returns how many users and movies were known.
 
         Raises ValueError with a sentence if the earlier model is of another form.
+        """
+
+
+class Encoder(Protocol):
+    """What makes a user's row of a history, as the model that was trained makes it."""
+
+    def encode(self, histories: Histories) -> Tensor:
+        """The rows, U x K, of U users, in whose histories movies are the model's row numbers.
+
+        A user's row depends on the user's own history alone; it is zero where that is empty.
+        """
+
+
+@runtime_checkable
+class Ordering(Protocol):
+    """A model whose objective is `order`: users' rows follow from their histories at any time."""
+
+    @classmethod
+    def encoder(cls, folder: Path, device: Any) -> Encoder:
+        """The encoder of a trained model, of whose `Factors` this is the folder.
+
+        What it needs beside their arrays lies there in `encoder/`.
         """
 
 

@@ -62,6 +62,7 @@ class MatrixFactorisation:
 
     Settings = MatrixFactorisationSettings
     reads = "ratings"
+    objective = "rating"
 
     def __init__(self, settings: MatrixFactorisationSettings, data: Dataset, seed: int) -> None:
         self.settings = settings
@@ -79,7 +80,7 @@ class MatrixFactorisation:
         self.optimiser, self.gradients = make_optimiser(
             table, settings, settings.gradients, self.exchange
         )
-        self.objective = Objective(self.embeddings, settings)
+        self.loss = Objective(self.embeddings, settings)
         self.generator = torch.Generator(data.device) if settings.dropout else None
 
     @property
@@ -92,9 +93,7 @@ class MatrixFactorisation:
         row_C = self.embeddings.rows(batch.user_N, batch.movie_N)
         if self.generator:
             self.generator.manual_seed(step.seed)
-        gradient_CW, error = self.objective.gradient(
-            row_C, batch.rating_N, step.rows, self.generator
-        )
+        gradient_CW, error = self.loss.gradient(row_C, batch.rating_N, step.rows, self.generator)
         self.optimiser.step(row_C, gradient_CW, step.rate)
         return error
 

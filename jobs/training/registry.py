@@ -274,10 +274,11 @@ def fetched(tracking: Any, version: Any, models: Path) -> Path:
 
 
 def digest_of(factors: Path) -> str:
-    """SHA-256 over the arrays of saved `Factors`."""
+    """SHA-256 over the arrays of saved `Factors`, and over their encoder where there is one."""
     digest = hashlib.sha256()
-    for file in sorted(factors.glob("*.npy")):
-        digest.update(file.name.encode() + file.read_bytes())
+    encoder = (file for file in (factors / "encoder").rglob("*") if file.is_file())
+    for file in [*sorted(factors.glob("*.npy")), *sorted(encoder)]:
+        digest.update(file.relative_to(factors).as_posix().encode() + file.read_bytes())
     return digest.hexdigest()
 
 

@@ -13,7 +13,7 @@ from jobs.runs.configuration import load_configuration
 from jobs.runs.settings import with_models
 from model.data.dataset import DATASETS, read_dataset
 from model.factors import Factors, load_factors
-from model.family import FAMILY, Fitter, Learner, load
+from model.family import FAMILY, Fitter, Learner, Ordering, load
 from model.metrics import rmse
 from model.ranking.ranker import Ranker
 from model.training.export import export
@@ -40,6 +40,7 @@ def test_it_is_a_learner_or_a_fitter_and_says_what_it_reads(model):
     wanted = {"step", "validate", "weights", "synchronise", "rows"}
     assert hasattr(cls, "fit") != all(hasattr(cls, name) for name in wanted)
     assert cls.reads in DATASETS
+    assert (cls.objective == "order") == issubclass(cls, Ordering)
 
 
 @EVERY_MODEL
