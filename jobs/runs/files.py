@@ -5,25 +5,32 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
+
+from jobs.runs.errors import JobError
+from jobs.runs.holders import holder_of, note_holder
 
 
 @contextmanager
 def exclusive(file: Path, waiting_for: str) -> Iterator[None]:
-    """Hold the lock on a file; while another process holds it, say what is waited for, and wait.
+    """Hold the lock on a file; while others hold it, say what is waited for and who does, and wait.
 
-    The lock goes with its process, however that ends; the file stays.
+    The lock goes with its process, however that ends; the file stays, and says who held it last.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting for {waiting_for}", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    # Opening must not take the holder's note away.
+    with file.open("a+", encoding="utf-8") as lock:
+        told = None
+        while not is_taken(lock):
+            if (holder := holder_of(file)) != told:
+                print(f"waiting for {waiting_for}: {file} is held by {holder}", flush=True)
+            told = holder
+            time.sleep(0.1)
+        note_holder(lock)
         # Passed on to what a job starts with close_fds=False: that holds the lock too.
         os.set_inheritable(lock.fileno(), True)
         yield
@@ -34,11 +41,25 @@ def is_held(file: Path) -> bool:
     if not file.is_file():
         return False
     with file.open() as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        # A shared lock is all that a network file system grants to who may only read.
+        return not is_taken(lock, fcntl.LOCK_SH)
+
+
+def is_taken(lock: TextIO, kind: int = fcntl.LOCK_EX) -> bool:
+    """Take the lock on an open file, unless another process holds it; returns whether it did.
+
+    Raises JobError where the file system knows no locks.
+    """
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise JobError(
+            f"{lock.name}: its file system grants no locks ({error.strerror}), and without them "
+            "two jobs would write at once. Choose a warehouse on another one."
+        ) from None
+    return True
 
 
 @contextmanager

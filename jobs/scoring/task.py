@@ -162,6 +162,7 @@ def task_device(wanted: str) -> Iterator[str]:
         yield f"cuda:{handed_out.addresses[0]}"
         return
     number = (context.partitionId() if context else 0) % torch.cuda.device_count()
-    lock = Path(tempfile.gettempdir()) / f"nightreel-cuda-{number}.lock"
+    # A name of each user's own: one may not open what is another's.
+    lock = Path(tempfile.gettempdir()) / f"nightreel-cuda-{number}-{os.getuid()}.lock"
     with exclusive(lock, "another task to leave the GPU"):
         yield f"cuda:{number}"

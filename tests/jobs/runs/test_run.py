@@ -1,6 +1,7 @@
 """Which steps a run makes, and that two attempts at it never work at once."""
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -121,5 +122,7 @@ def test_a_second_attempt_waits_until_the_first_has_ended(run, capsys):
         finish(run, "plan", train=False, reason="young")
         assert time.monotonic() - started > 0.5
         killer.wait()
-    assert "waiting for another attempt at this run to end" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"waiting for another attempt at this run to end: {lock} is held by process " in told
+    assert f"process {first.pid} on {socket.gethostname()} (-c), since 20" in told
     assert json.loads((run.folder / "steps/plan.json").read_text())["train"] is False

@@ -1,5 +1,6 @@
 """Scoring by a model that is older than the ratings, by hand; ranges and devices of tasks."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -142,7 +143,7 @@ def test_a_gpu_serves_one_task_at_a_time(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert device("cpu") == "cpu"
-    lock = tmp_path / "nightreel-cuda-0.lock"
+    lock = tmp_path / f"nightreel-cuda-0-{os.getuid()}.lock"
     with task_device("auto") as name:
         assert name == "cuda:0"
         assert is_held(lock)
