@@ -33,6 +33,9 @@ class Histories:
     """Seconds since 1970; UNKNOWN where there is none."""
     split_N: NDArray[np.int8]
     """TRAIN, VALIDATION or TEST; within a history they never fall."""
+    asked_U: NDArray[np.int64] | None = None
+    """When each user's next movies are asked for, in seconds; UNKNOWN, and None for all of them,
+    is now, after all that is known."""
 
     def __len__(self) -> int:
         return len(self.user_U)
@@ -54,6 +57,7 @@ class Histories:
             self.user_U[start:stop],
             self.offset_U1[start : stop + 1] - first,
             *(column[first:last] for column in self.columns),
+            None if self.asked_U is None else self.asked_U[start:stop],
         )
 
     def take(self, place_B: NDArray[np.integer]) -> Histories:
@@ -63,17 +67,24 @@ class Histories:
         shift_N = np.repeat(self.offset_U1[place_B] - offset_B1[:-1], count_B)
         row_N = np.arange(offset_B1[-1]) + shift_N
         taken = (column[row_N] for column in self.columns)
-        return Histories(self.user_U[place_B], offset_B1, *taken)
+        asked_B = None if self.asked_U is None else self.asked_U[place_B]
+        return Histories(self.user_U[place_B], offset_B1, *taken, asked_B)
 
     def where(self, keep_N: NDArray[np.bool_]) -> Histories:
         """Of the same users, these ratings alone."""
         kept_N1 = np.concatenate([[0], np.cumsum(keep_N)])
         kept = (column[keep_N] for column in self.columns)
-        return Histories(self.user_U, kept_N1[self.offset_U1], *kept)
+        return Histories(self.user_U, kept_N1[self.offset_U1], *kept, self.asked_U)
 
     def until(self, split: int) -> Histories:
-        """The ratings of earlier splits: what may be known when that of `split` is to be named."""
-        return self.where(self.split_N < split)
+        """The ratings of earlier splits: what may be known when that of `split` is to be named.
+
+        It is asked for when the first of the later ones was given.
+        """
+        known = self.where(self.split_N < split)
+        next_U = self.offset_U1[:-1] + known.count_U
+        asked_U = np.append(self.time_N, UNKNOWN)[next_U]
+        return replace(known, asked_U=np.where(next_U < self.offset_U1[1:], asked_U, UNKNOWN))
 
     def of(self, split: int) -> Histories:
         """The ratings of one split."""

@@ -39,6 +39,16 @@ def test_parts_keep_users_and_order():
     assert mapped.rating_N.tolist() == [1, 3, 4]
 
 
+def test_they_know_when_the_next_movie_is_asked_for():
+    assert HISTORIES.asked_U is None
+    assert HISTORIES.until(VALIDATION).asked_U.tolist() == [10, UNKNOWN, 8]
+    known = HISTORIES.until(TEST)
+    assert known.asked_U.tolist() == [20, UNKNOWN, 8]
+    assert known.take(np.array([2, 0])).asked_U.tolist() == [8, 20]
+    assert known.slice(1, 3).asked_U.tolist() == [UNKNOWN, 8]
+    assert HISTORIES.slice(1, 3).until(TEST).asked_U.tolist() == [UNKNOWN, 8]
+
+
 def test_files_of_users_are_read_in_the_order_of_users(tmp_path):
     ints, longs = pa.list_(pa.int32()), pa.list_(pa.int64())
     for name, user, movie, time in (("b", 7, [4, 1], [7, 8]), ("a", 2, [4, 5, 6], [None, 10, 20])):
