@@ -53,12 +53,12 @@ class Histories:
     def slice(self, start: int, stop: int) -> Histories:
         """Users from place `start` to before `stop`, without copying."""
         first, last = self.offset_U1[start], self.offset_U1[min(stop, len(self))]
-        return Histories(
+        part = Histories(
             self.user_U[start:stop],
             self.offset_U1[start : stop + 1] - first,
             *(column[first:last] for column in self.columns),
-            None if self.asked_U is None else self.asked_U[start:stop],
         )
+        return replace(part, asked_U=None if self.asked_U is None else self.asked_U[start:stop])
 
     def take(self, place_B: NDArray[np.integer]) -> Histories:
         """The users at these places, in this order."""
@@ -68,13 +68,14 @@ class Histories:
         row_N = np.arange(offset_B1[-1]) + shift_N
         taken = (column[row_N] for column in self.columns)
         asked_B = None if self.asked_U is None else self.asked_U[place_B]
-        return Histories(self.user_U[place_B], offset_B1, *taken, asked_B)
+        return replace(Histories(self.user_U[place_B], offset_B1, *taken), asked_U=asked_B)
 
     def where(self, keep_N: NDArray[np.bool_]) -> Histories:
         """Of the same users, these ratings alone."""
         kept_N1 = np.concatenate([[0], np.cumsum(keep_N)])
         kept = (column[keep_N] for column in self.columns)
-        return Histories(self.user_U, kept_N1[self.offset_U1], *kept, self.asked_U)
+        part = Histories(self.user_U, kept_N1[self.offset_U1], *kept)
+        return replace(part, asked_U=self.asked_U)
 
     def until(self, split: int) -> Histories:
         """The ratings of earlier splits: what may be known when that of `split` is to be named.
