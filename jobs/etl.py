@@ -28,6 +28,7 @@ from jobs.cleaning.splits import with_split
 from jobs.cleaning.users import all_users
 from jobs.engines.spark import spark_session, together
 from jobs.release.layouts import detect_layout
+from jobs.release.raw import require_whole
 from jobs.runs import schemas
 from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
@@ -163,6 +164,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the step from the command line."""
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("etl") as figures:
+        require_whole(run.raw)
         figures.update(etl(spark_session("etl", run.staging), run))
 
 

@@ -21,7 +21,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from jobs.release.layouts import find_layout
-from jobs.release.obtain import describe, digest_of, incoming_folder, obtain
+from jobs.release.obtain import incoming_folder, obtain
+from jobs.release.raw import MANIFEST, describe, digest_of, keep
 from jobs.runs.command import command_arguments, day, run_command
 from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
@@ -108,17 +109,15 @@ def deliver(
         size = sum(int(file["bytes"]) for file in files.values())
         run = Run(warehouse, run_id, ds, release, digest_of(files), None, conf)
         run = replace(run, champion=champion_of(run))
-        if not run.raw.exists():
-            manifest = {
-                "release": release,
-                "source": source,
-                "ingested_at": datetime.now(UTC).isoformat(timespec="seconds"),
-                "bytes": size,
-                "files": files,
-            }
-            write_json(delivery / "manifest.json", manifest)
-            run.raw.parent.mkdir(parents=True, exist_ok=True)
-            delivery.rename(run.raw)
+        manifest = {
+            "release": release,
+            "source": source,
+            "ingested_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "bytes": size,
+            "files": files,
+        }
+        write_json(delivery / MANIFEST, manifest)
+        keep(delivery, run.raw)
     return run, len(files), size
 
 

@@ -24,18 +24,26 @@ class DownloadError(JobError):
     """A file could not be fetched."""
 
 
-def download(url: str, folder: Path, checksum_required: bool, pause: float = 1.0) -> Path:
-    """Fetch `url` into `folder` and return the file.
+def name_of(url: str) -> str:
+    """The name of the file at an address. Raises DownloadError if it names none."""
+    name = Path(urlsplit(url).path).name
+    if not name:
+        raise DownloadError(f"{url} names no file: expected a URL that ends in a zip's name.")
+    return name
+
+
+def download(
+    url: str, folder: Path, checksum_required: bool, max_gib: float, pause: float = 1.0
+) -> Path:
+    """Fetch `url` into `folder` and return the file. Nobody else may fetch that name meanwhile.
 
     What an earlier attempt left in `<name>.part` is continued. A file that lies there already is
     not fetched again where its checksum is the published one. `pause` is the wait in seconds
     after the first failed attempt; it doubles after each. Raises DownloadError if the file cannot
     be had, or is not the one whose MD5 stands in `<url>.md5`; where there is no such checksum,
-    only if `checksum_required`.
+    only if `checksum_required`; or if it has more than `max_gib` GiB.
     """
-    name = Path(urlsplit(url).path).name
-    if not name:
-        raise DownloadError(f"{url} names no file: expected a URL that ends in a zip's name.")
+    name = name_of(url)
     folder.mkdir(parents=True, exist_ok=True)
     target, part = folder / name, folder / f"{name}.part"
     expected = retried(lambda: published_md5(url), url, pause)
@@ -44,7 +52,8 @@ def download(url: str, folder: Path, checksum_required: bool, pause: float = 1.0
     if expected and target.is_file() and md5_of(target) == expected:
         print(f"ingest: {target} is complete already, MD5 {expected} verified", flush=True)
         return target
-    retried(lambda: transfer_of(url).fetch_rest(url, part), url, pause)
+    most = int(max_gib * 2**30)
+    retried(lambda: transfer_of(url).fetch_rest(url, part, most), url, pause)
     found = md5_of(part)
     if expected and found != expected:
         part.unlink()
@@ -77,7 +86,7 @@ def retried(action: Callable[[], T], url: str, pause: float) -> T:
         if problem.lasting:
             break
         print(f"ingest: {url}: {problem} (attempt {attempt + 1} of {ATTEMPTS})", flush=True)
-    raise DownloadError(f"{url} could not be downloaded: {problem}.")
+    raise DownloadError(f"{url} could not be downloaded: {str(problem).rstrip('.')}.")
 
 
 def published_md5(url: str) -> str | None:

@@ -15,6 +15,8 @@ from jobs.release.transfer import TransferError, note_start, resume_point, write
 
 CHUNK = 8 << 20
 """Bytes of one request: little enough for its time limit on a slow line."""
+TEXT = 1000
+"""Bytes that are read of a text."""
 
 
 def read_text(uri: str) -> str | None:
@@ -22,7 +24,9 @@ def read_text(uri: str) -> str | None:
     with in_plain_words():
         store, name = located(uri)
         try:
-            return bytes(obstore.get(store, name).bytes())[:1000].decode(errors="replace")
+            # Piece by piece: the object may have any length.
+            first = next(iter(obstore.get(store, name).stream(min_chunk_size=TEXT)), b"")
+            return bytes(first)[:TEXT].decode(errors="replace")
         except FileNotFoundError:
             return None
         except PermissionDeniedError as error:
@@ -32,8 +36,11 @@ def read_text(uri: str) -> str | None:
             raise
 
 
-def fetch_rest(uri: str, part: Path) -> None:
-    """Fetch what `part` lacks: the whole object if it has changed since. Raises TransferError."""
+def fetch_rest(uri: str, part: Path, most: int) -> None:
+    """Fetch what `part` lacks: the whole object if it has changed since.
+
+    Raises TransferError, for an object of more than `most` bytes too.
+    """
     with in_plain_words():
         store, name = located(uri)
         found = obstore.head(store, name)
@@ -42,7 +49,7 @@ def fetch_rest(uri: str, part: Path) -> None:
         if not state or state != earlier or have > size:
             have = 0
             note_start(part, uri, state)
-        write_rest(part, have, size, chunks(store, name, have, size, state))
+        write_rest(part, have, size, chunks(store, name, have, size, state), most)
 
 
 def chunks(store: Any, name: str, start: int, size: int, state: str | None) -> Iterator[bytes]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from jobs.release.download import DownloadError, download
+from jobs.release.download import DownloadError, download, name_of
 from jobs.release.sample import write_sample
 from jobs.release.unpacking import copy_folder, unpack_zip
 from jobs.runs.addresses import is_object_uri
 from jobs.runs.errors import JobError
+from jobs.runs.files import exclusive
 from jobs.runs.settings import IngestSettings
 
 GROUPLENS = "https://files.grouplens.org/datasets/movielens"
@@ -26,11 +26,14 @@ def incoming_folder(staging: Path) -> Iterator[Path]:
     Each attempt has one of its own: an earlier one may still be at work.
     """
     staging.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="delivery-", dir=staging))
+    own = Path(tempfile.mkdtemp(prefix="delivery-", dir=staging))
+    # That one is for us alone; what is moved to raw/ is for all who may read the warehouse.
+    folder = own / "files"
+    folder.mkdir()
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(own, ignore_errors=True)
         with suppress(OSError):
             # Empty, unless another attempt is at work.
             staging.rmdir()
@@ -53,13 +56,15 @@ def obtain(settings: IngestSettings, downloads: Path, folder: Path) -> tuple[Pat
         return folder, "generated, seed 1"
     if source is None or source.startswith(("http://", "https://")) or is_object_uri(source):
         source = source or f"{GROUPLENS}/{settings.dataset}.zip"
-        file = fetch(settings.dataset, source, downloads)
-    else:
-        file = Path(source)
-    if file.is_dir():
-        copy_folder(file, folder, settings.max_unpacked_gib)
-    elif file.is_file():
-        unpack_zip(file, folder, settings.max_unpacked_gib)
+        lock = downloads / f".{name_of(source)}.lock"
+        # Another address may end in the same name, and another run's download take its place.
+        with exclusive(lock, "another run to have unpacked its download of that name"):
+            file = fetch(settings, source, downloads)
+            unpack_zip(file, folder, settings.max_unpacked_gib)
+    elif Path(source).is_dir():
+        copy_folder(Path(source), folder, settings.max_unpacked_gib)
+    elif Path(source).is_file():
+        unpack_zip(Path(source), folder, settings.max_unpacked_gib)
     else:
         raise JobError(
             f"ingest.source {source} does not exist. "
@@ -72,11 +77,13 @@ def obtain(settings: IngestSettings, downloads: Path, folder: Path) -> tuple[Pat
     return (entries[0] if only_folder else folder), source
 
 
-def fetch(release: str, url: str, downloads: Path) -> Path:
+def fetch(settings: IngestSettings, url: str, downloads: Path) -> Path:
     """Download a release. Raises JobError that names the ways to do without the network."""
+    release = settings.dataset
     try:
         # GroupLens publishes a checksum for each release, others need not.
-        return download(url, downloads, checksum_required=url.startswith(GROUPLENS))
+        required = url.startswith(GROUPLENS)
+        return download(url, downloads, required, settings.max_download_gib)
     except DownloadError as error:
         earlier = downloads / f"{release}.zip"
         if earlier.is_file():
@@ -86,20 +93,3 @@ def fetch(release: str, url: str, downloads: Path) -> Path:
             f"or a folder: make nightly DATASET={release} SOURCE=path/to/{release}.zip\n"
             "With the built-in sample: make nightly"
         ) from None
-
-
-def describe(folder: Path) -> dict[str, dict[str, str | int]]:
-    """Size in bytes and SHA-256 of every file, by its path within the folder, sorted."""
-    files: dict[str, dict[str, str | int]] = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as content:
-            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-        name = path.relative_to(folder).as_posix()
-        files[name] = {"bytes": path.stat().st_size, "sha256": sha256}
-    return files
-
-
-def digest_of(files: dict[str, dict[str, str | int]]) -> str:
-    """Sixteen hex digits that name this content, however it was packed."""
-    listing = "".join(f"{name}\0{files[name]['sha256']}\n" for name in sorted(files))
-    return hashlib.sha256(listing.encode()).hexdigest()[:16]

@@ -1,14 +1,16 @@
 """Take over what others packed, without trusting it: zips are unpacked and folders copied.
 
-A link, a path that leads out of the folder, or more bytes than allowed stop it with a JobError;
-what was written until then is the caller's to remove. Empty folders are left out.
+A link, a path that leads out of the folder, or more bytes or files than allowed stop it with a
+JobError; what was written until then is the caller's to remove. Empty folders are left out.
 """
 
 from __future__ import annotations
 
+import io
 import lzma
 import re
 import stat
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -19,6 +21,11 @@ from jobs.runs.errors import JobError
 # Left by macOS, and by Nightreel in raw/: no part of a release.
 NOT_DELIVERED = {"__MACOSX", ".DS_Store", "manifest.json"}
 CHUNK = 1 << 20
+# No release of GroupLens has as many as thirty files; all of one are kept, its licence too.
+MAX_FILES = 1000
+# Bytes of a zip's directory, all of which zipfile keeps in memory.
+MAX_DIRECTORY = 4 << 20
+MAX_NAME = 255
 # All that zipfile raises for a bad zip, as when it names a compression that does not exist.
 DAMAGE = (
     zipfile.BadZipFile,
@@ -29,6 +36,18 @@ DAMAGE = (
     OSError,
     ValueError,
 )
+
+
+class Careful(io.FileIO):
+    """A zip that is open for reading, whose directory has a limit: zipfile reads it in one piece.
+
+    Raises JobError where that is exceeded.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > MAX_DIRECTORY:
+            raise too_many_files(Path(str(self.name)))
+        return super().read(-1 if size is None else size) or b""
 
 
 class Allowance:
@@ -51,27 +70,33 @@ class Allowance:
 def unpack_zip(file: Path, folder: Path, max_gib: float) -> None:
     """Unpack a zip into an existing, empty folder. Raises JobError for a bad or hostile zip."""
     allowance = Allowance(file, max_gib)
-    try:
-        archive = zipfile.ZipFile(file)
-    except DAMAGE as error:
-        with file.open("rb") as content:
-            if content.read(2) != b"PK":
-                raise JobError(f"{file} is not a zip file. Expected a zip or a folder.") from None
-        raise damaged(file, ", its directory at the end cannot be read", error) from None
-    with archive:
+    with Careful(file) as opened, opened_zip(file, opened) as archive:
         # Everything that the directory shows is checked before the first byte is written.
         members = [member for member in archive.infolist() if not member.is_dir()]
+        if len(members) > MAX_FILES:
+            raise too_many_files(file)
         paths = [safe_path(file, member) for member in members]
         refuse_clashes(file, paths)
         for member, path in zip(members, paths, strict=True):
             if NOT_DELIVERED.isdisjoint(path.parts):
-                write_file(folder / path, read_member(archive, member), allowance)
+                write_file(folder / path, read_member(file, archive, member), allowance)
+
+
+def opened_zip(file: Path, opened: Careful) -> zipfile.ZipFile:
+    """What an open file holds. Raises JobError if that is no zip, or a damaged one."""
+    try:
+        return zipfile.ZipFile(opened)
+    except DAMAGE as error:
+        opened.seek(0)
+        if opened.read(2) != b"PK":
+            raise JobError(f"{file} is not a zip file. Expected a zip or a folder.") from None
+        raise damaged(file, ", its directory at the end cannot be read", error) from None
 
 
 def copy_folder(source: Path, folder: Path, max_gib: float) -> None:
     """Copy a folder's files into an existing, empty folder. Raises JobError for links in it."""
     allowance = Allowance(source, max_gib)
-    for file in sorted(source.rglob("*")):
+    for file in sorted(few_files(source)):
         path = file.relative_to(source)
         if file.is_symlink() or not (file.is_file() or file.is_dir()):
             raise JobError(
@@ -82,6 +107,21 @@ def copy_folder(source: Path, folder: Path, max_gib: float) -> None:
             write_file(folder / path, read_file(file), allowance)
 
 
+def few_files(source: Path) -> Iterator[Path]:
+    """What lies in a folder. Raises JobError if that is too much, before all of it was listed."""
+    for number, path in enumerate(source.rglob("*")):
+        if number >= MAX_FILES:
+            raise too_many_files(source)
+        yield path
+
+
+def too_many_files(source: Path) -> JobError:
+    return JobError(
+        f"{source} holds more than {MAX_FILES:,} files, so it is no release of MovieLens. Give the "
+        "release alone, as a zip or a folder."
+    )
+
+
 def safe_path(file: Path, member: zipfile.ZipInfo) -> PurePosixPath:
     """Where a member of a zip belongs. Raises JobError if that is not inside the folder."""
     name = member.filename.replace("\\", "/")
@@ -89,6 +129,10 @@ def safe_path(file: Path, member: zipfile.ZipInfo) -> PurePosixPath:
     problem = None
     if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", name):
         problem = "has a path that leads out of the folder"
+    elif any(len(part.encode(errors="replace")) > MAX_NAME for part in path.parts):
+        problem = "has a name that is too long"
+    elif any(unicodedata.category(character) == "Cc" for character in name):
+        problem = "has control characters in its name"
     elif stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
         problem = "is a link or no plain file"
     elif member.flag_bits & 1:
@@ -111,14 +155,14 @@ def refuse_clashes(file: Path, paths: list[PurePosixPath]) -> None:
         seen.add(path)
 
 
-def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+def read_member(file: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
     """Yield a member piece by piece; its CRC is checked at the end."""
     try:
         with archive.open(member) as content:
             while chunk := content.read(CHUNK):
                 yield chunk
     except DAMAGE as error:
-        raise damaged(Path(str(archive.filename)), f" in {member.filename}", error) from None
+        raise damaged(file, f" in {member.filename}", error) from None
 
 
 def read_file(file: Path) -> Iterator[bytes]:

@@ -135,6 +135,9 @@ class IngestSettings(Section):
     s3://bucket/ml-1m.zip; null takes the release from GroupLens."""
     max_unpacked_gib: Annotated[float, Field(gt=0)]
     """A delivery that unpacks to more than this is refused."""
+    # Runs that were started before there was this setting can still be read.
+    max_download_gib: Annotated[float, Field(gt=0)] = 4
+    """A zip that is larger than this is not downloaded."""
 
     @field_validator("source")
     @classmethod

@@ -1,16 +1,27 @@
 import json
 import socket
+import subprocess
+import sys
+import tempfile
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
+from jobs import etl
 from jobs.ingest import main
 from jobs.release.obtain import incoming_folder
+from jobs.release.raw import describe, digest_of, is_whole, keep
 from jobs.runs.errors import JobError
 from jobs.runs.run import open_run
 from jobs.runs.warehouse import Warehouse
+from tests.servers.users import as_nobody, only_root_is_two_users
 
 FILES = {
     "README": "Four ratings.\n",
@@ -41,10 +52,11 @@ def ingest(warehouse: Path, source: Path | str | None, *more: str, run_id: str =
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
-    """Every file, and every folder as a name ending in a slash."""
+    """Every file but those of locks, and every folder as a name ending in a slash."""
     return {
         f"{path}/" if path.is_dir() else str(path): b"" if path.is_dir() else path.read_bytes()
         for path in folder.rglob("*")
+        if path.name != ".lock"
     }
 
 
@@ -150,6 +162,99 @@ def test_two_attempts_at_once_do_not_touch_one_another(tmp_path: Path):
         ingest(tmp_path / "w", write_folder(tmp_path / "ml-1m", FILES))
         assert (first / "ratings.dat").read_text() == "1::2"
     assert not staging.exists()
+
+
+def test_two_runs_of_one_new_delivery_keep_it_once(tmp_path: Path):
+    """Both find that it is not there yet; the slower of the two comes to its place second."""
+    first, second = (write_folder(tmp_path / name, FILES) for name in ("a", "b"))
+    raw = tmp_path / "raw" / digest_of(describe(first))
+    for delivery in (first, second):
+        (delivery / "manifest.json").write_text(delivery.name)
+    with ThreadPoolExecutor(2) as two:
+        list(two.map(lambda delivery: keep(delivery, raw), (first, second)))
+    assert {path.name for path in raw.iterdir()} == {*FILES, "manifest.json"}
+    assert is_whole(raw)
+    # The run that came second has its scratch removed, and nothing else.
+    assert first.exists() != second.exists()
+
+
+def test_what_was_changed_in_raw_is_found_and_mended(tmp_path: Path, capfd):
+    warehouse, source = tmp_path / "w", write_zip(tmp_path / "ml-1m.zip", FILES)
+    ingest(warehouse, source)
+    run = open_run(Warehouse(warehouse), "a")
+    (run.raw / "ratings.dat").write_text(FILES["ratings.dat"].replace("::5::", "::1::"))
+    with pytest.raises(JobError, match=rf"{run.raw} does not hold what was delivered"):
+        etl.main(["--warehouse", str(warehouse), "--run-id", "a"])
+    ingest(warehouse, source, run_id="b")
+    assert open_run(Warehouse(warehouse), "b").raw == run.raw
+    assert {name: (run.raw / name).read_text() for name in FILES} == FILES
+    assert f"{run.raw} did not hold what was delivered, and is replaced" in capfd.readouterr().out
+    assert [path.name for path in run.raw.parent.glob("*")] == [".lock", run.digest]
+    (run.raw / "README").unlink()
+    with pytest.raises(JobError, match="or is missing"):
+        etl.main(["--warehouse", str(warehouse), "--run-id", "b"])
+
+
+@only_root_is_two_users
+@pytest.mark.parametrize("packed", ["folder", "flat zip", "sample"])
+def test_whoever_may_read_the_warehouse_may_read_deliveries(packed: str):
+    """Executors of a cluster may be another user's. pytest's own folders are for one user alone."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder, source = Path(name), None
+        folder.chmod(0o755)
+        if packed == "folder":
+            source = write_folder(folder / "ml-1m", FILES)
+        elif packed == "flat zip":
+            source = folder / "flat.zip"
+            with zipfile.ZipFile(source, "w") as archive:
+                for file, content in FILES.items():
+                    archive.writestr(file, content)
+        ingest(folder / "w", source)
+        ratings = open_run(Warehouse(folder / "w"), "a").raw / "ratings.dat"
+        assert as_nobody(lambda: len(ratings.read_text())) == str(len(ratings.read_text()))
+
+
+RUN = """
+import sys, time, zipfile
+from jobs.ingest import main
+from jobs.release import obtain
+
+unpack = obtain.unpack_zip
+
+def late(file, folder, max_gib):
+    # Between having the file and opening it.
+    time.sleep(float(sys.argv[2]))
+    unpack(file, folder, max_gib)
+
+obtain.unpack_zip = late
+main(["--warehouse", sys.argv[1], "--run-id", sys.argv[4], "--dataset", "ml-1m", "--source",
+      sys.argv[3]])
+"""
+
+
+def test_two_addresses_that_end_alike_are_not_mixed_up(tmp_path: Path, monkeypatch):
+    """Run b fetches its zip while run a has fetched its own and not yet unpacked it."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        write_zip(tmp_path / name / "ml-1m.zip", FILES | {"README": name})
+    serve = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        runs = []
+        for name, pause in (("a", "4"), ("b", "0")):
+            address = f"http://127.0.0.1:{server.server_port}/{name}/ml-1m.zip"
+            command = [sys.executable, "-c", RUN, str(tmp_path / "w"), pause, address, name]
+            runs.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            while name == "a" and not (tmp_path / "w/downloads/ml-1m.zip").exists():
+                assert runs[0].poll() is None
+                time.sleep(0.05)
+        told = [run.communicate()[0] for run in runs]
+        server.shutdown()
+    assert [run.returncode for run in runs] == [0, 0], told
+    for name in ("a", "b"):
+        assert (open_run(Warehouse(tmp_path / "w"), name).raw / "README").read_text() == name
+    assert f"is held by process {runs[0].pid} on" in told[1]
 
 
 def test_a_source_is_remembered_as_an_absolute_path(

@@ -1,12 +1,22 @@
 import hashlib
+import ipaddress
 import re
+import resource
+import ssl
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from jobs.release import http_transfer
 from jobs.release.download import ATTEMPTS, DownloadError, download
 from jobs.release.http_transfer import CHUNK
 
@@ -18,17 +28,25 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.scheme = "http"
         self.content = CONTENT
         self.md5: str | None = f"MD5 (r.zip) = {hashlib.md5(CONTENT).hexdigest()}\n"
         self.cuts: list[int] = []
         """How many bytes of each transfer to send before it breaks off."""
         self.knows_ranges = True
+        self.forward: str | None = None
+        """Where every request for the file is sent on to."""
+        self.drips: str | None = None
+        """What comes a byte at a time: headers or body."""
+        self.pause = 0.0
+        """Seconds before each byte then."""
+        self.says_length = True
         self.requests: list[str | None] = []
         """The Range of each transfer asked for."""
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/r.zip"
+        return f"{self.scheme}://127.0.0.1:{self.server_port}/r.zip"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -40,6 +58,10 @@ class Handler(BaseHTTPRequestHandler):
                 return self.send_error(404)
             return self.answer(200, self.server.md5.encode())
         self.server.requests.append(self.headers["Range"])
+        if self.server.forward:
+            self.send_response(302)
+            self.send_header("Location", self.server.forward)
+            return self.end_headers()
         if self.path != "/r.zip":
             return self.send_error(404)
         whole = self.server.content
@@ -54,13 +76,26 @@ class Handler(BaseHTTPRequestHandler):
         return f'"{hashlib.md5(self.server.content).hexdigest()}"'
 
     def answer(self, status: int, body: bytes) -> None:
+        is_file = not self.path.endswith(".md5")
+        if is_file and self.server.drips == "headers":
+            return self.drip(b"HTTP/1.0 200 OK\r\n" + b"X: y\r\n" * 100)
         self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
+        if self.server.says_length or not is_file:
+            self.send_header("Content-Length", str(len(body)))
         self.send_header("ETag", self.etag())
         self.end_headers()
-        is_file = not self.path.endswith(".md5")
+        if is_file and self.server.drips == "body":
+            return self.drip(body)
         cut = self.server.cuts.pop(0) if is_file and self.server.cuts else len(body)
-        self.wfile.write(body[:cut])
+        # A client that has seen enough has gone.
+        with suppress(OSError):
+            self.wfile.write(body[:cut])
+
+    def drip(self, content: bytes) -> None:
+        with suppress(OSError):
+            for place in range(len(content)):
+                time.sleep(self.server.pause)
+                self.wfile.write(content[place : place + 1])
 
     def log_message(self, format: str, *args: object) -> None:
         """Keep the test's output clean."""
@@ -78,7 +113,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 def fetch(server: Server, folder: Path, checksum_required: bool = True) -> Path:
-    return download(server.url, folder, checksum_required, pause=0)
+    return download(server.url, folder, checksum_required, max_gib=1, pause=0)
 
 
 def test_interrupted_transfer_is_resumed(server: Server, tmp_path: Path):
@@ -137,5 +172,89 @@ def test_verified_file_is_not_fetched_again(server: Server, tmp_path: Path):
 def test_lasting_fault_is_not_tried_again(server: Server, tmp_path: Path):
     missing = server.url.replace("r.zip", "other.zip")
     with pytest.raises(DownloadError, match="the server answered 404 Not Found"):
-        download(missing, tmp_path, checksum_required=True, pause=0)
+        download(missing, tmp_path, checksum_required=True, max_gib=1, pause=0)
     assert len(server.requests) == 1
+
+
+def test_a_checksum_of_any_length_is_read_to_its_beginning(server: Server, tmp_path: Path):
+    """It says which zip, then zeros that would fill the memory."""
+    server.md5 = f"{hashlib.md5(CONTENT).hexdigest()}  r.zip\n" + "0" * (200 << 20)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert fetch(server, tmp_path).read_bytes() == CONTENT
+    # In KiB; the server, which has made the text, is in this process.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_more_than_the_limit_is_refused(server: Server, tmp_path: Path, told: bool):
+    """By what the server says of its length, or where it says nothing, by what comes."""
+    server.says_length = told
+    with pytest.raises(DownloadError, match=r"it has more than 0\.0002\d* GiB.*max_download_gib"):
+        download(server.url, tmp_path, checksum_required=True, max_gib=0.0002, pause=0)
+    assert len(server.requests) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("slow", ["headers", "body"])
+def test_a_server_that_drips_is_given_up(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: str
+):
+    """Each byte begins a socket's time limit anew."""
+    monkeypatch.setattr(http_transfer, "PATIENCE", 0.3)
+    server.drips, server.pause = slow, 0.05
+    started = time.monotonic()
+    problem = "did not answer in time" if slow == "headers" else "sends less than 64 KiB in"
+    with pytest.raises(DownloadError, match=f"could not be downloaded: the server {problem}"):
+        fetch(server, tmp_path)
+    assert len(server.requests) == ATTEMPTS
+    assert time.monotonic() - started < 60
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A key, and the certificate of 127.0.0.1 that it signed itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (folder / "key.pem").write_bytes(key.private_bytes(pem, *form))
+    (folder / "certificate.pem").write_bytes(signed.public_bytes(pem))
+    return folder / "key.pem", folder / "certificate.pem"
+
+
+def test_what_begins_with_tls_goes_on_with_it(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with Server() as secure:
+        key, signed = certificate(tmp_path)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(signed, key)
+        secure.socket = context.wrap_socket(secure.socket, server_side=True)
+        secure.scheme = "https"
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(signed))
+        thread = Thread(target=secure.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            assert fetch(secure, tmp_path / "whole").read_bytes() == CONTENT
+            secure.forward = server.url
+            with pytest.raises(DownloadError, match=r"it leads on to 127.* without TLS, where"):
+                fetch(secure, tmp_path / "forwarded")
+            assert server.requests == []
+            # The other way is no worse than before.
+            secure.forward, server.forward = None, secure.url
+            assert fetch(server, tmp_path / "better").read_bytes() == CONTENT
+        finally:
+            secure.shutdown()
+            thread.join()

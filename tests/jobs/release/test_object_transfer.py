@@ -28,7 +28,7 @@ def put(s3, bucket):
 
 
 def fetch(uri, folder):
-    return download(uri, folder, checksum_required=False, pause=0)
+    return download(uri, folder, checksum_required=False, max_gib=1, pause=0)
 
 
 @pytest.fixture

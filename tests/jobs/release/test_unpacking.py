@@ -3,6 +3,7 @@ import os
 import random
 import stat
 import tempfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.release.unpacking import copy_folder, unpack_zip
+from jobs.release.unpacking import MAX_DIRECTORY, MAX_FILES, copy_folder, unpack_zip
 from jobs.runs.errors import JobError
 
 MIB = 1 / 1024  # one MiB in GiB
@@ -88,6 +89,54 @@ def test_member_with_a_password_is_refused(tmp_path: Path, target: Path):
     file.write_bytes(content)
     with pytest.raises(JobError, match=r"'r/ratings\.dat' is protected by a password"):
         unpack_zip(file, target, MIB)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("n" * 300, "too long"), ("a/" + "é" * 130, "too long"), ("a\x1b[31m", "control characters")],
+)
+def test_a_name_that_cannot_be_written_is_refused(
+    tmp_path: Path, target: Path, name: str, problem: str
+):
+    file = write_zip(tmp_path / "r.zip", ("r/good", "1"), (name, "1"))
+    with pytest.raises(JobError, match=problem) as told:
+        unpack_zip(file, target, MIB)
+    assert "\x1b" not in str(told.value)
+    assert list(target.iterdir()) == []
+
+
+def test_more_files_than_any_release_has_are_refused(tmp_path: Path, target: Path):
+    many = [(f"{number}", "") for number in range(MAX_FILES + 1)]
+    file = write_zip(tmp_path / "r.zip", *many)
+    source = tmp_path / "source"
+    source.mkdir()
+    for name, _ in many:
+        (source / name).touch()
+    with pytest.raises(JobError, match=r"r\.zip holds more than 1,000 files"):
+        unpack_zip(file, target, MIB)
+    with pytest.raises(JobError, match="source holds more than 1,000 files"):
+        copy_folder(source, target, MIB)
+    assert list(target.iterdir()) == []
+
+
+def test_a_directory_of_any_length_is_not_read_into_memory(tmp_path: Path, target: Path):
+    """A member takes 46 bytes of a zip's directory, and many times that in memory."""
+    one = write_zip(tmp_path / "one.zip", ("a", "")).read_bytes()
+    start = one.index(b"PK\x01\x02")
+    entry, end = one[start : start + 47], one[start + 47 :]
+    count = (128 << 20) // len(entry)
+    size = (count * len(entry)).to_bytes(4, "little")
+    file = tmp_path / "many.zip"
+    with file.open("wb") as many:
+        many.write(one[:start])
+        many.write(entry * count)
+        many.write(end[:12] + size + end[16:])
+    assert file.stat().st_size > 30 * MAX_DIRECTORY
+    tracemalloc.start()
+    with pytest.raises(JobError, match=r"many\.zip holds more than 1,000 files"):
+        unpack_zip(file, target, 1)
+    assert tracemalloc.get_traced_memory()[1] < 2 * MAX_DIRECTORY
+    tracemalloc.stop()
 
 
 def test_two_members_of_one_name_are_refused(tmp_path: Path, target: Path):

@@ -1,0 +1,66 @@
+"""Deliveries in raw/: named by a digest of their content, and put there once, whole."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+from jobs.runs.errors import JobError
+from jobs.runs.files import exclusive
+
+MANIFEST = "manifest.json"
+"""Beside the files: where they came from, and what each of them holds."""
+
+Files = dict[str, dict[str, str | int]]
+
+
+def describe(folder: Path) -> Files:
+    """Size in bytes and SHA-256 of every delivered file, by its path within the folder, sorted."""
+    files: Files = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if name == MANIFEST:
+            continue
+        with path.open("rb") as content:
+            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+        files[name] = {"bytes": path.stat().st_size, "sha256": sha256}
+    return files
+
+
+def digest_of(files: Files) -> str:
+    """Sixteen hex digits that name this content, however it was packed."""
+    listing = "".join(f"{name}\0{files[name]['sha256']}\n" for name in sorted(files))
+    return hashlib.sha256(listing.encode()).hexdigest()[:16]
+
+
+def is_whole(raw: Path) -> bool:
+    """Whether a delivery holds what its folder is named after: all of it is read."""
+    return digest_of(describe(raw)) == raw.name
+
+
+def require_whole(raw: Path) -> None:
+    """Raises JobError if a delivery is not there, or no longer what was delivered."""
+    if not raw.is_dir() or not is_whole(raw):
+        raise JobError(
+            f"{raw} does not hold what was delivered: a file there was changed, or is missing. "
+            "Nothing was made of it. To have it as it came, start the run again from its source: "
+            "nightreel ingest --run-id <run>"
+        )
+
+
+def keep(delivery: Path, raw: Path) -> None:
+    """Move a delivery to its place in raw/, unless it lies there already; of two, one is kept.
+
+    What was changed there since it came gives way.
+    """
+    with exclusive(raw.parent / ".lock", "another run to have kept its delivery"):
+        if raw.is_dir() and (raw / MANIFEST).is_file() and is_whole(raw):
+            return
+        if raw.exists():
+            print(f"ingest: {raw} did not hold what was delivered, and is replaced", flush=True)
+            gone = raw.with_name(f".{raw.name}.changed")
+            shutil.rmtree(gone, ignore_errors=True)
+            raw.rename(gone)
+        delivery.rename(raw)
+        shutil.rmtree(raw.with_name(f".{raw.name}.changed"), ignore_errors=True)
