@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -121,8 +121,11 @@ class Factors:
         """Row numbers of movies; -1 where the model does not know the id."""
         return index_of(self.movie_ids_M, movie_ids)
 
-    def save(self, folder: Path) -> None:
-        """Write all arrays and manifest.json; `folder` appears whole or not at all."""
+    def save(self, folder: Path, beside: Callable[[Path], None] | None = None) -> None:
+        """Write all arrays and manifest.json; `folder` appears whole or not at all.
+
+        `beside` is called with it to write what else belongs to the model.
+        """
         scalars = {name: float(getattr(self, name)) for name in SCALARS}
         text = json.dumps(scalars | {"manifest": self.manifest}, indent=2)
         with whole_folder(folder) as temporary:
@@ -130,6 +133,8 @@ class Factors:
                 if (array := getattr(self, name)) is not None:
                     np.save(temporary / f"{name}.npy", array)
             (temporary / "manifest.json").write_text(text + "\n", encoding="utf-8")
+            if beside:
+                beside(temporary)
 
 
 def array_names() -> list[str]:

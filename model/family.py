@@ -3,7 +3,7 @@
 A model class is made with its settings, the data and a seed, and holds
 
     Settings   a frozen dataclass, a docstring per field: the section `train.<name>` in conf
-    reads      what it learns from, as `DATASETS` in model/data/dataset.py names it
+    reads      what it learns from, as `DATASETS` in model/data/datasets.py names it
     objective  `rating` if its scores are ratings, `order` if they rank what a user will want next
 
 It learns by steps in the shared loop (`Learner`) or at once, without epochs (`Fitter`), and ends as
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,13 +24,23 @@ if TYPE_CHECKING:
 
     from model.data.dataset import Dataset
     from model.data.histories import Histories
+    from model.data.history_data import HistoryData
     from model.data.ratings import Ratings
+    from model.data.windows import Windows
     from model.factors import Factors
 
-FAMILY = {
+    # Of the kind that the model reads.
+    Data: TypeAlias = Dataset | HistoryData
+    Batch: TypeAlias = Ratings | Windows
+
+RATING_MODELS = {
     "matrix_factorisation": "model.matrix_factorisation:MatrixFactorisation",
     "biases": "model.biases:Biases",
 }
+ORDER_MODELS = {
+    "ridge": "model.ridge:Ridge",
+}
+FAMILY = RATING_MODELS | ORDER_MODELS
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,7 @@ class Model(Protocol):
     reads: ClassVar[str]
     objective: ClassVar[Literal["rating", "order"]]
 
-    def __init__(self, settings: Any, data: Dataset, seed: int) -> None: ...
+    def __init__(self, settings: Any, data: Data, seed: int) -> None: ...
 
 
 @runtime_checkable
@@ -90,13 +100,13 @@ class Learner(Model, Protocol):
     def form(self) -> str:
         """How it learns, for the log; a checkpoint of another form is passed over."""
 
-    def step(self, batch: Ratings, step: Step) -> Tensor:
+    def step(self, batch: Batch, step: Step) -> Tensor:
         """Learn from this rank's part of a step, which may be empty; the sum of its losses."""
 
     def score(self, user_B: Tensor, movie_B: Tensor) -> Tensor:
         """Unclipped scores of B pairs of row numbers, as the model itself computes them."""
 
-    def validate(self, data: Dataset) -> dict[str, float]:
+    def validate(self, data: Data) -> dict[str, float]:
         """Figures of all ranks' validation rows; the loop keeps the least `validation_loss`."""
 
     def weights(self) -> dict[str, Tensor]:
@@ -124,14 +134,14 @@ class Learner(Model, Protocol):
 class Fitter(Model, Protocol):
     """A model that is learned at once; ranks that share the data return the same rows."""
 
-    def fit(self, data: Dataset) -> Rows: ...
+    def fit(self, data: Data) -> Rows: ...
 
 
 @runtime_checkable
 class WarmStart(Protocol):
     """A model that can go on from an earlier one (`train.warm_start`)."""
 
-    def start_from(self, factors: Factors, data: Dataset) -> tuple[int, int]:
+    def start_from(self, factors: Factors, data: Data) -> tuple[int, int]:
         """Take over the rows of known ids; returns how many users and movies were known.
 
         Raises ValueError with a sentence if the earlier model is of another form.
@@ -152,12 +162,15 @@ class Encoder(Protocol):
 class Ordering(Protocol):
     """A model whose objective is `order`: users' rows follow from their histories at any time."""
 
+    def validate(self, data: HistoryData) -> dict[str, float]:
+        """NDCG@10 of all ranks' validation ratings, and a `validation_loss`."""
+
+    def save_encoder(self, folder: Path) -> None:
+        """Write what `encoder` needs, into `encoder/` in the folder of the saved `Factors`."""
+
     @classmethod
     def encoder(cls, folder: Path, device: Any) -> Encoder:
-        """The encoder of a trained model, of whose `Factors` this is the folder.
-
-        What it needs beside their arrays lies there in `encoder/`.
-        """
+        """The encoder of a trained model, of whose `Factors` this is the folder."""
 
 
 def load(name: str) -> type[Any]:

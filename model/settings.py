@@ -39,7 +39,7 @@ class LoopSettings:
     warmup_epochs: Annotated[float, Ge(0)]
     """The learning rate rises from 0 over so many epochs, or a part of one."""
     batch_size: Annotated[int, Ge(1)]
-    """Ratings per optimiser step, over all ranks together."""
+    """Ratings, or movies to be named, per optimiser step, over all ranks together."""
     epochs: Annotated[int, Ge(1)]
     """Most passes over the training ratings."""
     patience: Annotated[int, Ge(1)]
@@ -76,6 +76,8 @@ class TrainingSpec:
     """Copied into the manifest: run, release, fingerprint of the data."""
     initial_factors: str | None = None
     """`Factors` whose rows, by id, the model starts from; None starts all anew."""
+    histories: str | None = None
+    """What a model of order learns from, in place of train and validation."""
 
     @property
     def all_settings(self) -> dict[str, Any]:

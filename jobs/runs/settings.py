@@ -16,7 +16,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from jobs.runs.addresses import checked_uri, is_object_uri, without_password
-from model.family import FAMILY, load
+from model.family import FAMILY, RATING_MODELS, load
 from model.settings import SHARED
 
 # Strict, because Python takes true for 1.
@@ -79,8 +79,8 @@ class LaunchSettings(Section):
 class TrainSettings(LaunchSettings):
     """Beside these it holds a section for each model of the family: see `Configuration`."""
 
-    model: Literal[*FAMILY]  # type: ignore[valid-type]
-    """Which model of the family is trained; its own settings stand in the section of its name."""
+    model: Literal[*RATING_MODELS]  # type: ignore[valid-type]
+    """Which model of the family predicts ratings; its settings stand in the section of its name."""
     seed: WholeNumber
     """Seed of the initial weights and of the order of rows."""
     warm_start: bool

@@ -16,10 +16,18 @@ from torch import Tensor
 from model.data.collectives import sum_over_ranks
 from model.data.devices import place
 from model.data.ratings import Ratings
-from model.data.reading import MemoryShard, Shard, parquet_files, read_shard, unreadable
+from model.data.reading import (
+    MemoryShard,
+    Shard,
+    even_parts,
+    parquet_files,
+    read_shard,
+    unreadable,
+)
 from model.data.streaming import StreamShard
-from model.family import load
 from model.settings import TrainingSpec
+
+POPULAR_DAMPING = 10.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,23 @@ class Dataset:
     def movies(self) -> int:
         return len(self.movie_ids)
 
+    @property
+    def popular_M(self) -> Tensor:
+        """The mean, moved towards a movie's own mean the more ratings it has."""
+        surplus_M = self.counts.rating_sum_M - self.mean * self.counts.movie_M
+        return (self.mean + surplus_M / (POPULAR_DAMPING + self.counts.movie_M)).float()
+
+    def epoch(self, epoch: int, batch_size: int, start: int) -> tuple[list[int], Iterator[Ratings]]:
+        """Ratings of all ranks in each step of an epoch, and this rank's batches from `start` on.
+
+        Every rank cuts its shard into the same number of near-equal steps, whatever its size, so
+        that no rank waits in a collective that another never enters.
+        """
+        steps = math.ceil(sum(self.rows_R) / batch_size)
+        parts_RS = [even_parts(rows, steps) for rows in self.rows_R]
+        step_rows = [sum(rows) for rows in zip(*parts_RS, strict=True)]
+        return step_rows, self.train.batches(epoch, parts_RS[hvd.rank()], start)
+
     def validation_errors(self, score: Callable[[Tensor, Tensor], Tensor]) -> dict[str, float]:
         """Errors over all ranks' validation ratings of the scores, unclipped, of pairs."""
         error, clipped = self.errors(score, self.validation.blocks())
@@ -73,11 +98,6 @@ class Dataset:
             sums[2] += len(ratings)
         error, clipped_error, rows_seen = sum_over_ranks(sums).tolist()
         return error / rows_seen, clipped_error / rows_seen
-
-
-def read_dataset(spec: TrainingSpec, device: torch.device) -> Dataset:
-    """What the spec's model learns from. Raises ValueError, naming a file."""
-    return DATASETS[load(spec.model).reads](spec, device)
 
 
 def read_rating_shards(spec: TrainingSpec, device: torch.device) -> Dataset:
@@ -156,7 +176,3 @@ def count_ratings(blocks: Iterable[Ratings], users: int, movies: int) -> Counts:
     touched_N = torch.cat([user_U, movie_M]) > 0
     user_U, movie_M = sum_over_ranks(user_U), sum_over_ranks(movie_M)
     return Counts(user_U, movie_M, sum_over_ranks(rating_sum_M), touched_N)
-
-
-DATASETS = {"ratings": read_rating_shards}
-"""By what a model says that it reads: what makes a rank's data of a spec."""

@@ -17,7 +17,7 @@ from model.data.ratings import COLUMNS, Ratings
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm(\.|$)")
 warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"petastorm(\.|$)")
 
-from petastorm import make_batch_reader  # noqa: E402
+from petastorm import TransformSpec, make_batch_reader  # noqa: E402, F401
 
 # Rows put into an epoch's order at a time: enough to be quick, few enough to stay in the cache.
 BLOCK = 1 << 18
@@ -70,12 +70,14 @@ def seed_of(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
-def open_reader(folder: Path, rank: int, ranks: int, **options: Any) -> Any:
+def open_reader(
+    folder: Path, rank: int, ranks: int, columns: list[str] = COLUMNS, **options: Any
+) -> Any:
     """A petastorm reader of this rank's row groups: every `ranks`-th."""
     return make_batch_reader(
         # Not as_uri(): petastorm takes a path as it is, and would look for %20 in a name.
         f"file://{folder.absolute()}",
-        schema_fields=COLUMNS,
+        schema_fields=columns,
         num_epochs=1,
         cur_shard=rank if ranks > 1 else None,
         shard_count=ranks if ranks > 1 else None,
@@ -104,15 +106,16 @@ def parquet_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.parquet"))
 
 
-def unreadable(files: list[Path], error: Exception) -> str:
+def unreadable(files: list[Path], error: Exception, columns: list[str] = COLUMNS) -> str:
     """A sentence about a failed reading that names the file; petastorm's own errors do not."""
     for file in files:
         if not file.is_file():
             return f"{file} has gone while it was being read. Run etl again."
         try:
-            for _ in pq.ParquetFile(file).iter_batches(columns=COLUMNS):
+            for _ in pq.ParquetFile(file).iter_batches(columns=columns):
                 pass
         except Exception as damage:
             found = " ".join(str(damage).split())
-            return f"{file} cannot be read as ratings ({found}). Run etl again."
+            kind = "ratings" if columns is COLUMNS else "histories"
+            return f"{file} cannot be read as {kind} ({found}). Run etl again."
     return f"{files[0].parent if files else 'The training data'} cannot be read: {error}"

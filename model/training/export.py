@@ -9,20 +9,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.data.dataset import Dataset
+from model.data.history_data import HistoryData
 from model.factors import Factors
 from model.family import Rows
 
-POPULAR_DAMPING = 10.0
 
-
-def export(rows: Rows, data: Dataset, manifest: dict[str, Any]) -> Factors:
+def export(rows: Rows, data: Dataset | HistoryData, manifest: dict[str, Any]) -> Factors:
     """`Factors` of these rows; of no training ratings they are zero, and said so."""
     counts = data.counts
     user_trained_U = (counts.user_U > 0).numpy()
     movie_trained_M = (counts.movie_M > 0).numpy()
-    # The mean, moved towards a movie's own mean the more ratings it has.
-    surplus_M = counts.rating_sum_M - data.mean * counts.movie_M
-    popular_M = data.mean + surplus_M / (POPULAR_DAMPING + counts.movie_M)
     return Factors(
         user_UK=trained(rows.user_UK, user_trained_U),
         movie_MK=trained(rows.movie_MK, movie_trained_M),
@@ -30,7 +26,7 @@ def export(rows: Rows, data: Dataset, manifest: dict[str, Any]) -> Factors:
         movie_bias_M=trained(rows.movie_bias_M, movie_trained_M),
         user_trained_U=user_trained_U,
         movie_trained_M=movie_trained_M,
-        popular_M=popular_M.float().numpy(),
+        popular_M=data.popular_M.numpy(),
         user_ids_U=data.user_ids,
         movie_ids_M=data.movie_ids,
         mean=rows.mean,

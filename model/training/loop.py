@@ -20,11 +20,12 @@ import horovod.torch as hvd
 import torch
 
 from model.data.collectives import any_rank, sum_over_ranks
-from model.data.dataset import Dataset, read_dataset
+from model.data.dataset import Dataset
+from model.data.datasets import read_dataset
 from model.data.devices import pick_device
-from model.data.reading import even_parts
+from model.data.history_data import HistoryData
 from model.factors import load_factors
-from model.family import Fitter, Learner, Rows, Step, WarmStart, load
+from model.family import Fitter, Learner, Ordering, Rows, Step, WarmStart, load
 from model.settings import TrainingSpec
 from model.training.checkpoints import load_checkpoint, save_checkpoint
 from model.training.export import export
@@ -34,6 +35,8 @@ from model.training.state import Training, of_today
 
 # Between steps after which ranks look up: is the loss finite, how far are we, save?
 STEPS_BETWEEN_REPORTS = 64
+# A rank's data, of whichever kind its model reads.
+Data = Dataset | HistoryData
 
 
 def train(
@@ -64,32 +67,36 @@ def train(
         reporter.close()
     metrics = summarise(history, data)
     if hvd.rank() == 0:
-        save(rows, history, data, spec, metrics)
+        encoder = model.save_encoder if isinstance(model, Ordering) else None
+        save(rows, encoder, history, data, spec, metrics)
         # What it was for is done; a later attempt is to learn anew.
         shutil.rmtree(spec.checkpoints, ignore_errors=True)
     hvd.barrier()
     return metrics
 
 
-def fit(model: Fitter, data: Dataset, reporter: Reporter) -> tuple[Rows, list[dict[str, Any]]]:
+def fit(model: Fitter, data: Data, reporter: Reporter) -> tuple[Rows, list[dict[str, Any]]]:
     """The rows of a model that is learned at once, and its figures as those of one epoch."""
     start = time.perf_counter()
     rows = model.fit(data)
     seconds = time.perf_counter() - start
     figures = {
         "epoch": 1,
-        "train_loss": data.errors(rows.score, data.train.blocks())[0],
         "seconds": round(seconds, 3),
         "ratings_per_second": round(sum(data.rows_R) / max(seconds, 1e-9)),
-        **data.validation_errors(rows.score),
     }
+    if isinstance(data, HistoryData):
+        figures |= model.validate(data)  # type: ignore[attr-defined]
+    else:
+        figures["train_loss"] = data.errors(rows.score, data.train.blocks())[0]
+        figures |= data.validation_errors(rows.score)
     reporter.epoch(figures)
     return rows, [figures]
 
 
 def learn(
     training: Training,
-    data: Dataset,
+    data: Data,
     spec: TrainingSpec,
     reporter: Reporter,
     committed: dict[str, Any] | None,
@@ -179,23 +186,18 @@ def saver(training: Training, spec: TrainingSpec, say: Callable[[str], None]) ->
 
 def run_epoch(
     training: Training,
-    data: Dataset,
+    data: Data,
     spec: TrainingSpec,
     reporter: Reporter,
     checkpoint: Callable[[], None],
 ) -> dict[str, Any]:
-    """The rest of an epoch; returns training loss and ratings per second.
-
-    Every rank cuts its shard into the same number of near-equal steps, whatever its size, so that
-    no rank waits in a collective that another never enters.
-    """
+    """The rest of an epoch; returns training loss and ratings per second."""
     settings, learner = training.settings, training.learner
     start, first, rank = time.perf_counter(), training.step, hvd.rank()
-    steps = math.ceil(sum(data.rows_R) / settings.batch_size)
-    parts_RS = [even_parts(rows, steps) for rows in data.rows_R]
-    step_rows = [sum(rows) for rows in zip(*parts_RS, strict=True)]
+    step_rows, batches = data.epoch(training.epoch, settings.batch_size, first)
+    steps = len(step_rows)
     errors: list[torch.Tensor] = []
-    for batch in data.train.batches(training.epoch, parts_RS[rank], first):
+    for batch in batches:
         number = training.step
         rate = learning_rate(settings, training.epoch, (number + 1) / steps, training.history)
         place = (spec.seed, training.epoch, number, rank)
@@ -251,7 +253,7 @@ def check_finite(
             )
 
 
-def describe(model: str, data: Dataset) -> str:
+def describe(model: str, data: Data) -> str:
     return (
         f"training {model} on {sum(data.rows_R):,} ratings of {data.users:,} users and "
         f"{data.movies:,} movies, {hvd.size()} rank(s) with "
@@ -260,7 +262,7 @@ def describe(model: str, data: Dataset) -> str:
     )
 
 
-def summarise(history: list[dict[str, Any]], data: Dataset) -> dict[str, Any]:
+def summarise(history: list[dict[str, Any]], data: Data) -> dict[str, Any]:
     """The metrics of the whole training: those of the validation are the best epoch's."""
     seconds = sum(figures["seconds"] for figures in history)
     best = min(history, key=lambda figures: figures["validation_loss"])
@@ -276,8 +278,9 @@ def summarise(history: list[dict[str, Any]], data: Dataset) -> dict[str, Any]:
 
 def save(
     rows: Rows,
+    encoder: Callable[[Path], None] | None,
     history: list[dict[str, Any]],
-    data: Dataset,
+    data: Data,
     spec: TrainingSpec,
     metrics: dict[str, Any],
 ) -> None:
@@ -291,7 +294,7 @@ def save(
     }
     factors = export(rows, data, manifest)
     try:
-        factors.save(Path(spec.output))
+        factors.save(Path(spec.output), encoder)
         if spec.events:
             write_events(Path(spec.events), history)
     except OSError as error:

@@ -11,6 +11,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 # In a log, a line within an epoch this often, in seconds.
 LINE_SECONDS = 30.0
+SHOWN = {
+    "train_loss": "train loss",
+    "validation_loss": "validation loss",
+    "validation_rmse": "RMSE",
+    "validation_ndcg": "NDCG@10",
+}
 
 
 class Reporter:
@@ -63,10 +69,9 @@ class Reporter:
     def epoch(self, figures: dict[str, Any]) -> None:
         """A line for a finished epoch."""
         self.lined = time.perf_counter()
+        shown = [f"{name} {figures[key]:.4f}" for key, name in SHOWN.items() if key in figures]
         self.say(
-            f"epoch {figures['epoch']:>3}/{self.epochs}  train loss {figures['train_loss']:.4f}  "
-            f"validation loss {figures['validation_loss']:.4f}  "
-            f"RMSE {figures['validation_rmse']:.4f}  "
+            f"epoch {figures['epoch']:>3}/{self.epochs}  {'  '.join(shown)}  "
             f"{figures['ratings_per_second']:>10,} ratings/s  {figures['seconds']:.1f} s"
         )
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "a-new-model.md").read_text(encoding="utf-8")
 # A line of the file after which the page's block goes.
 AFTER = {
-    "model/family.py": "FAMILY = {\n",
+    "model/family.py": "RATING_MODELS = {\n",
     "conf/base.yaml, in train": "\ntrain:\n",
 }
 

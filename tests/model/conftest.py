@@ -28,6 +28,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         "batch_size": 256,
         "epochs": 12,
     },
+    "ridge": {"factors": 30, "penalty": 3},
 }
 SHARED = {"seed": 1, "reading": "auto", "memory_rows": 1_000_000, "checkpoint_seconds": 60}
 
@@ -48,6 +49,40 @@ def ratings():
     return pa.table({"user_idx": user, "movie_idx": movie, "rating": rating})
 
 
+@pytest.fixture(scope="module")
+def histories():
+    """25 ratings each of most users, as a rule each of the movie after that of the one before.
+
+    The last one is test, the one before it validation. User 59 and movie 39 are in none.
+    """
+    random = np.random.default_rng(0)
+    split = np.array([0] * 23 + [1, 2], np.int8)
+    rows = []
+    for user in range(USERS - 1):
+        left = set(range(MOVIES - 1))
+        movie = [random.choice(sorted(left))]
+        for _ in split[1:]:
+            left.remove(movie[-1])
+            nearest = min(left, key=lambda other: (other - movie[-1]) % (MOVIES - 1))
+            movie.append(nearest if random.random() < 0.9 else random.choice(sorted(left)))
+        at = 1_000_000 + np.sort(random.integers(0, 5000, len(split)))
+        rating = random.integers(1, 6, len(split)).astype(np.float32)
+        rows.append((user, np.array(movie, np.int32), rating, at, split))
+    names = ["user_idx", "movie_idx", "rating", "rated_at", "split"]
+    return pa.Table.from_pydict(
+        dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)),
+        pa.schema(
+            [
+                ("user_idx", pa.int32()),
+                ("movie_idx", pa.list_(pa.int32())),
+                ("rating", pa.list_(pa.float32())),
+                ("rated_at", pa.list_(pa.int64())),
+                ("split", pa.list_(pa.int8())),
+            ]
+        ),
+    )
+
+
 def write(folder: Path, ratings: pa.Table, sizes: Sequence[int]) -> str:
     """Parquet files, one row group each, of these numbers of rows."""
     folder.mkdir(parents=True)
@@ -58,7 +93,7 @@ def write(folder: Path, ratings: pa.Table, sizes: Sequence[int]) -> str:
 
 
 @pytest.fixture
-def spec(tmp_path, ratings):
+def spec(tmp_path, ratings, histories):
     def make(
         sizes=(880, 300, 20),
         by_user: bool = False,
@@ -91,6 +126,7 @@ def spec(tmp_path, ratings):
             rating_max=5,
             **chosen(model, BASE[model] | CHANGES.get(model, {}) | SHARED | changes),
             provenance={"data": {"digest": "d"}},
+            histories=write(splits / "histories", histories, [30, 20, 9]),
         )
 
     return make

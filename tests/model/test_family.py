@@ -11,9 +11,10 @@ import torch
 
 from jobs.runs.configuration import load_configuration
 from jobs.runs.settings import with_models
-from model.data.dataset import DATASETS, read_dataset
+from model.data.datasets import DATASETS, read_dataset
+from model.data.histories import TEST, read_histories
 from model.factors import Factors, load_factors
-from model.family import FAMILY, Fitter, Learner, Ordering, load
+from model.family import FAMILY, ORDER_MODELS, RATING_MODELS, Fitter, Learner, Ordering, load
 from model.metrics import rmse
 from model.ranking.ranker import Ranker
 from model.training.export import export
@@ -27,6 +28,12 @@ from tests.model.training.test_loop import train_with_ranks
 EVERY_MODEL = pytest.mark.parametrize("model", FAMILY)
 # Of a model that learns by steps, and not at once.
 LEARNERS = pytest.mark.parametrize("model", [m for m in FAMILY if hasattr(load(m), "step")])
+EVERY_ORDER_MODEL = pytest.mark.parametrize("model", ORDER_MODELS)
+
+
+def figure_of(model: str) -> str:
+    """The figure that a model is known by."""
+    return "validation_ndcg" if model in ORDER_MODELS else "validation_rmse"
 
 
 def trained(spec) -> Factors:
@@ -40,6 +47,7 @@ def test_it_is_a_learner_or_a_fitter_and_says_what_it_reads(model):
     wanted = {"step", "validate", "weights", "synchronise", "rows"}
     assert hasattr(cls, "fit") != all(hasattr(cls, name) for name in wanted)
     assert cls.reads in DATASETS
+    assert cls.objective == ("order" if model in ORDER_MODELS else "rating")
     assert (cls.objective == "order") == issubclass(cls, Ordering)
 
 
@@ -78,7 +86,7 @@ def test_it_exports_whole_factors_and_rows_without_ratings_are_zero(spec, model)
     assert factors.user_bias_U[-1] == factors.movie_bias_M[-1] == 0
     assert factors.user_ids_U[2] == 27
     assert factors.manifest["model"] == model
-    assert factors.manifest["metrics"]["validation_rmse"] > 0
+    assert factors.manifest["metrics"][figure_of(model)] > 0
     assert len(factors.manifest["history"]) == factors.manifest["metrics"]["epochs"]
 
 
@@ -95,12 +103,12 @@ def test_the_same_seed_gives_the_same_model(spec, model):
 @EVERY_MODEL
 def test_two_ranks_are_about_as_good_as_one(spec, tmp_path, model):
     chosen = spec(model=model, by_user=True)
-    alone = trained(chosen).manifest["metrics"]["validation_rmse"]
+    alone = trained(chosen).manifest["metrics"][figure_of(model)]
     run = train_with_ranks(chosen, 2, tmp_path / "spec.json")
     assert run.returncode == 0, run.stderr
     both = load_factors(Path(chosen.output)).manifest["metrics"]
     assert both["ranks"] == 2
-    assert both["validation_rmse"] == pytest.approx(alone, abs=0.05)
+    assert both[figure_of(model)] == pytest.approx(alone, abs=0.05)
 
 
 @LEARNERS
@@ -126,10 +134,8 @@ def test_killed_and_started_again_it_ends_as_if_never_stopped(spec, tmp_path, mo
     assert [epoch["validation_loss"] for epoch in resumed.manifest["history"]] == losses
 
 
-@EVERY_MODEL
+@pytest.mark.parametrize("model", [m for m in RATING_MODELS if m != "biases"])
 def test_it_beats_the_biases_on_planted_tastes(spec, ratings, model):
-    if model == "biases":
-        pytest.skip("they are what is to be beaten")
     held = ratings.slice(1200)
     pairs = held["user_idx"].to_numpy(), held["movie_idx"].to_numpy()
     rating = held["rating"].to_numpy()
@@ -137,6 +143,36 @@ def test_it_beats_the_biases_on_planted_tastes(spec, ratings, model):
     biases = replace(chosen, model="biases", settings=load("biases").Settings(**BASE["biases"]))
     theirs = rmse(trained(biases).predict(*pairs), rating)
     assert rmse(trained(chosen).predict(*pairs), rating) < 0.8 * theirs
+
+
+@EVERY_ORDER_MODEL
+def test_it_names_the_next_movie_of_planted_orders(spec, histories, model):
+    """Users' rows are made anew from what came before the last movie, as evaluate makes them."""
+    chosen = spec(model=model)
+    factors = trained(chosen)
+    known, last = read_histories(Path(chosen.histories)).until(TEST), histories["movie_idx"]
+    user_UK = load(model).encoder(Path(chosen.output), torch.device("cpu")).encode(known).numpy()
+    score_UM = user_UK @ factors.movie_MK.T + factors.movie_bias_M
+    score_UM[known.owner_N, known.movie_N] = -np.inf
+    score_UM[:, ~factors.movie_trained_M] = -np.inf
+    named = score_UM.argmax(1) == [movies[-1].as_py() for movies in last]
+    popular = np.where(score_UM > -np.inf, factors.popular_M, -np.inf).argmax(1)
+    assert named.mean() > 0.6
+    assert (popular == [movies[-1].as_py() for movies in last]).mean() < 0.2
+
+
+@EVERY_ORDER_MODEL
+def test_its_encoder_makes_the_rows_that_it_exported_each_from_its_history_alone(spec, model):
+    chosen = spec(model=model)
+    factors = trained(chosen)
+    encoder = load(model).encoder(Path(chosen.output), torch.device("cpu"))
+    histories = read_histories(Path(chosen.histories))
+    np.testing.assert_allclose(encoder.encode(histories), factors.user_UK[:-1], atol=1e-5)
+    some = encoder.encode(histories.take(np.array([5, 40])))
+    np.testing.assert_allclose(some, factors.user_UK[[5, 40]], atol=1e-5)
+    nothing = histories.slice(0, 2).where(np.zeros(50, bool))
+    assert encoder.encode(nothing).shape == (2, factors.user_UK.shape[1])
+    assert not encoder.encode(nothing).any()
 
 
 @EVERY_MODEL

@@ -7,6 +7,7 @@ import pytest
 from jobs.runs.configuration import conf_folder, load_configuration, of_today
 from jobs.runs.errors import JobError
 from jobs.runs.settings import Configuration, with_models
+from model.family import FAMILY
 
 
 @pytest.fixture
@@ -125,7 +126,8 @@ def test_a_number_as_people_write_it_is_one():
 def test_settings_of_runs_from_before_there_was_a_family_are_read():
     conf = load_configuration().model_dump()
     bare = conf["train"].pop("matrix_factorisation")
-    del conf["train"]["model"], conf["train"]["biases"]
+    for key in ("model", *FAMILY):
+        conf["train"].pop(key, None)
     old = conf | {"train": conf["train"] | bare}
     train = Configuration.model_validate(of_today(old)).train
     assert (train.model, train.of("matrix_factorisation")) == ("matrix_factorisation", bare)

@@ -18,6 +18,17 @@ HISTORIES = Histories(
 )
 
 
+def histories_of(lists: list[list[int]], gap: int = 60) -> Histories:
+    """Training histories of these movies, `gap` seconds apart."""
+    movie_N = np.array([movie for movies in lists for movie in movies], np.int32)
+    offset_U1 = np.cumsum([0, *map(len, lists)])
+    zeros_N = np.zeros(len(movie_N))
+    time_N = 1000 + gap * np.arange(len(movie_N))
+    user_U = np.arange(len(lists), dtype=np.int32)
+    rating_N, split_N = zeros_N.astype(np.float32), zeros_N.astype(np.int8)
+    return Histories(user_U, offset_U1, movie_N, rating_N, time_N, split_N)
+
+
 def movies(histories: Histories) -> dict[int, list[int]]:
     """Each user's movies, by row number."""
     parts = np.split(histories.movie_N, histories.offset_U1[1:-1])
