@@ -90,6 +90,14 @@ def with_quoted_fields(cut: DataFrame, names: tuple[str, ...]) -> DataFrame:
     return rows.select("content", "block", "position", reason.alias("reason"), *columns)
 
 
+def without_controls(text: Column) -> Column:
+    """A text for readers: tabs and ends of lines as spaces, other control characters left out.
+
+    A terminal obeys them, and PostgreSQL takes no text that holds a NUL.
+    """
+    return F.regexp_replace(F.regexp_replace(text, r"[\t\n\x0B\f\r\x85]+", " "), r"\p{Cc}", "")
+
+
 def first_reason(*reasons: Column) -> Column:
     """The first reason that applies; the one already found comes first."""
     return F.coalesce(F.col("reason"), *reasons)

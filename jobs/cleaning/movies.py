@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.cleaning.lines import digits, first_reason, not_an_id, refuse_repeated, with_fields
+from jobs.cleaning.lines import (
+    digits,
+    first_reason,
+    not_an_id,
+    refuse_repeated,
+    with_fields,
+    without_controls,
+)
 from jobs.release.layouts import NO_GENRE, Layout
 
 NO_GENRES = "(no genres listed)"
@@ -44,12 +51,15 @@ def parse_movies(lines: DataFrame, layout: Layout) -> DataFrame:
 
 
 def clean_title(name: str) -> Column:
-    """The title without spaces around it, in composed Unicode, with characters for "&#8230;"."""
+    """The title without spaces around it, in composed Unicode, with characters for "&#8230;".
+
+    Control characters are no part of it, however they were written.
+    """
     # Static methods of libraries that Spark brings along: a Python worker would take a second.
     escapes, normalizer = "org.apache.commons.text.StringEscapeUtils", "com.ibm.icu.text.Normalizer"
     plain = F.try_reflect(F.lit(escapes), F.lit("unescapeXml"), F.col(name))
     composed = F.try_reflect(F.lit(normalizer), F.lit("compose"), plain, F.lit(False))
-    return F.regexp_replace(composed, r"(?U)^\s+|\s+$", "")
+    return F.regexp_replace(without_controls(composed), r"(?U)^\s+|\s+$", "")
 
 
 def year_of(title: Column) -> Column:
@@ -59,7 +69,7 @@ def year_of(title: Column) -> Column:
 
 def named_genres(name: str) -> Column:
     """The genres of "Comedy|Drama", none of "" or "(no genres listed)"."""
-    names = F.split(F.coalesce(F.col(name), F.lit("")), r"\|")
+    names = F.split(F.coalesce(without_controls(F.col(name)), F.lit("")), r"\|")
     return F.array_distinct(F.array_remove(F.array_remove(names, ""), NO_GENRES))
 
 

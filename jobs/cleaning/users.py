@@ -5,7 +5,14 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.cleaning.lines import digits, first_reason, not_an_id, refuse_repeated, with_fields
+from jobs.cleaning.lines import (
+    digits,
+    first_reason,
+    not_an_id,
+    refuse_repeated,
+    with_fields,
+    without_controls,
+)
 from jobs.release.layouts import Table
 from jobs.runs.schemas import USERS, columns_of
 
@@ -48,10 +55,10 @@ def parse_users(lines: DataFrame, table: Table) -> DataFrame:
         "position",
         first_reason(not_an_id("user_id", user_id)).alias("reason"),
         user_id.alias("user_id"),
-        "gender",
+        without_controls(F.col("gender")).alias("gender"),
         F.col("age").try_cast("int").alias("age"),
-        F.coalesce(F.get(names, code), name).alias("occupation"),
-        "zip_code",
+        F.coalesce(F.get(names, code), without_controls(name)).alias("occupation"),
+        without_controls(F.col("zip_code")).alias("zip_code"),
     )
     return refuse_repeated(users, "user_id")
 

@@ -13,6 +13,8 @@ from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, Transfe
 from rich.table import Table
 from rich.text import Text
 
+from jobs.runs.text import visible
+
 # In a file or a pipe, lines are as long as they need to be.
 WIDTH_WITHOUT_TERMINAL = 10_000
 
@@ -36,11 +38,11 @@ def show_rows(headers: Sequence[str], rows: Sequence[Sequence[object]], numbers:
         console.print(table)
         return
     if not rows:
-        console.print(Text(f"No rows. Their columns: {', '.join(headers)}"))
+        console.print(text(f"No rows. Their columns: {', '.join(headers)}"))
     for number, row in enumerate(rows, 1):
         block = Table.grid("", "", padding=(0, 2))
         for header, cell in zip(headers, row, strict=True):
-            block.add_row(Text(header), text(cell))
+            block.add_row(text(header), text(cell))
         console.print(Text(f"Row {number}", "bold"), block, "", sep="\n")
 
 
@@ -53,8 +55,8 @@ def terminal() -> Console:
 
 
 def text(cell: object) -> Text:
-    """A cell as it is: a title with [brackets] is no markup."""
-    return Text("" if cell is None else str(cell))
+    """A cell as it is: a title with [brackets] is no markup, and no control of the terminal."""
+    return Text("" if cell is None else visible(str(cell)))
 
 
 def table_of(
@@ -63,12 +65,12 @@ def table_of(
     rows: Iterable[Sequence[object]],
     numbers: Collection[str],
 ) -> Table:
-    heading = Text(title) if title else None
+    heading = text(title) if title else None
     table = Table(title=heading, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for header in headers:
         justify: Literal["left", "right"] = "right" if header in numbers else "left"
         # A cell too long for the terminal goes on in the next line: nothing is cut off.
-        table.add_column(Text(header), justify=justify, overflow="fold")
+        table.add_column(text(header), justify=justify, overflow="fold")
     for row in rows:
         table.add_row(*map(text, row))
     return table

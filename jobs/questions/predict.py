@@ -29,6 +29,7 @@ from jobs.questions.recommendations import require_movie, require_user
 from jobs.runs.command import command_arguments, positive
 from jobs.runs.configuration import load_configuration, warehouse_of
 from jobs.runs.errors import JobError
+from jobs.runs.text import visible
 from model.factors import Factors
 from model.metrics import rmse
 
@@ -63,14 +64,14 @@ def predict_one(
     require_user(connection, user)
     title = require_movie(connection, movie)
     rating, source = predict_pairs(factors, np.array([user]), np.array([movie]))
-    print(f"User {user}, {title}: predicted rating {rating[0]:.2f}")
-    print(f"  by {source[0]}, of model version {run.model_version} on {run.release}")
+    print(f"User {user}, {visible(title)}: predicted rating {rating[0]:.2f}")
+    print(f"  by {source[0]}, of model version {visible(run.model_version)} on {run.release}")
     if source[0] in NOT_LEARNED:
         print(f"  {NOT_LEARNED[source[0]]}")
     query = "select rating, split from ratings where user_id = ? and movie_id = ?"
     real = connection.execute(query, [user, movie]).fetchone()
     if real:
-        print(f"  real rating {real[0]:g}, which lies in the {real[1]} split")
+        print(f"  real rating {real[0]:g}, which lies in the {visible(real[1])} split")
 
 
 def predict_rated(
@@ -99,7 +100,7 @@ def predict_rated(
     for split, part in groupby(sorted(rows, key=lambda row: row[3]), key=lambda row: row[3]):
         ratings = list(part)
         learned = ", which the model has learned from" if split == "train" else ""
-        print(f"  {split}: {error_of(ratings):.4f} over {len(ratings)}{learned}")
+        print(f"  {visible(split)}: {error_of(ratings):.4f} over {len(ratings)}{learned}")
 
 
 def error_of(rows: list[tuple]) -> float:

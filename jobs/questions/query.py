@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
+from collections.abc import Sequence
 from datetime import date
 
 import duckdb
@@ -24,6 +25,7 @@ from jobs.questions.recommendations import recommended, require_user, show_recom
 from jobs.runs.command import command_arguments, day, positive, version_or_moment
 from jobs.runs.configuration import warehouse_of
 from jobs.runs.errors import JobError
+from jobs.runs.text import visible
 
 RECOMMEND_HELP = """Show the movies that a user is recommended, best first.
 
@@ -153,7 +155,9 @@ def answer(
         rows = text.limit(limit) if limit else text
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(result.columns)
-        writer.writerows(rows.iter_rows(10_000))
+        # A file holds what the tables hold; a terminal would obey it.
+        cells = visible_cells if sys.stdout.isatty() else tuple
+        writer.writerows(map(cells, rows.iter_rows(10_000)))
         return
     limit = limit or 100
     shown = text.limit(limit + 1).fetchall()
@@ -162,3 +166,8 @@ def answer(
     show_rows(result.columns, shown[:limit], numbers)
     if len(shown) > limit:
         print(f"Only the first {limit} rows are shown: --limit shows more, --csv writes all.")
+
+
+def visible_cells(row: Sequence[str | None]) -> tuple[str | None, ...]:
+    """A row of CSV for a terminal."""
+    return tuple(cell if cell is None else visible(cell) for cell in row)

@@ -10,6 +10,7 @@ Three layouts hold every release of GroupLens that has ratings, and the built-in
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -194,5 +195,5 @@ def read_genres(file: Path) -> tuple[str, ...]:
                 f"{file}: line {number}: expected a genre and its number, as in "
                 f"Drama|{len(names)}, found {line[:80]!r}."
             )
-        names.append(name)
+        names.append("".join(char for char in name if unicodedata.category(char) != "Cc"))
     return tuple(names)

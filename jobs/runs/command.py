@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 
 from jobs.runs.errors import JobError, NotNeeded
+from jobs.runs.text import visible
 
 # What the machine lacks, and not what the code does wrong.
 FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
@@ -22,13 +23,13 @@ def run_command(main: Callable[[], None]) -> None:
     try:
         main()
     except NotNeeded as reason:
-        print(reason)
+        print(visible(str(reason)))
     except JobError as error:
-        sys.exit(f"nightreel: {error}")
+        sys.exit(f"nightreel: {visible(str(error))}")
     except OSError as error:
         if error.errno not in FULL_OR_FORBIDDEN:
             raise
-        sys.exit(f"nightreel: {error.filename or 'while writing'}: {error.strerror}.")
+        sys.exit(visible(f"nightreel: {error.filename or 'while writing'}: {error.strerror}."))
 
 
 def command_arguments(description: str | None) -> argparse.ArgumentParser:

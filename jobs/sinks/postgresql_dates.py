@@ -86,14 +86,17 @@ def fill(connection: Connection, warehouse: Warehouse, ds: date, partition: str)
     return rows
 
 
-def in_csv(batch: Any, options: Any) -> memoryview:
-    """Rows as COPY reads them: text stands in quotes, and what stands nowhere is null."""
+def in_csv(batch: Any, options: Any) -> bytes:
+    """Rows as COPY reads them: text stands in quotes, and what stands nowhere is null.
+
+    NUL, which PostgreSQL's text cannot hold, is left out.
+    """
     import pyarrow as pa
     from pyarrow import csv
 
     buffer = pa.BufferOutputStream()
     csv.write_csv(batch, buffer, options)
-    return memoryview(buffer.getvalue())
+    return buffer.getvalue().to_pybytes().replace(b"\0", b"")
 
 
 def swap(connection: Connection, warehouse: Warehouse, ds: date, partition: str) -> None:
@@ -200,4 +203,11 @@ def copy_rows(connection: Connection, name: str, rows: Any) -> None:
     with connection.cursor().copy(f"copy {name} ({columns}) from stdin") as target:
         while batch := rows.fetchmany(10_000):
             for row in batch:
-                target.write_row(row)
+                target.write_row([without_nul(value) for value in row])
+
+
+def without_nul(value: Any) -> Any:
+    """A value as PostgreSQL can hold it."""
+    if isinstance(value, list):
+        return [without_nul(inner) for inner in value]
+    return value.replace("\0", "") if isinstance(value, str) else value

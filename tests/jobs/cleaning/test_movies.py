@@ -36,6 +36,24 @@ def test_100k_has_flags_for_genres_and_a_date_beside_the_title(spark, tmp_path):
     ]
 
 
+def test_control_characters_are_no_part_of_titles_and_genres(spark, tmp_path):
+    """Raw or as XML writes them; what is left of a title that was nothing else is no title."""
+    raw = delivered(
+        tmp_path,
+        ratings_dat=b"",
+        movies_dat=b"1::&#0;One &#27;]0;PWNED&#7;&#x1b;[31m(1995)::Dra\0ma|\x1b[2mWar|War\n"
+        b"2::Two\x00\x1b (\x9b1995)\x7f::Drama\n"
+        b"3::&#27;\x07::Drama\n"
+        b"4::Four\tand&#10;a half (1996)::Drama\n",
+    )
+    assert movies_of(spark, raw) == [
+        (1, "One ]0;PWNED[31m(1995)", 1995, ["Drama", "[2mWar", "War"]),
+        (2, "Two (1995)", 1995, ["Drama"]),
+        "title: expected a title, found ''",
+        (4, "Four and a half (1996)", 1996, ["Drama"]),
+    ]
+
+
 def test_10m_is_utf_8_and_has_blank_lines(spark, tmp_path):
     raw = delivered(
         tmp_path,
