@@ -54,6 +54,9 @@ from nightreel_common.tasks import (
 # What `mode` makes of the policy that decides whether to train.
 POLICIES = {"full": "always", "score-only": "never"}
 
+# Of an address on the web. With more in it, the workers have the whole one in NIGHTREEL_SOURCE.
+WITHOUT_SECRETS = r"^(?![Hh][Tt][Tt][Pp][Ss]?:.*[@?#])"
+
 # Parameters that are settings: the key in conf/ that each one changes for the run.
 SETTINGS = {
     "model": "train.model",
@@ -79,8 +82,10 @@ PARAMETERS: dict[str, Param] = {
         "string",
         "Source",
         "A zip or folder that the workers see, or a zip's address, as in 'https://...' or "
-        "'s3://bucket/ml-1m.zip'. Empty: as in conf, or GroupLens.",
+        "'s3://bucket/ml-1m.zip', without user, password or '?': what is given here is kept and "
+        "shown. Empty: as in conf, or GroupLens.",
         minLength=1,
+        pattern=WITHOUT_SECRETS,
     ),
     "profile": optional(
         "string",

@@ -34,6 +34,8 @@ ADDED = re.compile(
 )
 # What repeats the end of a job's output, or explains the schema of a refused parameter.
 REPEATS = re.compile(r"Last spark-submit output:|Failed validating ")
+# What would stand on Airflow's command line and in its database.
+SECRET = re.compile(r"https?:.*[@?#]", re.IGNORECASE)
 # Of a traceback, which is Airflow's own, the last line is enough; the log has the others.
 TRACEBACK = re.compile(r"Traceback |\s|$")
 
@@ -97,6 +99,13 @@ def copied(lines: Iterable[str], log: TextIO) -> Iterator[str]:
 
 def main() -> int:
     """Run, show, and return the exit status."""
+    if SECRET.match(os.environ.get("SOURCE", "")):
+        print(
+            "SOURCE holds a user, a password, or a ? or #. Leave them out there, as it is kept with "
+            "the run, and give the whole address as NIGHTREEL_SOURCE: export NIGHTREEL_SOURCE=...",
+            file=sys.stderr,
+        )
+        return 1
     now = datetime.now(UTC)
     log_file = Path(os.environ["AIRFLOW_HOME"], "logs", f"nightly-{now:%Y%m%dT%H%M%SZ}.log")
     log_file.parent.mkdir(parents=True, exist_ok=True)

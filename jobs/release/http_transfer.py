@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import requests
 
 from jobs.release.transfer import TransferError, note_start, resume_point, within, write_rest
+from jobs.runs.addresses import request_address
 
 TIMEOUT = (10, 60)  # seconds to connect, seconds without a byte
 CHUNK = 1 << 16  # an interrupted transfer loses less than this
@@ -25,7 +26,7 @@ class Session(requests.Session):
         target = super().get_redirect_target(response)
         if target and response.url.startswith("https:") and target.lower().startswith("http:"):
             raise TransferError(
-                f"it leads on to {urlsplit(target).netloc} without TLS, where anybody on the way "
+                f"it leads on to {urlsplit(target).hostname} without TLS, where anybody on the way "
                 "could change it",
                 lasting=True,
             )
@@ -40,7 +41,7 @@ def read_text(url: str) -> str | None:
         in_plain_words(),
         within(PATIENCE, "the server did not answer in time"),
         Session() as session,
-        session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as got,
+        session.get(request_address(url), headers=headers, stream=True, timeout=TIMEOUT) as got,
     ):
         if got.status_code in (403, 404, 410):
             return None
@@ -60,7 +61,7 @@ def fetch_rest(url: str, part: Path, most: int) -> None:
         headers |= {"Range": f"bytes={have}-", "If-Range": state}
     with in_plain_words(), Session() as session:
         with within(PATIENCE, "the server did not answer in time"):
-            got = session.get(url, headers=headers, stream=True, timeout=TIMEOUT)
+            got = session.get(request_address(url), headers=headers, stream=True, timeout=TIMEOUT)
         with got:
             if got.status_code == 416 and have:  # the part is as long as the file, or longer
                 part.unlink()
@@ -114,4 +115,5 @@ def plain_words(error: requests.RequestException) -> tuple[str, bool]:
     ):
         if isinstance(error, kind):
             return problem, False
-    return str(error), True
+    # Its own words may hold the whole address.
+    return f"it is no address that can be fetched ({type(error).__name__})", True

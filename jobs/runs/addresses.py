@@ -1,11 +1,18 @@
-"""Addresses in object stores, as in s3://bucket/folder."""
+"""Addresses, as they may be kept with a run and shown: without what is secret in them.
+
+NIGHTREEL_SOURCE holds the address of a release with what is: user and password, or what stands
+behind a ?, as in a presigned address. Only the request itself has that.
+"""
 
 from __future__ import annotations
 
+import os
 import re
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic_core import PydanticCustomError
+
+from jobs.runs.errors import JobError
 
 # What delta-rs and obstore read alike; they differ on az://.
 SCHEMES = ("s3", "s3a", "gs", "abfs", "abfss")
@@ -21,17 +28,58 @@ CREDENTIALS = PydanticCustomError(
     "AZURE_STORAGE_ACCOUNT_KEY, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
 )
 
+WEB_CREDENTIALS = PydanticCustomError(
+    "password",
+    "holds a user, a password, or a ? or #. Leave them out here, as it is kept with the run, and "
+    "give the whole address by the environment: NIGHTREEL_SOURCE, for a release; "
+    "MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD or MLFLOW_TRACKING_TOKEN, for MLflow",
+)
+
 
 def is_object_uri(text: str) -> bool:
     """Whether it names something in an object store."""
     return text.partition("://")[0].lower() in SCHEMES and "://" in text
 
 
-def without_password(uri: str) -> str:
-    """Any address, or a path. Raises PydanticCustomError, which repeats nothing, for a password."""
-    if re.search(r"://[^/@]*:[^/@]*@", uri):
+def without_secrets(uri: str) -> str:
+    """Any address, or a path. Raises PydanticCustomError, which repeats nothing, for a secret one.
+
+    On the web that is whoever stands before an @ and whatever comes behind a ? or #; of a database
+    it is a password, and a user may stay.
+    """
+    if re.match(r"https?:/*(.*@|.*[?#])", uri, re.IGNORECASE | re.DOTALL):
+        raise WEB_CREDENTIALS
+    if re.search(r"://[^/@]*:[^@]*@|://.*[?&;][^=]*(pass|secret|token|key)[^=]*=", uri):
         raise CREDENTIALS
+    try:
+        urlsplit(uri)
+    except ValueError:
+        raise ValueError("Expected an address, as in https://host/ml-1m.zip, or a path") from None
     return uri
+
+
+def public_part(uri: str) -> str:
+    """An address of the web without what may be secret; anything else as it is."""
+    if not re.match("https?:", uri, re.IGNORECASE):
+        return uri
+    parts = urlsplit(uri)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=host, query="", fragment=""))
+
+
+def request_address(url: str) -> str:
+    """What to ask a web server for: `url` with what NIGHTREEL_SOURCE adds to it.
+
+    That is meant for its own file and the checksum beside it alone. Never to be shown.
+    """
+    whole = os.environ.get("NIGHTREEL_SOURCE", "")
+    try:
+        shown, parts = public_part(whole), urlsplit(whole)
+    except ValueError:
+        raise JobError("NIGHTREEL_SOURCE holds no address.") from None
+    if whole and url in (shown, f"{shown}.md5"):
+        return urlunsplit(urlsplit(url)._replace(netloc=parts.netloc, query=parts.query))
+    return url
 
 
 def checked_uri(uri: str) -> str:

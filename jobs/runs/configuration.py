@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from jobs.runs.addresses import public_part
 from jobs.runs.errors import JobError
 from jobs.runs.settings import Configuration, Section, TrainSettings
 from jobs.runs.warehouse import Warehouse, warehouse_named
@@ -119,7 +120,8 @@ def of_today(values: dict[str, Any]) -> dict[str, Any]:
     """A run's settings in today's form.
 
     Before there was a family, those of its one model lay bare. Of models that have joined since the
-    run was started they are those of base.yaml: the run itself says nothing of them.
+    run was started they are those of base.yaml: the run itself says nothing of them. Addresses
+    could hold what is secret once.
     """
     train = dict(values["train"])
     if "model" not in train:
@@ -129,7 +131,11 @@ def of_today(values: dict[str, Any]) -> dict[str, Any]:
     if missing := set(FAMILY) - set(train):
         _, base = read_layer(conf_folder() / "base.yaml")
         train |= {name: base.get("train", {}).get(name, {}) for name in missing}
-    return values | {"train": train}
+    named = {section: dict(values[section]) for section in ("ingest", "tracking")}
+    for section, key in (("ingest", "source"), ("tracking", "uri")):
+        if address := named[section][key]:
+            named[section][key] = public_part(address)
+    return values | {"train": train} | named
 
 
 def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from jobs.runs.addresses import checked_uri, is_object_uri, without_password
+from jobs.runs.addresses import checked_uri, is_object_uri, without_secrets
 from model.family import FAMILY, RATING_MODELS, load
 from model.settings import SHARED
 
@@ -132,7 +132,8 @@ class IngestSettings(Section):
     """Which release of MovieLens; `sample` is generated, needing no download."""
     source: str | None
     """A local zip or folder, or the address of a zip on the web or in an object store, as in
-    s3://bucket/ml-1m.zip; null takes the release from GroupLens."""
+    s3://bucket/ml-1m.zip; null takes the release from GroupLens. It may hold no credentials:
+    NIGHTREEL_SOURCE has the same address with them."""
     max_unpacked_gib: Annotated[float, Field(gt=0)]
     """A delivery that unpacks to more than this is refused."""
     # Runs that were started before there was this setting can still be read.
@@ -144,7 +145,7 @@ class IngestSettings(Section):
     def holds_no_credentials(cls, source: str | None) -> str | None:
         if source and is_object_uri(source):
             return checked_uri(source)
-        return without_password(source) if source else source
+        return without_secrets(source) if source else source
 
 
 class EtlSettings(Section):
@@ -293,7 +294,7 @@ class PublishSettings(Section):
     @field_validator("postgresql")
     @classmethod
     def no_password(cls, dsn: str | None) -> str | None:
-        if dsn and re.search(r"://[^/@]*:[^@]*@|\bpassword\s*=", dsn):
+        if dsn and re.search(r"://[^/@]*:[^@]*@|password\s*=", dsn):
             # Of this type, the message repeats nothing of what was found.
             raise PydanticCustomError(
                 "password",
@@ -309,8 +310,8 @@ class TrackingSettings(Section):
 
     @field_validator("uri")
     @classmethod
-    def holds_no_password(cls, uri: str | None) -> str | None:
-        return without_password(uri) if uri else uri
+    def holds_no_credentials(cls, uri: str | None) -> str | None:
+        return without_secrets(uri) if uri else uri
 
 
 # The sections `train.<model>`, one for each of the family. What may stand in one is known to the

@@ -216,6 +216,8 @@ def test_an_allowed_value_is_taken(bag: Any, dag_id: str, name: str, value: Any)
         ("nightly", "ds", 20260228),
         ("nightly", "dataset", "ml-2m"),
         ("nightly", "source", ""),
+        ("nightly", "source", "https://hidden@host/r.zip"),
+        ("nightly", "source", "HTTP://host/r.zip?signature=hidden"),
         ("nightly", "profile", "../secrets"),
         ("nightly", "factors", 0),
         ("nightly", "factors", 1.5),

@@ -38,6 +38,19 @@ def test_only_what_was_given_becomes_a_parameter(
     assert run_nightly.parameters_of(wrong) == {"ranks": "two", "source": "missing.zip"}
 
 
+def test_a_source_that_holds_something_secret_reaches_no_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    for secret in ("hidden@host/r.zip", "host/r.zip?signature=hidden", "host/r.zip#hidden"):
+        monkeypatch.setenv("SOURCE", f"https://{secret}")
+        assert run_nightly.main() == 1
+        said = capfd.readouterr()
+        assert "NIGHTREEL_SOURCE" in said.err
+        assert "hidden" not in said.out + said.err
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_steps_own_lines_are_shown() -> None:
     output = f"""WARNING|py.warnings|Could not import graphviz.
 You might need to install the graphviz package.

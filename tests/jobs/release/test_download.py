@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jobs.release import http_transfer
 from jobs.release.download import ATTEMPTS, DownloadError, download
 from jobs.release.http_transfer import CHUNK
+from jobs.runs.errors import JobError
 
 CONTENT = bytes(range(256)) * 2000
 
@@ -43,6 +44,8 @@ class Server(ThreadingHTTPServer):
         self.says_length = True
         self.requests: list[str | None] = []
         """The Range of each transfer asked for."""
+        self.signature: str | None = None
+        """What must stand behind the ? of a request, if anything."""
 
     @property
     def url(self) -> str:
@@ -53,6 +56,9 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
+        self.path, _, signature = self.path.partition("?")
+        if self.server.signature and signature != self.server.signature:
+            return self.send_error(403)
         if self.path.endswith(".md5"):
             if self.server.md5 is None:
                 return self.send_error(404)
@@ -258,3 +264,32 @@ def test_what_begins_with_tls_goes_on_with_it(
         finally:
             secure.shutdown()
             thread.join()
+
+
+def test_what_is_secret_in_an_address_goes_to_its_server_alone(
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    server.signature = "signature=hidden"
+    monkeypatch.setenv("NIGHTREEL_SOURCE", f"{server.url}?signature=hidden")
+    # The checksum lies behind the file's name, and is asked for with the same signature.
+    assert fetch(server, tmp_path).read_bytes() == CONTENT
+    server.cuts = [CHUNK] + [0] * (ATTEMPTS - 1)
+    other = server.url.replace("r.zip", "other.zip")
+    with pytest.raises(DownloadError, match="answered 403"):
+        download(other, tmp_path, checksum_required=False, max_gib=1, pause=0)
+    said = capsys.readouterr()
+    assert "verified" in said.out
+    assert "hidden" not in said.out + said.err
+    assert not [file for file in tmp_path.iterdir() if b"hidden" in file.read_bytes()]
+
+
+def test_an_address_that_cannot_be_fetched_is_not_repeated_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("NIGHTREEL_SOURCE", "http://user:hidden@no host/r.zip")
+    with pytest.raises(JobError) as failed:
+        download("http://no host/r.zip", tmp_path, False, max_gib=1, pause=0)
+    assert "hidden" not in str(failed.value)
