@@ -101,8 +101,8 @@ def main() -> int:
     """Run, show, and return the exit status."""
     if SECRET.match(os.environ.get("SOURCE", "")):
         print(
-            "SOURCE holds a user, a password, or a ? or #. Leave them out there, as it is kept with "
-            "the run, and give the whole address as NIGHTREEL_SOURCE: export NIGHTREEL_SOURCE=...",
+            "SOURCE holds a user, a password, or a ? or #. Leave them out there, as it is kept "
+            "with the run, and put the whole address into the variable NIGHTREEL_SOURCE.",
             file=sys.stderr,
         )
         return 1
