@@ -39,6 +39,7 @@ RATING_MODELS = {
 }
 ORDER_MODELS = {
     "ridge": "model.ridge:Ridge",
+    "visits": "model.visits:Visits",
 }
 FAMILY = RATING_MODELS | ORDER_MODELS
 

@@ -29,6 +29,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         "epochs": 12,
     },
     "ridge": {"factors": 30, "penalty": 3},
+    "visits": {"factors": 30, "penalty": 3},
 }
 SHARED = {"seed": 1, "reading": "auto", "memory_rows": 1_000_000, "checkpoint_seconds": 60}
 

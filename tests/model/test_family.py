@@ -29,6 +29,8 @@ EVERY_MODEL = pytest.mark.parametrize("model", FAMILY)
 # Of a model that learns by steps, and not at once.
 LEARNERS = pytest.mark.parametrize("model", [m for m in FAMILY if hasattr(load(m), "step")])
 EVERY_ORDER_MODEL = pytest.mark.parametrize("model", ORDER_MODELS)
+# Of one that learns what follows within a sitting, and not what the next visit brings.
+EVERY_SEQUENCE_MODEL = pytest.mark.parametrize("model", set(ORDER_MODELS) - {"visits"})
 
 
 def figure_of(model: str) -> str:
@@ -145,7 +147,7 @@ def test_it_beats_the_biases_on_planted_tastes(spec, ratings, model):
     assert rmse(trained(chosen).predict(*pairs), rating) < 0.8 * theirs
 
 
-@EVERY_ORDER_MODEL
+@EVERY_SEQUENCE_MODEL
 def test_it_names_the_next_movie_of_planted_orders(spec, histories, model):
     """Users' rows are made anew from what came before the last movie, as evaluate makes them."""
     chosen = spec(model=model)
