@@ -19,6 +19,17 @@ def open_memory() -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def confine(connection: duckdb.DuckDBPyConnection, files: Sequence[str], scratch: str) -> None:
+    """Let a connection open these files and no others, for good; it spills to `scratch`.
+
+    What it may read it may also write, as DuckDB sees it.
+    """
+    connection.execute(f"set temp_directory = {quoted(scratch)}")
+    connection.execute(f"set allowed_paths = [{', '.join(map(quoted, files))}]")
+    connection.execute("set enable_external_access = false")
+    connection.execute("set lock_configuration = true")
+
+
 def open_tables(folders: dict[str, Path]) -> duckdb.DuckDBPyConnection:
     """Views of what a run has written for some of schemas.PUBLISHED; see `add_view`."""
     connection = open_memory()

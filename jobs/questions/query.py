@@ -14,13 +14,16 @@ import csv
 import sys
 from collections.abc import Sequence
 from datetime import date
+from tempfile import TemporaryDirectory
 
 import duckdb
 
+from jobs.engines.duck import confine
 from jobs.engines.terminal import show_rows
+from jobs.published.delta import file_paths
 from jobs.published.runs_table import latest_run
 from jobs.published.versions import tables_at
-from jobs.published.views import add_version, connect, connect_to
+from jobs.published.views import add_version, connect_to
 from jobs.questions.recommendations import recommended, require_user, show_recommendations
 from jobs.runs.command import command_arguments, day, positive, version_or_moment
 from jobs.runs.configuration import warehouse_of
@@ -46,6 +49,8 @@ SQL_HELP = """Query the published tables with DuckDB's SQL.
                    order by users desc"
     nightreel sql --csv "from runs" > runs.csv
     nightreel sql --at 2026-11-23 "select count(*) from recommendations"
+
+Files that are no published table are neither read nor written.
 
 With --at, each table is read as it was at that time (in UTC; a date stands for its end), or, given
 a number, as the publish that made that version of recommendations left it: nightreel history.
@@ -121,14 +126,19 @@ def sql(argv: list[str] | None = None) -> None:
     parser.add_argument("--limit", type=positive, help="most rows (default: 100, with --csv all)")
     add_at(parser)
     arguments = parser.parse_args(argv)
-    connection = connect(warehouse_of(arguments), at=arguments.at)
-    try:
-        answer(connection, arguments.query, arguments.csv, arguments.limit)
-    except duckdb.CatalogException as error:
-        tables = ", ".join(name for (name,) in connection.execute("show tables").fetchall())
-        raise JobError(f"{error}\nTables: {tables}") from None
-    except duckdb.Error as error:
-        raise JobError(str(error)) from None
+    tables = tables_at(warehouse_of(arguments), (), arguments.at)
+    with connect_to(tables) as connection, TemporaryDirectory(prefix="nightreel-sql-") as scratch:
+        confine(
+            connection, [path for table in tables.values() for path in file_paths(table)], scratch
+        )
+        try:
+            answer(connection, arguments.query, arguments.csv, arguments.limit)
+        except duckdb.CatalogException as error:
+            raise JobError(f"{error}\nTables: {', '.join(sorted(tables))}") from None
+        except duckdb.PermissionException as error:
+            raise JobError(f"{error}\nOnly the published tables are read here.") from None
+        except duckdb.Error as error:
+            raise JobError(str(error)) from None
 
 
 def one_that_reads(connection: duckdb.DuckDBPyConnection, query: str) -> str:
@@ -136,12 +146,22 @@ def one_that_reads(connection: duckdb.DuckDBPyConnection, query: str) -> str:
     statements = connection.extract_statements(query)
     kinds = [statement.type.name for statement in statements]
     if len(kinds) == 1 and kinds[0] in READING:
-        return statements[0].query.rstrip("; \n")
+        # EXPLAIN ANALYZE does what it explains, and DuckDB lets COPY write whatever it may read.
+        if not is_copy(query):
+            return statements[0].query.rstrip("; \n")
+        kinds = ["COPY"]
     found = f"{len(kinds)} statements" if len(kinds) > 1 else (kinds or ["nothing"])[0]
     raise JobError(
         f"Expected one statement that returns rows, as select does; found {found}. Tables are "
         "changed by runs alone, and --csv writes an answer to a file: nightreel sql --help"
     )
+
+
+def is_copy(query: str) -> bool:
+    """Whether a statement copies, or explains one that does; a column of that name needs quotes."""
+    text = query.encode()
+    keywords = (at for at, kind in duckdb.tokenize(query) if kind == duckdb.token_type.keyword)
+    return any(text[at : at + 4].lower() == b"copy" for at in keywords)
 
 
 def answer(

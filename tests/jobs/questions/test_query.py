@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from jobs.engines import terminal
+from jobs.published.delta import file_paths, open_table
 from jobs.questions import query
 from jobs.runs.errors import JobError
+from jobs.runs.warehouse import Warehouse
 from tests.jobs.questions.conftest import cells
 
 
@@ -60,6 +63,53 @@ def test_fewer_and_earlier_recommendations(ask):
 def test_errors_say_what_there_is(ask, command, argv, message):
     with pytest.raises(JobError, match=message):
         ask(command, *argv.split(" "))
+
+
+def published_file(tables):
+    """A file of the table ratings."""
+    return file_paths(open_table(Warehouse(tables), "ratings"))[0]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "explain analyze copy (select 1) to '{free}'",
+        "EXPLAIN /* copy */ (analyze) CoPy (select 1) to '{published}' (use_tmp_file false)",
+        "explain analyze copy (pivot movies on year using count(*)) to '{published}' "
+        "(use_tmp_file false)",
+        "copy (select 1) to '{free}'",
+        "from '{other}'",
+        "from read_text('{other}')",
+        "from read_blob('/proc/self/environ')",
+        "from glob('/*')",
+        "from 'https://127.0.0.1:1/x.parquet'",
+        "explain analyze set threads = 1",
+        "pragma enable_profiling",
+        "call start_ui()",
+    ],
+)
+def test_no_statement_writes_or_reads_another_file(ask, tables, tmp_path, statement):
+    names = {"free": tmp_path / "free", "other": tmp_path / "other.csv"}
+    names["other"].write_text("secret")
+    file = Path(published_file(tables))
+    before, listed = file.read_bytes(), sorted(tables.rglob("*"))
+    with pytest.raises(JobError) as told:
+        ask(query.sql, statement.format(published=file, **names))
+    assert "secret" not in str(told.value)
+    assert file.read_bytes() == before
+    assert sorted(tables.rglob("*")) == listed
+    assert not names["free"].exists()
+
+
+def test_what_reads_is_still_answered(ask):
+    for statement in (
+        "explain analyze from ratings",
+        'explain select \'copy\', "copy" from (select 1 as "copy") -- copy',
+        "pivot ratings on split using count(*) group by user_id",
+        "pragma table_info('ratings')",
+        "summarize ratings",
+    ):
+        assert ask(query.sql, statement).strip()
 
 
 @pytest.mark.parametrize(
