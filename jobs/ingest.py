@@ -26,7 +26,7 @@ from jobs.release.raw import MANIFEST, describe, digest_of, keep
 from jobs.runs.command import command_arguments, day, run_command
 from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
-from jobs.runs.files import write_json
+from jobs.runs.files import read_json, write_json
 from jobs.runs.run import Run, safe_run_id
 from jobs.runs.settings import RELEASES, Configuration, with_models
 from jobs.runs.warehouse import Warehouse, warehouse_named
@@ -84,9 +84,7 @@ def configuration_of(arguments: argparse.Namespace) -> Configuration:
 
 def champion_of(run: Run) -> str | None:
     """The champion that this run starts from: the one of its first attempt on the same content."""
-    file = run.warehouse.run_file(run.run_id)
-    if file.is_file():
-        earlier = json.loads(file.read_text(encoding="utf-8"))
+    if earlier := read_json(run.warehouse.run_file(run.run_id)):
         if earlier.get("data_run"):
             raise JobError(f"Run {run.run_id} scores another run's data. Choose another --run-id.")
         if (earlier["release"], earlier["digest"]) == (run.release, run.digest):

@@ -2,9 +2,10 @@
 
     nightreel publish --run-id <run>
 
-Each table gets one Delta commit that carries run_id and model_version: readers see it before or
-after, never between. A failed audit publishes nothing. Running it again replaces what this run
-published. The row in `runs` comes last: a run that stands there has published everything.
+All tables are shown at once: the row in `runs` comes last and names the version of every other,
+which readers take from there. A failed audit publishes nothing, and a publish that fails or is
+killed changes nothing that they see. Running it again replaces what this run published. Where a
+newer run stands for the date, it is refused.
 
 `movies`, `users` and `ratings` are those of the newest date: a run of an earlier one leaves them.
 A run that scores chosen users keeps what is published for the others.
@@ -26,10 +27,11 @@ from pyspark.sql import functions as F
 from jobs.engines.duck import parquet_files, write_few_rows
 from jobs.engines.spark import spark_session
 from jobs.published.audit import ToPublish, audit
-from jobs.published.commit import commit
+from jobs.published.commit import commit, versions_after
 from jobs.published.delta import file_paths, open_table
 from jobs.published.parquet import read_footer
-from jobs.published.runs_table import releases_of
+from jobs.published.runs_table import newer_run, releases_of
+from jobs.published.whole import in_json, publishing
 from jobs.runs import schemas
 from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
@@ -69,7 +71,7 @@ def to_audit(spark: SparkSession, run: Run) -> ToPublish:
     )
 
 
-def runs_row(run: Run, started: float) -> tuple[object, ...]:
+def runs_row(run: Run, started: float, versions: dict[str, int]) -> tuple[object, ...]:
     """The run's row in `runs`; this step, begun at `started`, counts until now."""
     before = [run.record(step) for step in run.steps() if step != "publish"]
     etl = run.etl_figures
@@ -91,6 +93,9 @@ def runs_row(run: Run, started: float) -> tuple[object, ...]:
         "users_scored": None if run.users is None else len(run.users),
         "validation_rmse": own.get("validation_rmse"),
         "damping": run.conf.score.damping,
+        "started_at": run.started_at,
+        "data_run": run.data_run,
+        "versions": in_json(versions),
     }
     return tuple(row[name] for name in schemas.columns_of(schemas.RUNS))
 
@@ -118,8 +123,19 @@ def merge_others(spark: SparkSession, run: Run, scored: DataFrame) -> None:
     write_by_user(rows.sortWithinPartitions("user_id", "rank"), run.output("merged"))
 
 
+def refuse_older(run: Run) -> None:
+    """Raises JobError if a newer run has been published for the date since this one began."""
+    if newer := newer_run(run):
+        again = "rescore" if run.data_run else "ingest"
+        raise JobError(
+            f"Nothing was published: run {newer}, which stands for {run.ds}, has newer data than "
+            f"run {run.run_id}, or began later from the same. To have this run's rows all the "
+            f"same, start it again: nightreel {again} --run-id {run.run_id}"
+        )
+
+
 def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
-    """Audit, then one commit per table; returns the figures of the step."""
+    """Audit, then show all tables at once; returns the figures of the step."""
     data = to_audit(spark, run)
     checks = audit(data)
     print(f"publish: {len(checks)} checks passed", flush=True)
@@ -136,11 +152,13 @@ def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
             for sink in sinks_of(run.conf, run.warehouse)
         }
         # Between reading what others have published and committing, nobody else may publish.
-        with run.warehouse.publish_lock():
+        with publishing(run.warehouse):
+            refuse_older(run)
             if run.users is not None:
                 merge_others(spark, run, data.recommendations)
-            write_few_rows(run.output("summary"), "runs", [runs_row(run, started)])
-            versions = commit(run)
+            versions = versions_after(run)
+            write_few_rows(run.output("summary"), "runs", [runs_row(run, started, versions)])
+            versions = commit(run, versions)
         figures |= copy_all(copies, run.ds)
     figures["table_version"] = versions["recommendations"]
     if not run.data_run:

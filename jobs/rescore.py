@@ -20,6 +20,7 @@ from jobs.published.views import connect
 from jobs.runs.command import command_arguments, day, positive, run_command
 from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
+from jobs.runs.files import read_json
 from jobs.runs.run import Run, open_run, safe_run_id
 from jobs.runs.settings import RELEASES, with_models
 from jobs.runs.warehouse import Warehouse, warehouse_named
@@ -54,7 +55,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def earlier_attempt(warehouse: Warehouse, run_id: str) -> Run | None:
     """The same run as it was started before. Raises JobError if the name is another kind of run."""
-    if not warehouse.run_file(run_id).is_file():
+    if read_json(warehouse.run_file(run_id)) is None:
         return None
     run = open_run(warehouse, run_id)
     if run.data_run is None:

@@ -10,15 +10,15 @@ user about whom nothing is known gives a movie.
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from model.files import whole_folder
 
 Float = NDArray[np.float32]
 Int = NDArray[np.integer]
@@ -28,25 +28,6 @@ SCALARS = ("mean", "rating_min", "rating_max", "train_mean")
 LATER = {"movie_count_M"}
 # Blocks of pairs keep the gathered rows in the cache and the memory bounded.
 PAIRS_PER_BLOCK = 16_384
-
-
-@contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder to write into; if all goes well it then takes the place of `folder`.
-
-    When writing fails, `folder` stays as it was.
-    """
-    temporary = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-    except BaseException:
-        # On a full disk, what is half written stands in the way of the next attempt.
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.replace(folder)
 
 
 @dataclass(frozen=True)
@@ -153,7 +134,7 @@ def load_factors(folder: Path) -> Factors:
         if "train_mean" not in values:
             # Earlier versions of Nightreel kept it in the manifest only.
             values["train_mean"] = values["manifest"]["train_mean"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError) as error:
         raise ValueError(f"{folder} does not hold a whole model: {error}") from error
     return Factors(**arrays, **values)
 

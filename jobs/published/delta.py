@@ -1,16 +1,18 @@
 """The published tables: Delta Lake tables over the Parquet files that Spark wrote.
 
 Files are first placed in the table's folder, under names that no version has used, where no reader
-looks. One commit then takes the replaced files out of the table and these in: a reader sees the
-table before or after it, and a job killed at any moment leaves the table as it was. The kernel
-copies the files; no data passes through this process's memory.
+looks, and forced to disk. One commit then takes the replaced files out of the table and these in: a
+reader sees the table before or after it, and a job killed at any moment leaves the table as it was.
+The kernel copies the files; no data passes through this process's memory.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,8 +22,21 @@ from deltalake import DeltaTable, Schema
 from deltalake.transaction import AddAction, CommitProperties, create_table_with_add_actions
 
 from jobs.engines.duck import parquet_files
+from jobs.published.log import (
+    NO_CHECKPOINT,
+    commit_file,
+    commit_info,
+    newest_version,
+    sync_commit,
+    versions_on_disk,
+)
 from jobs.runs.errors import JobError
+from jobs.runs.files import copy_file
 from jobs.runs.warehouse import Warehouse
+from model.files import sync
+
+# Commits among which those of an attempt that has just failed, or died, are looked for.
+RECENT = 20
 
 
 class Commit(NamedTuple):
@@ -49,17 +64,26 @@ class File(NamedTuple):
 
 def is_published(warehouse: Warehouse, name: str) -> bool:
     """Whether the table has any version yet."""
-    return DeltaTable.is_deltatable(warehouse.table(name))
+    return newest_version(warehouse.table(name)) is not None
 
 
 def open_table(warehouse: Warehouse, name: str) -> DeltaTable:
-    """The table at its current version. Raises JobError before the first."""
-    if not is_published(warehouse, name):
-        raise JobError(
-            f"There is no table {name} in {warehouse} yet. Publish one with: make nightly. "
-            "Elsewhere than there: --warehouse, or NIGHTREEL_WAREHOUSE."
-        )
-    return DeltaTable(warehouse.table(name))
+    """The table at its newest version, whether or not a whole publish made it.
+
+    What readers are shown, `versions.tables_at` says. Raises JobError before the first.
+    """
+    version = newest_version(warehouse.table(name))
+    if version is None:
+        raise no_table(warehouse, name)
+    return DeltaTable(warehouse.table(name), version=version)
+
+
+def no_table(warehouse: Warehouse, name: str) -> JobError:
+    """What to do before a table's first version."""
+    return JobError(
+        f"There is no table {name} in {warehouse} yet. Publish one with: make nightly. "
+        "Elsewhere than there: --warehouse, or NIGHTREEL_WAREHOUSE."
+    )
 
 
 def file_paths(table: DeltaTable, where: str | None = None) -> list[str]:
@@ -70,17 +94,19 @@ def file_paths(table: DeltaTable, where: str | None = None) -> list[str]:
     return [unquote(uri) for uri in table.file_uris(file_pruning_predicate=where)]
 
 
-def history(table: DeltaTable) -> list[Commit]:
+def history(table: Path) -> list[Commit]:
     """The commits that the log still holds, newest first; Delta forgets them after 30 days."""
+    told = ((version, commit_info(table, version)) for version in versions_on_disk(table))
     return [
         Commit(
-            version=commit["version"],
-            at=datetime.fromtimestamp(commit["timestamp"] / 1000, UTC),
+            version=version,
+            at=datetime.fromtimestamp(commit.get("timestamp", 0) / 1000, UTC),
             run_id=commit.get("run_id"),
             model_version=commit.get("model_version"),
-            operation=f"{commit['operation']} {commit.get('restored_version', '')}".strip(),
+            operation=f"{commit.get('operation')} {commit.get('restored_version', '')}".strip(),
         )
-        for commit in table.history()
+        for version, commit in told
+        if commit is not None
     ]
 
 
@@ -100,6 +126,40 @@ def files_of(table: DeltaTable) -> set[File]:
     return set(map(File, partitions, paths, rows))
 
 
+@dataclass(frozen=True)
+class Placed:
+    """Files that lie in a table's folder, where nobody looks until a commit names them."""
+
+    table: Path
+    schema_json: str
+    """Spark's and Delta's StructType in JSON."""
+    partition_by: list[str]
+    replace: dict[str, str]
+    """The partition that they replace; empty: all rows."""
+    actions: list[AddAction] = field(default_factory=list)
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.table / action.path for action in self.actions]
+
+    def sync(self) -> None:
+        """Force the files to disk, then every folder that names one."""
+        for file in self.files:
+            sync(file)
+        above = {folder for file in self.files for folder in file.parents}
+        for folder in sorted(above, reverse=True):
+            if folder.is_relative_to(self.table.parent):
+                sync(folder)
+
+    def remove(self) -> None:
+        """Take them away again, and the folders of partitions that held nothing else."""
+        for file in self.files:
+            file.unlink(missing_ok=True)
+            with suppress(OSError):
+                if file.parent != self.table:
+                    file.parent.rmdir()
+
+
 def publish_files(
     table: Path,
     source: Path,
@@ -115,65 +175,105 @@ def publish_files(
     StructType in JSON; `metadata` goes into the commit. Returns the table's new version. Raises
     JobError, with the table as it was, if a file has other columns or lies in another partition.
     """
-    schema = Schema.from_json(schema_json)
-    actions = place_files(table, source, schema_json, partition_by, replace)
-    commit = CommitProperties(custom_metadata=metadata)
+    with placing(
+        Placed(table, schema_json, partition_by, replace), source, new_attempt()
+    ) as placed:
+        placed.sync()
+        return commit_files(placed, metadata)
+
+
+def new_attempt() -> str:
+    """What the names of all files have in common that one attempt places."""
+    return uuid.uuid4().hex
+
+
+@contextmanager
+def placing(placed: Placed, source: Path, attempt: str) -> Iterator[Placed]:
+    """Check the files in `source` and copy them into the table's folder.
+
+    If the block fails before a commit has named them, they go again: on a full disk they would
+    stand in the way of every later attempt.
+    """
+    try:
+        place_files(placed, source, attempt)
+        yield placed
+    except BaseException:
+        if not is_committed(placed.table, attempt):
+            placed.remove()
+        raise
+
+
+def is_committed(table: Path, attempt: str) -> bool:
+    """Whether one of the newest commits of a table names files of this attempt."""
+    newest = versions_on_disk(table)[:RECENT]
+    return any(attempt.encode() in commit_file(table, v).read_bytes() for v in newest)
+
+
+def commit_files(placed: Placed, metadata: dict[str, Any]) -> int:
+    """Show placed files to readers, in one commit that is on disk when this returns its version."""
+    table, schema = placed.table, Schema.from_json(placed.schema_json)
+    told: dict[str, Any] = {
+        "commit_properties": CommitProperties(custom_metadata=metadata),
+        "post_commithook_properties": NO_CHECKPOINT,
+    }
     if not DeltaTable.is_deltatable(table):
         create_table_with_add_actions(
-            str(table), schema, actions, partition_by=partition_by, commit_properties=commit
+            str(table), schema, placed.actions, partition_by=placed.partition_by, **told
         )
-        return DeltaTable(table).version()
-    current = DeltaTable(table)
-    current.create_write_transaction(
-        list(actions),
-        "overwrite",
-        schema,
-        partition_by,
-        partition_filters=[(key, "=", value) for key, value in replace.items()] or None,
-        commit_properties=commit,
-    )
-    # A table object stays at its version, even after its own commit.
-    current.update_incremental()
-    return current.version()
+        version = 0
+    else:
+        current = DeltaTable(table)
+        current.create_write_transaction(
+            list(placed.actions),
+            "overwrite",
+            schema,
+            placed.partition_by,
+            partition_filters=[(key, "=", value) for key, value in placed.replace.items()] or None,
+            **told,
+        )
+        # A table object stays at its version, even after its own commit.
+        current.update_incremental()
+        version = current.version()
+    sync_commit(table, version)
+    return version
 
 
-def place_files(
-    table: Path, source: Path, schema_json: str, partition_by: list[str], replace: dict[str, str]
-) -> list[AddAction]:
-    """Check the files, copy them into the table's folder, and return what to commit."""
+def place_files(placed: Placed, source: Path, attempt: str) -> None:
+    """Check the files and copy them; `placed` then knows what to commit."""
     # pyarrow takes longer to import than a query takes, and only publishing needs it.
     from jobs.published.parquet import check_columns, read_footer, statistics
 
     if not source.is_dir():
         raise JobError(f"Nothing to publish: the folder {source} does not exist.")
-    attempt = uuid.uuid4().hex
-    actions = []
     for number, file in enumerate(parquet_files(source)):
         footer = read_footer(file)
         # Spark writes an empty file rather than none.
         if footer.num_rows == 0:
             continue
-        partition = partition_of(file.relative_to(source), partition_by)
-        if not replace.items() <= partition.items():
-            raise JobError(f"{file} lies outside the partition that it should replace: {replace}.")
-        check_columns(file, footer, schema_json, partition_by)
+        partition = partition_of(file.relative_to(source), placed.partition_by)
+        if not placed.replace.items() <= partition.items():
+            raise JobError(
+                f"{file} lies outside the partition that it should replace: {placed.replace}."
+            )
+        check_columns(file, footer, placed.schema_json, placed.partition_by)
         folders = [f"{key}={value}" for key, value in partition.items()]
         path = Path(*folders) / f"part-{number:05d}-{attempt}.parquet"
+        status = file.stat()
+        # Known before it is copied, so that half a file is removed too.
+        placed.actions.append(
+            AddAction(
+                path=path.as_posix(),
+                size=status.st_size,
+                partition_values=partition,
+                modification_time=int(status.st_mtime * 1000),
+                data_change=True,
+                stats=json.dumps(statistics(footer)),
+            )
+        )
         # A copy, not a hard link: an earlier version must stay as it was even if somebody writes
         # into the run's files again.
-        (table / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, table / path)
-        status = file.stat()
-        action = AddAction(
-            path=path.as_posix(),
-            size=status.st_size,
-            partition_values=partition,
-            modification_time=int(status.st_mtime * 1000),
-            data_change=True,
-            stats=json.dumps(statistics(footer)),
-        )
-        actions.append(action)
-    return actions
+        (placed.table / path).parent.mkdir(parents=True, exist_ok=True)
+        copy_file(file, placed.table / path)
 
 
 def partition_of(file: Path, partition_by: list[str]) -> dict[str, str]:

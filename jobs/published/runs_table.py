@@ -7,7 +7,7 @@ see are another run's. Each question says whether such runs count.
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 import duckdb
@@ -112,6 +112,33 @@ def previous_run(run: Run) -> Previous | None:
     told = {"release": run.release, "run_id": run.run_id, "ds": run.ds}
     found = ask(run.warehouse, query, told)
     return Previous(*found[0]) if found else None
+
+
+def stands(warehouse: Warehouse, run_id: str, ds: date) -> bool:
+    """Whether a run is known to have published everything for a date."""
+    return bool(ask(warehouse, "select 1 from runs where run_id = ? and ds = ?", [run_id, ds]))
+
+
+def newer_run(run: Run) -> str | None:
+    """The run that stands for this one's date, if it is newer than this one; None: none is.
+
+    Newer is who has newer data: whose ingest began later. Of the same data, who began later.
+    """
+    query = """
+        select r.run_id, coalesce(d.started_at, r.started_at), r.started_at
+        from runs r left join runs d on d.run_id = r.data_run
+        where r.ds = ? and r.run_id <> ? order by r.finished_at desc limit 1
+        """
+    found = ask(run.warehouse, query, [run.ds, run.run_id])
+    if not found or None in found[0]:
+        return None
+    run_id, *times = found[0]
+    theirs = [time.replace(tzinfo=UTC) for time in times]
+    # A clock that was wrong does not hold a date for ever.
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    if max(theirs) > tomorrow:
+        return None
+    return run_id if [run.data_started_at, run.started_at] < theirs else None
 
 
 def readers_runs(warehouse: Warehouse) -> set[str]:

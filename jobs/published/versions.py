@@ -8,7 +8,8 @@ from pathlib import Path
 
 from deltalake import DeltaTable
 
-from jobs.published.delta import Commit, commit_at, file_paths, history, is_published, open_table
+from jobs.published.delta import Commit, commit_at, file_paths, history, is_published, no_table
+from jobs.published.whole import Whole, decisions, newest_whole, shown_version
 from jobs.runs.errors import JobError
 from jobs.runs.schemas import PUBLISHED
 from jobs.runs.warehouse import Warehouse
@@ -42,10 +43,15 @@ def load_version(table: DeltaTable, name: str, version: int, to: str) -> None:
     `to` says what for, as in "read".
     """
     table.load_as_version(version)
+    require_files(table, name, to)
+
+
+def require_files(table: DeltaTable, name: str, to: str) -> None:
+    """Raises JobError if files of the version that a table is at have been removed since."""
     files = file_paths(table)
-    if missing := sum(not Path(file).is_file() for file in files):
+    if gone := sum(not Path(file).is_file() for file in files):
         raise JobError(
-            f"Version {version} of table {name} cannot be {to}: {missing} of its {len(files)} "
+            f"Version {table.version()} of table {name} cannot be {to}: {gone} of its {len(files)} "
             "files are gone, as `nightreel cleanup` removes old ones. Choose a newer version, or "
             "run that date again."
         )
@@ -54,52 +60,109 @@ def load_version(table: DeltaTable, name: str, version: int, to: str) -> None:
 def tables_at(
     warehouse: Warehouse, needed: Iterable[str], at: int | datetime | None
 ) -> dict[str, DeltaTable]:
-    """The needed tables, else all there are, as they are now, or were `at` a moment or version.
+    """The needed tables, else all there are, as they belong together now, or `at` once.
 
-    A number is a version of `recommendations`; the others are as its publish left them. Raises
-    JobError if a needed table, or every table, is missing or was so then.
+    That is as the newest whole publish left them, or the newest by a moment, or the one that made a
+    version of `recommendations`. Raises JobError if a needed table, or every table, is missing or
+    was so then.
     """
     needed = list(needed)
-    existing = [name for name in PUBLISHED if is_published(warehouse, name)]
-    tables = {
-        name: open_table(warehouse, name) for name in needed or existing or ["recommendations"]
-    }
-    if at is None:
-        return tables
-    version, moment = None, at
-    if not isinstance(moment, datetime):
-        version, moment = moment, end_of_publish(warehouse, moment)
-    oldest = []
-    for name, table in list(tables.items()):
-        commits = history(table)
-        oldest.append(commits[-1].at)
-        if not needed and commit_at(commits, moment) is None:
-            del tables[name]
-            continue
-        which = version if version is not None and name == "recommendations" else moment
-        load_version(table, name, find_version(name, commits, which), to="read")
-    if not tables:
-        raise JobError(
-            f"Nothing was published in {warehouse} by {moment:%Y-%m-%d %H:%M} UTC: the oldest "
-            f"version that is known of any table is of {min(oldest):%Y-%m-%d %H:%M} UTC."
-        )
+    found = versions_at(warehouse, at)
+    for name in needed or ([] if found else ["recommendations"]):
+        if name not in found:
+            raise missing(warehouse, name, at)
+    tables = {}
+    for name in needed or found:
+        tables[name] = DeltaTable(warehouse.table(name), version=found[name])
+        if at is not None:
+            require_files(tables[name], name, to="read")
     return tables
 
 
+def versions_at(warehouse: Warehouse, at: int | datetime | None) -> dict[str, int]:
+    """The versions of all tables that belong together; those that were not published are left out.
+
+    Raises JobError for a version of `recommendations` that there is not, or that nobody was shown.
+    """
+    whole = newest_whole(warehouse)
+    if at is None:
+        return known({name: shown_version(warehouse, name, whole) for name in PUBLISHED})
+    if isinstance(at, int):
+        commits = history(warehouse.table("recommendations"))
+        if not commits:
+            raise missing(warehouse, "recommendations", None)
+        find_version("recommendations", commits, at)
+    if whole:
+        # The times and versions of the past, the newest first.
+        past = list(decisions(warehouse.table("runs"), whole.runs))
+        if decided := choose(warehouse, past, at):
+            return decided
+    moment = at if isinstance(at, datetime) else end_of_publish(warehouse, at)
+    found = {
+        name: commit_at(history(warehouse.table(name)), moment)
+        for name in PUBLISHED
+        if is_published(warehouse, name)
+    }
+    versions = {name: commit.version for name, commit in found.items() if commit}
+    return versions | ({"recommendations": at} if isinstance(at, int) else {})
+
+
+def choose(warehouse: Warehouse, past: list[Whole], at: int | datetime) -> dict[str, int] | None:
+    """The versions that were decided; None if that was before there were decisions.
+
+    `past` are the decisions, newest first.
+    """
+    times = {commit.version: commit.at for commit in history(warehouse.table("runs"))}
+    if isinstance(at, datetime):
+        decided = next((whole for whole in past if times[whole.runs] <= at), None)
+    else:
+        made = [whole for whole in past if whole.versions.get("recommendations") == at]
+        if not made and at > past[-1].versions.get("recommendations", -1):
+            raise JobError(
+                f"Version {at} of table recommendations is of a publish that did not come to its "
+                "end: no reader was shown it. Choose another: nightreel history"
+            )
+        decided = made[-1] if made else None
+    if decided is None:
+        return None
+    moment = at if isinstance(at, datetime) else times[decided.runs]
+    quality = commit_at(history(warehouse.table("quality")), moment)
+    found = decided.versions | {"runs": decided.runs}
+    return found | ({"quality": quality.version} if quality else {})
+
+
+def known(versions: dict[str, int | None]) -> dict[str, int]:
+    return {name: version for name, version in versions.items() if version is not None}
+
+
+def missing(warehouse: Warehouse, name: str, at: int | datetime | None) -> JobError:
+    """Why a table cannot be read."""
+    oldest = [history(warehouse.table(each)) for each in PUBLISHED]
+    times = [commits[-1].at for commits in oldest if commits]
+    commits = history(warehouse.table(name))
+    if isinstance(at, datetime) and commits and commits[-1].at > at:
+        if name == "recommendations" and at < min(times):
+            return JobError(
+                f"Nothing was published in {warehouse} by {at:%Y-%m-%d %H:%M} UTC: the oldest "
+                f"version that is known of any table is of {min(times):%Y-%m-%d %H:%M} UTC."
+            )
+        return no_version(name, f"version of {at:%Y-%m-%d %H:%M} UTC", commits)
+    return no_table(warehouse, name)
+
+
 def end_of_publish(warehouse: Warehouse, version: int) -> datetime:
-    """When all tables stood that belong to a version of `recommendations`.
+    """When all tables stood that belong to a version of `recommendations`, before decisions.
 
     A publish commits `runs` last; a restore commits nothing but its table.
     """
-    commits = history(open_table(warehouse, "recommendations"))
-    find_version("recommendations", commits, version)
+    commits = history(warehouse.table("recommendations"))
     made = next(commit for commit in commits if commit.version == version)
     replaced = next((c.at for c in reversed(commits) if c.version > version), None)
     if made.run_id is None or not is_published(warehouse, "runs"):
         return made.at
     ends = [
         commit.at
-        for commit in history(open_table(warehouse, "runs"))
+        for commit in history(warehouse.table("runs"))
         if commit.run_id == made.run_id
         and made.at <= commit.at
         and (replaced is None or commit.at < replaced)

@@ -15,6 +15,7 @@ from jobs.release import http_transfer, object_transfer
 from jobs.release.transfer import TransferError, note_of
 from jobs.runs.addresses import is_object_uri
 from jobs.runs.errors import JobError
+from model.files import sync
 
 ATTEMPTS = 4
 T = TypeVar("T")
@@ -63,7 +64,9 @@ def download(
         )
     result = f"MD5 {found} verified" if expected else f"not verified: there is no {url}.md5"
     print(f"ingest: downloaded {url}, {result}", flush=True)
+    sync(part)
     part.replace(target)
+    sync(folder)
     note_of(part).unlink(missing_ok=True)
     return target
 

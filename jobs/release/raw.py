@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jobs.runs.errors import JobError
 from jobs.runs.files import exclusive
+from model.files import make_folder, sync, sync_tree
 
 MANIFEST = "manifest.json"
 """Beside the files: where they came from, and what each of them holds."""
@@ -54,6 +55,7 @@ def keep(delivery: Path, raw: Path) -> None:
 
     What was changed there since it came gives way.
     """
+    make_folder(raw.parent)
     with exclusive(raw.parent / ".lock", "another run to have kept its delivery"):
         if raw.is_dir() and (raw / MANIFEST).is_file() and is_whole(raw):
             return
@@ -62,5 +64,7 @@ def keep(delivery: Path, raw: Path) -> None:
             gone = raw.with_name(f".{raw.name}.changed")
             shutil.rmtree(gone, ignore_errors=True)
             raw.rename(gone)
+        sync_tree(delivery)
         delivery.rename(raw)
+        sync(raw.parent)
         shutil.rmtree(raw.with_name(f".{raw.name}.changed"), ignore_errors=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from jobs.engines.terminal import show_transfer
-from jobs.runs.files import write_json
+from jobs.runs.files import read_json, write_json
 
 
 class TransferError(Exception):
@@ -39,7 +38,7 @@ def note_of(part: Path) -> Path:
 def resume_point(part: Path, url: str) -> tuple[int, str | None]:
     """The bytes of a partial file of `url`, and the state of the source that they are of."""
     have = part.stat().st_size if part.is_file() else 0
-    note = json.loads(note_of(part).read_text()) if note_of(part).is_file() else {}
+    note = read_json(note_of(part)) or {}
     return (have, note["state"]) if have and note.get("url") == url else (0, None)
 
 

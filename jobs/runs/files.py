@@ -1,10 +1,15 @@
-"""Locks of the warehouse, and files that appear whole or not at all."""
+"""Locks of the warehouse, and files that appear whole or not at all, and stay.
+
+What has been written is forced to disk before anything relies on it: model/files.py says how.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
+import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +18,7 @@ from typing import Any, TextIO
 
 from jobs.runs.errors import JobError
 from jobs.runs.holders import holder_of, note_holder
+from model.files import make_folder, sync
 
 
 @contextmanager
@@ -66,17 +72,55 @@ def is_taken(lock: TextIO, kind: int = fcntl.LOCK_EX) -> bool:
 def replacing(file: Path) -> Iterator[Path]:
     """Yield a name to write under; if all goes well, it then takes the place of `file`.
 
-    A reader never meets half a file. When writing fails, `file` stays as it was.
+    A reader never meets half a file, nor does who comes after a power failure. When writing fails,
+    `file` stays as it was.
     """
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         yield temporary
+        sync(temporary)
         temporary.replace(file)
+        sync(file.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_json(file: Path, values: dict[str, Any]) -> None:
-    """Write a record, whole or not at all."""
+    """Write a record, whole or not at all; its folder is made if need be."""
+    make_folder(file.parent)
     with replacing(file) as temporary:
         temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def read_json(file: Path) -> dict[str, Any] | None:
+    """A record; None where there is none.
+
+    One that is empty or torn, as a power failure leaves what was not forced to disk, counts as not
+    written, and is said to be so.
+    """
+    try:
+        values = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        # Where the answer itself is JSON, it stays the only thing on standard output.
+        print(f"{file} is empty or torn: it counts as not written", file=sys.stderr, flush=True)
+        return None
+    return values
+
+
+def remove_record(file: Path) -> None:
+    """Take a record away, for good: what it told of may be changed after that."""
+    if file.exists():
+        file.unlink()
+        sync(file.parent)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file's content. An OSError names the file that was being written."""
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error

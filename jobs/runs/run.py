@@ -14,13 +14,12 @@ attempts never work on one run at once: the second waits until the first has end
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import date
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +28,10 @@ from pydantic import ValidationError
 from jobs.runs.configuration import of_today, warehouse_of
 from jobs.runs.errors import JobError, NotNeeded
 from jobs.runs.evaluation import Evaluation
-from jobs.runs.files import exclusive, write_json
+from jobs.runs.files import exclusive, read_json, remove_record, write_json
 from jobs.runs.settings import Configuration
 from jobs.runs.warehouse import Warehouse
+from model.files import sync_tree
 
 # A nightly run makes all of these, less those that `plan` and `evaluate` make needless.
 STEPS = ("ingest", "etl", "check", "plan", "train", "evaluate", "promote", "score", "publish")
@@ -60,6 +60,8 @@ class Run:
     """The users to score; None: all."""
     base_run: str | None = None
     """The published run whose rows may be taken over where nothing has changed; None: none."""
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """When its inputs were fixed."""
 
     @property
     def folder(self) -> Path:
@@ -88,24 +90,37 @@ class Run:
         return self.data("splits") / f"split={name}"
 
     def save(self) -> None:
-        values = asdict(self) | {"ds": self.ds.isoformat(), "conf": self.conf.model_dump()}
+        values = asdict(self) | {
+            "ds": self.ds.isoformat(),
+            "conf": self.conf.model_dump(),
+            "started_at": self.started_at.isoformat(),
+        }
         del values["warehouse"]
-        self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.warehouse.run_file(self.run_id), values)
 
     def record(self, step: str) -> dict[str, Any]:
         """The figures that a finished step wrote down. Raises JobError if it has not finished."""
-        file = self.folder / "steps" / f"{step}.json"
-        if not file.is_file():
+        figures = self.finished(step)
+        if figures is None:
             raise JobError(
                 f"Step {step} of run {self.run_id} has not finished. "
                 f"Run it first: nightreel {step} --run-id {self.run_id}"
             )
-        return json.loads(file.read_text(encoding="utf-8"))
+        return figures
+
+    def record_file(self, step: str) -> Path:
+        return self.folder / "steps" / f"{step}.json"
 
     def finished(self, step: str) -> dict[str, Any] | None:
         """The figures of a step; None if it has not finished, or is none of this run's."""
-        return self.record(step) if (self.folder / "steps" / f"{step}.json").is_file() else None
+        return read_json(self.record_file(step))
+
+    @property
+    def data_started_at(self) -> datetime:
+        """When the run began whose data this one scores: itself, or an earlier one."""
+        if not self.data_run:
+            return self.started_at
+        return open_run(self.warehouse, self.data_run).started_at
 
     @property
     def etl_figures(self) -> dict[str, Any]:
@@ -175,14 +190,15 @@ class Run:
             for step in before:
                 self.record(step)
             for step in stale:
-                (self.folder / "steps" / f"{step}.json").unlink(missing_ok=True)
+                remove_record(self.record_file(step))
             start = time.perf_counter() if started is None else started
             figures: dict[str, Any] = {}
             print(f"{name}: run {self.run_id}, {self.release}, {self.ds}", flush=True)
             yield figures
             figures["seconds"] = round(time.perf_counter() - start, 2)
-            (self.folder / "steps").mkdir(parents=True, exist_ok=True)
-            write_json(self.folder / "steps" / f"{name}.json", figures)
+            # What the record tells of is on disk before it.
+            sync_tree(self.folder)
+            write_json(self.record_file(name), figures)
             said = [f"{k} {v}" for k, v in figures.items() if not isinstance(v, dict)]
             print(f"{name}: done. " + ", ".join(said), flush=True)
 
@@ -196,7 +212,7 @@ class Run:
             return (PAGES[name],), (name,)
         if name not in steps:
             # What an earlier attempt recorded, when it was needed, is no result of this one.
-            (self.folder / "steps" / f"{name}.json").unlink(missing_ok=True)
+            remove_record(self.record_file(name))
             raise NotNeeded(f"{name}: not needed in run {self.run_id}. {self.why_not(name)}")
         outdated = order[order.index(name) :]
         pages = tuple(page for page, after in PAGES.items() if after in outdated)
@@ -222,13 +238,13 @@ def open_run(warehouse: Warehouse, run_id: str) -> Run:
     """A run that ingest has started. Raises JobError, naming the known runs, if there is none."""
     run_id = safe_run_id(run_id)
     file = warehouse.run_file(run_id)
-    if not file.is_file():
+    values = read_json(file)
+    if values is None:
         known = ", ".join(warehouse.run_ids()) or "none"
         raise JobError(
             f"There is no run {run_id} in {warehouse}. Runs there: {known}. "
             "A run starts with: nightreel ingest --run-id <name>"
         )
-    values = json.loads(file.read_text(encoding="utf-8"))
     try:
         conf = Configuration.model_validate(of_today(values["conf"]))
     except ValidationError as error:
@@ -236,7 +252,14 @@ def open_run(warehouse: Warehouse, run_id: str) -> Run:
             f"{file} holds settings of another version of Nightreel, {error.error_count()} of them "
             f"unreadable here. Start the run again with: nightreel ingest --run-id {run_id}"
         ) from None
-    values |= {"ds": date.fromisoformat(values["ds"]), "conf": conf}
+    # Older versions of Nightreel did not note when.
+    started = values.get("started_at")
+    at = (
+        datetime.fromisoformat(started)
+        if started
+        else datetime.fromtimestamp(file.stat().st_mtime, UTC)
+    )
+    values |= {"ds": date.fromisoformat(values["ds"]), "conf": conf, "started_at": at}
     return Run(warehouse=warehouse, **values)
 
 

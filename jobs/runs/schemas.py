@@ -38,12 +38,15 @@ RECOMMENDATIONS = (
 # the same version where it was promoted, and not the biases in its place. Where a split left no
 # test ratings they are null, and validation_rmse is that model's on the validation ratings; else
 # that is null. users_scored: null for all of them. damping: of the order of the recommendations;
-# null before there was any.
+# null before there was any. started_at: when the run's inputs were fixed; data_run: the run whose
+# data it scored again, null for its own; versions: JSON of the versions of all other tables as this
+# publish left them.
 RUNS = (
     "run_id string, ds date, release string, ratings bigint, users int, movies int, "
     "quarantined bigint, model_version string, promoted boolean, test_rmse double, "
     "test_mae double, rows_published bigint, seconds double, finished_at timestamp, "
-    "candidate_version string, users_scored int, validation_rmse double, damping double"
+    "candidate_version string, users_scored int, validation_rmse double, damping double, "
+    "started_at timestamp, data_run string, versions string"
 )
 
 # What the rules about a run's clean data found.

@@ -17,7 +17,8 @@ from typing import Any
 import psycopg
 from psycopg import Connection, sql
 
-from jobs.published.delta import file_paths, open_table
+from jobs.published.delta import file_paths
+from jobs.published.versions import tables_at
 from jobs.published.views import connect
 from jobs.runs.errors import JobError
 from jobs.runs.warehouse import Warehouse
@@ -58,7 +59,8 @@ def fill(connection: Connection, warehouse: Warehouse, ds: date, partition: str)
     import pyarrow.parquet as pq
     from pyarrow import csv
 
-    files = file_paths(open_table(warehouse, "recommendations"), f"ds = '{ds}'")
+    tables = tables_at(warehouse, ("recommendations",), None)
+    files = file_paths(tables["recommendations"], f"ds = '{ds}'")
     if not files:
         raise JobError(f"Nothing is published for {ds}.")
     connection.execute(f"drop table if exists {partition}_new")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from jobs.engines.object_store import FAILURES, require_writable, sentence
 from jobs.published.delta import is_published, open_table
+from jobs.published.whole import publishing
 from jobs.runs.errors import JobError
 from jobs.runs.schemas import PUBLISHED
 from jobs.runs.warehouse import Warehouse
@@ -41,7 +42,7 @@ def copy_tables(warehouse: Warehouse, uri: str) -> dict[str, int]:
     done = {"files": 0, "bytes": 0}
     with warehouse.copy_lock():
         # The lock of publish: the tables are all as one publish has left them.
-        with warehouse.publish_lock():
+        with publishing(warehouse):
             published = [name for name in PUBLISHED if is_published(warehouse, name)]
             local = [current(warehouse.table(name)) for name in published]
         # A run that stands in `runs` has published everything, there as here.

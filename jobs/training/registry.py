@@ -18,7 +18,8 @@ from jobs.runs.files import exclusive
 from jobs.runs.run import Run
 from jobs.runs.settings import Configuration
 from jobs.runs.warehouse import Warehouse
-from model.factors import Factors, load_factors, whole_folder
+from model.factors import Factors, load_factors
+from model.files import make_folder, sync, sync_tree, whole_folder
 
 CHAMPION = "champion"
 RUN_TAG = "nightreel.run_id"
@@ -186,7 +187,11 @@ class Registry:
             self.client.log_artifacts(logged.run_id, str(factors), "factors")
             return f"{logged.artifact_uri}/factors"
         folder = self.warehouse.artifacts / logged.run_id / "artifacts" / "factors"
+        make_folder(folder.parent)
         shutil.copytree(factors, folder)
+        # Before MLflow's store, which forces its own rows to disk, names it.
+        sync_tree(folder)
+        sync(folder.parent)
         return folder.as_uri()
 
     def promote(self, version: str, run: Run) -> str:

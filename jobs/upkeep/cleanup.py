@@ -22,6 +22,7 @@ import shutil
 from contextlib import nullcontext
 
 from jobs.engines.terminal import show_table
+from jobs.published.whole import publishing
 from jobs.runs.command import command_arguments, step_arguments
 from jobs.runs.configuration import load_configuration, warehouse_of
 from jobs.runs.files import is_held
@@ -101,9 +102,9 @@ def main(argv: list[str] | None = None) -> None:
         )
     conf = load_configuration(warehouse=arguments.warehouse)
     # The lock of publish: no file goes that a run is about to commit.
-    lock = warehouse.publish_lock()
+    lock = publishing(warehouse) if warehouse.tables.is_dir() and not dry_run else nullcontext()
     with second_sink(conf, dry_run) as server:
-        with lock if warehouse.tables.is_dir() and not dry_run else nullcontext():
+        with lock:
             found = find(warehouse, arguments.keep_runs, keep_days)
             old = find_old_dates(warehouse, conf.publish.keep_dates, server)
             show(found, old)

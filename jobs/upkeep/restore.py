@@ -6,9 +6,9 @@
     nightreel restore --table recommendations --at 2026-11-23     as that day ended, in UTC
     nightreel restore --table recommendations --at 2026-11-23T02:00
 
-Without --apply nothing is written. With it, one commit puts the earlier version's files back:
-readers see the table before or after, a killed restore leaves it as it was, and as no version is
-lost, a restore can be undone by another. Rows are counted from the table's log; no data is read.
+Without --apply nothing is written. With it, a commit puts the earlier version's files back, and one
+of `runs` has readers see them: they see the table before or after, and as no version is lost, a
+restore can be undone by another. Rows are counted from the table's log; no data is read.
 
 Only this table changes; other tables, runs and model versions stay. A version whose files
 `nightreel cleanup` has removed cannot be restored.
@@ -26,11 +26,21 @@ from deltalake.transaction import CommitProperties
 
 from jobs.engines.terminal import show_table
 from jobs.published.delta import Commit, File, file_paths, files_of, history, open_table
-from jobs.published.versions import find_version, load_version, no_version
+from jobs.published.log import NO_CHECKPOINT, sync_commit
+from jobs.published.versions import find_version, load_version, no_version, tables_at
+from jobs.published.whole import (
+    TOGETHER,
+    VERSIONS,
+    decide,
+    in_json,
+    newest_versions,
+    publishing,
+)
 from jobs.runs.command import command_arguments, moment, run_command
 from jobs.runs.configuration import warehouse_of
 from jobs.runs.errors import JobError
 from jobs.runs.schemas import PUBLISHED
+from jobs.runs.warehouse import Warehouse
 
 
 def wanted(arguments: argparse.Namespace, commits: list[Commit]) -> int:
@@ -40,6 +50,16 @@ def wanted(arguments: argparse.Namespace, commits: list[Commit]) -> int:
             raise no_version(arguments.table, "earlier version", commits)
         return commits[1].version
     return find_version(arguments.table, commits, arguments.at or arguments.version)
+
+
+def seen(warehouse: Warehouse, name: str) -> tuple[DeltaTable, list[Commit]]:
+    """A table as readers see it, and its commits up to there, newest first.
+
+    Raises JobError where they see none.
+    """
+    [table] = tables_at(warehouse, [name], None).values()
+    commits = history(warehouse.table(name))
+    return table, [commit for commit in commits if commit.version <= table.version()]
 
 
 def is_done(from_version: int | None, version: int, commits: list[Commit]) -> bool:
@@ -84,6 +104,24 @@ def show(commits: list[Commit], now: set[File], then: set[File]) -> None:
     show_table("What changes", headers, cells, numbers={"Rows now", "Rows after"})
 
 
+def restore(warehouse: Warehouse, name: str, current: DeltaTable, version: int) -> None:
+    """Put a version back, and have readers see it beside the other tables as they are.
+
+    If it is killed between its two commits, whoever publishes or restores next makes the second.
+    """
+    told = {"restored_version": str(version)}
+    if name == "runs":
+        told[VERSIONS] = in_json(newest_versions(warehouse))
+    current.restore(
+        version,
+        commit_properties=CommitProperties(custom_metadata=told),
+        post_commithook_properties=NO_CHECKPOINT,
+    )
+    sync_commit(warehouse.table(name), current.version())
+    if name in TOGETHER:
+        decide(warehouse)
+
+
 def main(argv: list[str] | None = None) -> None:
     """`nightreel restore`."""
     parser = command_arguments(__doc__)
@@ -98,20 +136,18 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args(argv)
     warehouse, name = warehouse_of(arguments), arguments.table
-    version = wanted(arguments, history(open_table(warehouse, name)))
+    version = wanted(arguments, seen(warehouse, name)[1])
     # The lock of publish: no run commits between what is shown here and this commit.
-    lock = warehouse.publish_lock()
-    with lock if arguments.apply else nullcontext():
-        current, target = open_table(warehouse, name), open_table(warehouse, name)
-        before, commits = current.version(), history(current)
+    with publishing(warehouse) if arguments.apply else nullcontext():
+        (current, commits), target = seen(warehouse, name), open_table(warehouse, name)
+        before = current.version()
         load_version(target, name, version, to="restored")
         done_before = is_done(arguments.from_version, version, commits)
         if not done_before:
             check(name, current, target)
         show(commits, files_of(current), files_of(target))
         if arguments.apply and not done_before:
-            metadata = {"restored_version": str(version)}
-            current.restore(version, commit_properties=CommitProperties(custom_metadata=metadata))
+            restore(warehouse, name, current, version)
     after = current.version() if arguments.apply else None
     if after is not None:
         print(f"Table {name} holds what version {version} held; it is at version {after} now.")

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from contextlib import suppress
@@ -15,7 +14,8 @@ from typing import NamedTuple
 
 from jobs.published.delta import commit_at, history, is_published, open_table
 from jobs.published.runs_table import readers_runs
-from jobs.runs.files import is_held
+from jobs.published.whole import newest_whole, shown_version
+from jobs.runs.files import is_held, read_json
 from jobs.runs.schemas import PUBLISHED
 from jobs.runs.warehouse import Warehouse
 
@@ -65,8 +65,8 @@ def old_runs(warehouse: Warehouse, keep_runs: int, now: float) -> list[Path]:
     about: dict[str, dict] = {}
     for run in runs:
         file, publish = run / "run.json", run / "steps" / "publish.json"
-        if file.is_file():
-            about[run.name] = json.loads(file.read_text(encoding="utf-8"))
+        if told := read_json(file):
+            about[run.name] = told
             about[run.name]["started"] = file.stat().st_mtime
             about[run.name]["published"] = publish.stat().st_mtime if publish.is_file() else None
     kept = set(sorted(about, key=lambda name: -about[name]["started"])[:keep_runs])
@@ -84,8 +84,9 @@ def old_runs(warehouse: Warehouse, keep_runs: int, now: float) -> list[Path]:
 def unused_files(warehouse: Warehouse, name: str, keep_days: int) -> list[Path]:
     """The files of a table that are older than some days, and of no version of those days."""
     table = open_table(warehouse, name)
-    commits = history(table)
+    commits = history(warehouse.table(name))
     oldest = commit_at(commits, datetime.now(UTC) - timedelta(days=keep_days)) or commits[-1]
+    shown = shown_version(warehouse, name, newest_whole(warehouse))
     # Only listed: vacuum's own removal adds two versions to the table, files to remove or not.
     listed = table.vacuum(
         retention_hours=24 * keep_days,
@@ -94,7 +95,12 @@ def unused_files(warehouse: Warehouse, name: str, keep_days: int) -> list[Path]:
         full=True,
         # Without it, files are listed that were restored and replaced again, or that were replaced
         # within the days but before the log's last checkpoint.
-        keep_versions=[commit.version for commit in commits if commit.version >= oldest.version],
+        keep_versions=[
+            commit.version
+            for commit in commits
+            # What readers see is not the newest where a publish has not come to its end.
+            if commit.version >= oldest.version or commit.version == shown
+        ],
     )
     # The list names what was removed long ago too, and some files twice.
     files = {warehouse.table(name) / file for file in listed}

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.factors import Factors, whole_folder
+from model.factors import Factors
+from model.files import whole_folder
 
 Int = NDArray[np.integer]
 LARGEST_CODE = 127

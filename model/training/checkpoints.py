@@ -17,6 +17,8 @@ from typing import Any
 
 import torch
 
+from model.files import make_folder, sync
+
 LATEST, PREVIOUS, PARTIAL = "latest.pt", "previous.pt", ".partial.pt"
 
 
@@ -30,7 +32,7 @@ def save_checkpoint(folder: Path, state: dict[str, Any], say: Callable[[str], No
     content = buffer.getbuffer()
     partial = folder / PARTIAL
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with partial.open("wb") as file:
             file.write(hashlib.sha256(content).hexdigest().encode() + b"\n")
             file.write(content)
@@ -39,7 +41,7 @@ def save_checkpoint(folder: Path, state: dict[str, Any], say: Callable[[str], No
         if (folder / LATEST).exists():
             (folder / LATEST).replace(folder / PREVIOUS)
         partial.replace(folder / LATEST)
-        sync_folder(folder)
+        sync(folder)
     except OSError as error:
         # Where nothing can be written, nothing may be removed either.
         with suppress(OSError):
@@ -73,12 +75,3 @@ def load_checkpoint(
             continue
         return state
     return None
-
-
-def sync_folder(folder: Path) -> None:
-    """Force renames in a folder to disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs.published.delta import publish_files
+from jobs.published.whole import decide
 from jobs.runs.schemas import PUBLISHED, columns_of, in_json
 from jobs.runs.warehouse import Warehouse
 from jobs.sinks.postgresql import connection_to
@@ -34,11 +35,17 @@ def publish(folder: Path, table: str, partition: dict[str, str], *rows: dict) ->
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Its warehouse has a recommendation for users 2 and 3: first `replaced`, now `now`."""
-    for name in ("replaced", "now"):
+    """Its warehouse has a recommendation for users 2 and 3: first `replaced`, now `now`.
+
+    There is a third version, of a publish that has not come to its end.
+    """
+    for name in ("replaced", "now", "unfinished"):
         given = {"rank": 1, "movie_id": 1, "title": name, "run_id": name}
         rows = [given | {"user_id": user} for user in (2, 3)]
         publish(tmp_path, "recommendations", {"ds": DS}, *rows)
+        if name == "now":
+            publish(tmp_path, "runs", {"run_id": "a"}, {"ds": date.fromisoformat(DS)})
+            decide(Warehouse(tmp_path / "warehouse"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -70,10 +77,10 @@ def test_a_snippet_reads_the_published_version_alone(name, code, folder, request
 def test_psql_reads_the_newest_date(folder, monkeypatch):
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     publish(folder, "movies", {})
-    publish(folder, "runs", {"run_id": "a"}, {"ds": date.fromisoformat(DS)})
+    decide(Warehouse(folder / "warehouse"))
     with postgresql_server() as dsn:
         with connection_to(dsn) as connection:
             load(connection, Warehouse(folder / "warehouse"), date.fromisoformat(DS))
         psql = [binaries() / "bin" / "psql", dsn, "--csv", "--command", SNIPPETS[-1][1]]
         shown = subprocess.run(psql, capture_output=True, text=True, check=True)
-    assert shown.stdout == "rank,title,predicted_rating\n1,now,\n"
+    assert shown.stdout == "rank,title,predicted_rating\n1,unfinished,\n"

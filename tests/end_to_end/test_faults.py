@@ -25,21 +25,24 @@ UNTRAINED = [
 ]
 
 # Publishes the run `second`, and dies with all its children when the files of the recommendations
-# are placed and their commit is about to be made.
+# are placed, or when they are about to be committed.
 KILLED_PUBLISH = """
-import os, signal
+import os, signal, sys
 from jobs import publish
-from jobs.published import delta
+from jobs.published import commit, delta
 
-place_files = delta.place_files
+name, where = sys.argv[1], {"place_files": delta, "commit_files": commit}[sys.argv[1]]
+do = getattr(where, name)
 
-def placed(table, *arguments):
-    actions = place_files(table, *arguments)
-    if table.name == "recommendations":
+def dying(placed, *arguments):
+    if name == "commit_files" and placed.table.name == "recommendations":
         os.killpg(0, signal.SIGKILL)
-    return actions
+    done = do(placed, *arguments)
+    if name == "place_files" and placed.table.name == "recommendations":
+        os.killpg(0, signal.SIGKILL)
+    return done
 
-delta.place_files = placed
+setattr(where, name, dying)
 publish.main(["--run-id", "second"])
 """
 
@@ -159,15 +162,9 @@ def test_a_killed_score_leaves_the_tables_and_the_next_try_repairs(published):
     assert published.content() == before
 
 
-def test_a_killed_publish_leaves_the_table_and_the_next_try_repairs(published, delivery):
-    """Killed after some tables were committed and before the recommendations were."""
-    options = ["--dataset", "ml-1m", "--source", str(delivery), "--ds", "2026-01-03", *SMALL]
-    published.steps("second", *options, last="score")
-    before = published.sql("select * from recommendations order by all")
-    movies = str(published.folder / "tables/movies")
-    version = DeltaTable(movies).version()
+def kill_publish(published: Warehouse, where: str) -> None:
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED_PUBLISH],
+        [sys.executable, "-c", KILLED_PUBLISH, where],
         env=published.variables(),
         cwd=ROOT,
         start_new_session=True,
@@ -177,18 +174,37 @@ def test_a_killed_publish_leaves_the_table_and_the_next_try_repairs(published, d
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL
-    assert DeltaTable(movies).version() == version + 1
+
+
+def test_a_killed_publish_shows_nothing_and_the_next_try_repairs(published, delivery):
+    """Killed when files were placed, then when some tables were committed and others were not."""
+    options = ["--dataset", "ml-1m", "--source", str(delivery), "--ds", "2026-01-03", *SMALL]
+    published.steps("second", *options, last="score")
+    before = published.content()
+    movies = str(published.folder / "tables/movies")
+    version = DeltaTable(movies).version()
+
+    def placed() -> list[Path]:
+        return list(published.folder.glob("tables/recommendations/ds=2026-01-03/*.parquet"))
+
+    kill_publish(published, "place_files")
+    left = placed()
     # The new files lie in the table's folder already, where nobody reads them.
-    assert any(published.folder.glob("tables/recommendations/ds=2026-01-03/*.parquet"))
-    assert published.sql("select * from recommendations order by all") == before
-    assert published.sql("select count(*) from runs where run_id = 'second'") == [(0,)]
+    assert left
+    assert published.content() == before
+    kill_publish(published, "commit_files")
+    assert DeltaTable(movies).version() == version + 1
+    assert not set(left) & set(placed())
+    # Who reads several tables sees those that belong together.
+    assert published.content() == before
     published.steps("second", first="publish")
     after = published.sql("select * from recommendations where ds = '2026-01-02' order by all")
-    assert after == before
+    assert after == [row for row in before["recommendations"] if str(row[0]) == "2026-01-02"]
     assert published.sql("select count(*) from recommendations where ds = '2026-01-03'") == [
         (120 * 20,)
     ]
     assert published.sql("select count(*) from runs where run_id = 'second'") == [(1,)]
+    assert len(placed()) == len(left)
 
 
 def test_a_model_that_is_not_good_enough_leaves_the_champion(published, delivery):

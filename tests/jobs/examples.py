@@ -89,7 +89,10 @@ def write(
     rows: list[tuple],
     name: str = "part-0.snappy.parquet",
 ) -> Path:
-    """Rows, without the partition's columns, where Spark's partitionBy would write them."""
+    """Rows, without the partition's columns, where Spark's partitionBy would write them.
+
+    Of the columns that a row leaves out at its end it has nulls.
+    """
     target = folder.joinpath(*(f"{key}={value}" for key, value in partition.items()))
     target.mkdir(parents=True, exist_ok=True)
     fields = [
@@ -98,7 +101,7 @@ def write(
         if column not in partition
     ]
     schema = pa.schema(fields)
-    named = [dict(zip(schema.names, row, strict=True)) for row in rows]
+    named = [dict(zip(schema.names, row, strict=False)) for row in rows]
     pq.write_table(pa.Table.from_pylist(named, schema), target / name, row_group_size=2)
     return folder
 

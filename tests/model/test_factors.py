@@ -101,3 +101,12 @@ def test_index_of():
     # Few of them and many of them are looked up in different ways.
     assert index_of(ids, np.array([9])).tolist() == [2]
     assert index_of(ids, np.array([10, 4, -3, 9] * 9)).tolist() == [-1, -1, -1, 2] * 9
+
+
+def test_a_model_that_lost_its_content_is_refused(tmp_path):
+    """As a power failure leaves files that were not forced to disk: NumPy then raises EOFError."""
+    model().save(tmp_path / "factors")
+    for file in (tmp_path / "factors").glob("*.npy"):
+        file.write_bytes(b"")
+    with pytest.raises(ValueError, match="factors does not hold a whole model"):
+        load_factors(tmp_path / "factors")

@@ -1,6 +1,7 @@
 """Which steps a run makes, and that two attempts at it never work at once."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jobs.runs.errors import JobError, NotNeeded
-from jobs.runs.run import STEPS, Run
+from jobs.runs.run import STEPS, Run, open_run
 from tests.jobs.examples import small_run
 
 
@@ -89,6 +90,44 @@ def test_the_rating_scale_is_what_etl_noted(tmp_path, run):
     assert run.rating_range == again.rating_range == (0.5, 5.0)
     finish(run, "etl", layout="ratings.dat", rating_step="1")  # as the last version wrote it
     assert run.rating_range == again.rating_range == (1.0, 5.0)
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"train": tr', b"null", b"\0" * 40])
+def test_a_torn_record_counts_as_not_written(tmp_path, run, capsys, torn):
+    run.record_file("check").write_bytes(torn)
+    assert run.finished("check") is None
+    assert "check.json is empty or torn: it counts as not written" in capsys.readouterr().err
+    with pytest.raises(JobError, match="Step check of run r has not finished"):
+        finish(run, "plan", train=False, reason="young")
+    finish(run, "check")
+    finish(run, "plan", train=False, reason="young")
+    run.save()
+    run.warehouse.run_file("r").write_bytes(torn)
+    with pytest.raises(JobError, match="There is no run r in"):
+        open_run(run.warehouse, "r")
+
+
+def test_what_a_record_tells_of_is_on_disk_before_it(run, monkeypatch):
+    happened = []
+    fsync, replaced = os.fsync, Path.replace
+
+    def synced(descriptor):
+        happened.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        fsync(descriptor)
+
+    def renamed(path, target):
+        happened.append(f"-> {target.name}")
+        return replaced(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    with run.step("plan"):
+        (run.folder / "factors").mkdir()
+        (run.folder / "factors" / "user.npy").write_bytes(b"x")
+    at = happened.index("-> plan.json")
+    assert {"user.npy", "factors", "r"} <= set(happened[:at])
+    assert happened[at - 1].startswith(".plan.json")
+    assert happened[at + 1] == "steps"
 
 
 def test_pages_stand_beside_the_steps(run):
