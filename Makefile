@@ -56,7 +56,8 @@ lint: environments
 .PHONY: environments
 environments: .venv/.ready .venv-airflow/.ready
 
-.venv/.ready: conf/requirements-jobs.txt conf/requirements-test.txt conf/horovod/build_wheel.sh setup.py
+.venv/.ready: conf/requirements-jobs.txt conf/requirements-test.txt setup.py \
+        conf/horovod/build_wheel.sh conf/horovod/source.txt $(wildcard conf/horovod/patches/*)
 	@python="$$(conf/check_prerequisites.sh)" && \
 	echo "Setting up .venv, the jobs environment (2.6 GB, some minutes):" && \
 	{ .venv/bin/python -c '' 2>/dev/null || "$$python" -m venv --clear .venv; } && \

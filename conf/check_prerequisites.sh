@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks for what pip cannot bring: Python, Java, a C++ compiler and cmake.
+# Checks for what pip cannot bring: Python, Java, a C++ compiler, cmake and patch.
 #
 # Prints the Python to build the environments with. Whatever is missing is named on standard error,
 # all of it at once, each with the way to get it; then the exit status is 1. PYTHON=path names the
@@ -76,6 +76,12 @@ if ! command -v cmake >/dev/null; then
     lacks "cmake is needed to build Horovod, found none." \
         "sudo apt-get install cmake" \
         "brew install cmake"
+fi
+
+if ! command -v patch >/dev/null; then
+    lacks "patch is needed to build Horovod, found none." \
+        "sudo apt-get install patch" \
+        "xcode-select --install"
 fi
 
 # On macOS, Gloo (how Horovod's ranks talk) is built on libuv.

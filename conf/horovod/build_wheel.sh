@@ -3,17 +3,18 @@
 #
 #     conf/horovod/build_wheel.sh .venv/bin/python
 #
-# That Python must have torch, setuptools and wheel. The version is the one that
-# conf/requirements-jobs.txt pins. With torch for CUDA, nvcc and the headers of NCCL the wheel has
-# NCCL operations, else it works on the CPU over Gloo; HOROVOD_GPU_OPERATIONS=NCCL, or an empty one,
-# decides otherwise.
+# That Python must have torch, setuptools and wheel. source.txt has the version and the digest of its
+# source, patches/ what is changed in it. With torch for CUDA, nvcc and the headers of NCCL the wheel
+# has NCCL operations, else it works on the CPU over Gloo; HOROVOD_GPU_OPERATIONS=NCCL, or an empty
+# one, decides otherwise.
 set -euo pipefail
 
 python="$(cd "$(dirname "$1")" && pwd)/$(basename "$1")"
-root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
-version="$(sed -n 's/^horovod==//p' "$root/conf/requirements-jobs.txt")"
-# Part of the cache key: to be raised when this script builds something else than before.
-recipe=1
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+version="$(sed -n 's/^horovod==\([^ ]*\) .*/\1/p' "$here/source.txt")"
+# Part of the cache key, with the patches: to be raised when this script builds something else.
+recipe=2
+patches="$(cat "$here"/patches/*.patch | cksum | cut -d ' ' -f 1)"
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -51,7 +52,7 @@ else
 fi
 
 cache="${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/nightreel"
-key="horovod$version-$environment-${operations:-cpu}-recipe$recipe"
+key="horovod$version-$environment-${operations:-cpu}-recipe$recipe-$patches"
 folder="$cache/$key"
 log="$cache/$key.log"
 
@@ -77,15 +78,22 @@ failed() {
 pip() { "$python" -m pip "$@" --no-input --disable-pip-version-check; }
 
 : >"$log"
-(cd "$work" && pip download --no-deps --no-binary horovod --no-build-isolation "horovod==$version") \
-    >>"$log" 2>&1 || failed "its source distribution did not arrive (is there a network?)."
+if ! (cd "$work" && pip download --no-deps --no-binary horovod --no-build-isolation \
+    --require-hashes -r "$here/source.txt") >>"$log" 2>&1; then
+    if grep -q 'DO NOT MATCH THE HASHES' "$log"; then
+        failed "what arrived is not the source that conf/horovod/source.txt names."
+    fi
+    failed "its source distribution did not arrive (is there a network?)."
+fi
 tar -xzf "$work/horovod-$version.tar.gz" -C "$work" || failed "its source distribution is damaged."
 source="$work/horovod-$version"
 
-# torch >= 2.1 needs C++17, and the released source asks for C++14; fixed upstream, never released.
-for file in CMakeLists.txt horovod/torch/CMakeLists.txt; do
-    sed 's/set(CMAKE_CXX_STANDARD 14)/set(CMAKE_CXX_STANDARD 17)/' "$source/$file" >"$work/patched"
-    cat "$work/patched" >"$source/$file"
+# cxx17: torch >= 2.1 needs C++17, and the released source asks for C++14; fixed upstream, never
+# released. rendezvous: the server by which ranks find one another listens on one address instead of
+# all, answers whoever knows the job's token, and takes addresses as JSON instead of pickles.
+for file in "$here"/patches/*.patch; do
+    patch --quiet --directory="$source" --strip=1 --input="$file" >>"$log" 2>&1 ||
+        failed "$(basename "$file") does not fit its source."
 done
 if [ -z "$operations" ]; then
     # A torch for CUDA beside a CUDA toolkit would draw in CUDA without anybody having asked for it.

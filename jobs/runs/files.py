@@ -37,8 +37,6 @@ def exclusive(file: Path, waiting_for: str) -> Iterator[None]:
             told = holder
             time.sleep(0.1)
         note_holder(lock)
-        # Passed on to what a job starts with close_fds=False: that holds the lock too.
-        os.set_inheritable(lock.fileno(), True)
         yield
 
 

@@ -33,6 +33,12 @@ class Section(BaseModel):
     )
 
 
+NO_INTERFACE = (
+    "hosts and discovery_script need the network interface by which the hosts reach one another, "
+    "as in horovodrun_options=[--network-interfaces, eth0]: ranks and horovodrun listen there alone"
+)
+
+
 class LaunchSettings(Section):
     """Where and how the ranks run; they change no model but by the order of rows."""
 
@@ -74,6 +80,13 @@ class LaunchSettings(Section):
         if not (self.min_ranks or 1) <= self.ranks <= (self.max_ranks or self.ranks):
             raise ValueError("expected min_ranks <= ranks <= max_ranks")
         return self
+
+    @property
+    def lacks_interface(self) -> bool:
+        """Whether hosts are to reach one another by an interface that nobody has named."""
+        elsewhere = self.hosts or self.discovery_script
+        named = any("--network-interface" in option for option in self.horovodrun_options)
+        return bool(elsewhere) and not named
 
 
 class TrainSettings(LaunchSettings):
@@ -314,6 +327,16 @@ class TrackingSettings(Section):
         return without_secrets(uri) if uri else uri
 
 
+class AskedTrainSettings(TrainSettings):
+    """Settings as they are asked for today; those of an earlier run may still be read."""
+
+    @model_validator(mode="after")
+    def names_interface(self) -> AskedTrainSettings:
+        if self.lacks_interface:
+            raise ValueError(NO_INTERFACE)
+        return self
+
+
 # The sections `train.<model>`, one for each of the family. What may stand in one is known to the
 # model's file, which imports torch: `with_models` asks it.
 WithFamily = create_model(
@@ -349,7 +372,7 @@ def with_models() -> type[Configuration]:
         hints = get_type_hints(load(name).Settings, include_extras=True)
         fields: dict[str, Any] = {field: (counting(hint), ...) for field, hint in hints.items()}
         sections[name] = (create_model(name, __base__=Section, **fields), ...)
-    train: Any = create_model("TrainSettings", __base__=TrainSettings, **sections)
+    train: Any = create_model("TrainSettings", __base__=AskedTrainSettings, **sections)
     return create_model("Configuration", __base__=Configuration, train=(train, ...))
 
 

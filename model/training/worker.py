@@ -4,11 +4,13 @@
     horovodrun -np 2 python -m model.training.worker spec.json     two ranks
 
 `spec.json` holds a `TrainingSpec`. A rank that fails leaves its sentence beside it, in a file that
-the launcher reads. A rank ends when its launcher does.
+the launcher reads. A rank ends when its launcher does, and until then holds a lock by which the
+next attempt knows of it.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import sys
@@ -40,6 +42,11 @@ def error_files(spec_file: Path) -> list[Path]:
     return sorted(files, key=lambda file: file.stat().st_mtime_ns)
 
 
+def ranks_lock(spec_file: Path) -> Path:
+    """What every rank holds, shared with the others, until it ends."""
+    return spec_file.with_name("ranks.lock")
+
+
 def run_rank(spec_file: str) -> None:
     """Train as one rank of those that the environment speaks of.
 
@@ -47,6 +54,12 @@ def run_rank(spec_file: str) -> None:
     """
     end_with_launcher()
     file = Path(spec_file)
+    with ranks_lock(file).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        train_as_told(file)
+
+
+def train_as_told(file: Path) -> None:
     spec = read_spec(file)
     try:
         if os.environ.get("HOROVOD_ELASTIC") == "1":

@@ -1,5 +1,6 @@
 """Ranks on this host, on others over ssh and on Spark; and how they end when one is killed."""
 
+import fcntl
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,7 +26,9 @@ from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
 from jobs.runs.files import is_held
 from jobs.runs.settings import TrainSettings, with_models
-from jobs.training.launchers import failure, launch, own_hosts
+from jobs.training.horovodrun import own_hosts
+from jobs.training.launchers import launch
+from jobs.training.rank_failures import failure
 from model.factors import load_factors
 from model.settings import TrainingSpec, chosen
 
@@ -44,15 +48,19 @@ ENDLESS = "matrix_factorisation.epochs=1000000"
 JOB = """
 import sys
 from pathlib import Path
+from jobs.runs.command import run_command
 from jobs.runs.configuration import load_configuration
 from jobs.training.launchers import launch
 from jobs.runs.files import exclusive
 from model.settings import read_spec
 
-folder = Path(sys.argv[1])
-with exclusive(folder / ".lock", "nobody"):
-    settings = load_configuration(sys.argv[2:]).train
-    launch(read_spec(folder / "spec.json"), settings, folder / "scratch")
+def main():
+    folder = Path(sys.argv[1])
+    with exclusive(folder / ".lock", "nobody"):
+        settings = load_configuration(sys.argv[2:]).train
+        launch(read_spec(folder / "spec.json"), settings, folder / "scratch")
+
+run_command(main)
 """
 
 
@@ -190,6 +198,28 @@ def ranks_of(folder: Path) -> dict[int, psutil.Process]:
     return found
 
 
+def is_shared(lock: Path) -> bool:
+    """Whether anybody holds the ranks' lock, for all of them share it."""
+    if not lock.is_file():
+        return False
+    with lock.open() as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def processes_of(folder: Path) -> list[int]:
+    """All processes on whose command lines the folder of a job stands."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if str(folder) in " ".join(process.cmdline()):
+                found.append(process.pid)
+    return found
+
+
 def start_job(data: Path, folder: Path, *overrides: str) -> subprocess.Popen[str]:
     """A job in a process of its own, its output in folder/said."""
     settings = settings_of(*overrides)
@@ -232,16 +262,30 @@ def test_a_killed_rank_ends_the_job_with_a_sentence(data, tmp_path):
     assert not (tmp_path / "factors").exists()
 
 
-def test_ranks_end_with_a_killed_job_and_hold_its_lock_until_then(data, tmp_path):
+def test_ranks_end_with_a_killed_job_and_hold_their_own_lock_until_then(data, tmp_path):
     job = start_job(data, tmp_path, ENDLESS)
-    wait_for(lambda: len(ranks_of(tmp_path)) == 2)
+    lock = tmp_path / "scratch" / "ranks.lock"
+    wait_for(lambda: len(ranks_of(tmp_path)) == 2 and is_shared(lock))
     job.send_signal(signal.SIGKILL)
     job.wait()
+    # What the job held is free, whatever its ranks do.
+    assert not is_held(tmp_path / ".lock")
     while ranks := ranks_of(tmp_path):
-        held = is_held(tmp_path / ".lock")
+        held = is_shared(lock)
         assert held or ranks != ranks_of(tmp_path)
         time.sleep(0.05)
-    wait_for(lambda: not is_held(tmp_path / ".lock"), seconds=10)
+    wait_for(lambda: not is_shared(lock), seconds=10)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+def test_an_elastic_job_ends_while_its_ranks_start(data, tmp_path, ending):
+    """horovodrun, asked to end then, waits for ever: it is not asked only."""
+    job = start_job(data, tmp_path, "elastic=true", ENDLESS)
+    wait_for(lambda: len(ranks_of(tmp_path)) == 2)
+    job.send_signal(ending)
+    job.wait(timeout=60)
+    wait_for(lambda: not ranks_of(tmp_path) and not processes_of(tmp_path), seconds=30)
+    assert not is_held(tmp_path / ".lock")
 
 
 def test_the_others_go_on_when_a_rank_of_an_elastic_job_is_killed(data, tmp_path):
@@ -291,6 +335,7 @@ def test_every_own_host_is_this_machine():
         (["launcher=spark", "hosts=a:2"], "hosts needs launcher horovodrun, not spark"),
         (["hosts=a:1"], "2 ranks, and room for 1 of them on a:1"),
         (["hosts=a"], r"train\.hosts: found 'a'"),
+        (["hosts=a:2"], "hosts and discovery_script need the network interface"),
         (["min_ranks=1"], "min_ranks, max_ranks and discovery_script need elastic"),
         (["elastic=true", "min_ranks=3"], "expected min_ranks <= ranks <= max_ranks"),
     ],
