@@ -1,4 +1,4 @@
-"""A PostgreSQL server as a second sink: the connection to it, and the tables that it has.
+"""A PostgreSQL server as a second sink: turns of those who load, and the tables that it has.
 
 In the schema `nightreel`: `recommendations`, partitioned by ds, `movies`, `runs`, and the view
 `current`, the recommendations of the newest date. jobs/sinks/postgresql_dates.py fills them.
@@ -15,76 +15,97 @@ from psycopg import Connection
 
 from jobs.runs.errors import JobError
 from jobs.runs.schemas import PUBLISHED, columns_of, names_of
+from jobs.sinks.postgresql_connection import connected, sentence
 
 SCHEMA = "nightreel"
 KEYS = {"recommendations": ("ds", "user_id", "rank"), "movies": ("movie_id",), "runs": ("run_id",)}
 
 
-def connected(dsn: str) -> Connection:
-    """A connection, on which nothing has been done yet.
-
-    `dsn` is a connection string of libpq, which takes what it does not say from its own variables
-    and ~/.pgpass. Raises JobError if there is no such server.
-    """
-    try:
-        psycopg.conninfo.conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError:
-        # Its own message repeats the string, and with it a password.
-        raise JobError(
-            "PostgreSQL: NIGHTREEL_POSTGRESQL, or publish.postgresql in conf, is no connection "
-            "string. Expected postgresql://user@host:5432/database."
-        ) from None
-    try:
-        return psycopg.connect(
-            dsn,
-            autocommit=True,
-            application_name="nightreel",
-            client_encoding="utf8",
-            connect_timeout=10,
-        )
-    except psycopg.OperationalError as error:
-        raise JobError(
-            f"PostgreSQL cannot be reached, and nothing was changed: {sentence(error)}. Look at "
-            "NIGHTREEL_POSTGRESQL, or publish.postgresql in conf, and at the server."
-        ) from None
+PATIENCE = 600.0
+"""Seconds for which another load is waited for."""
+LOCK = "hashtext('nightreel')"
 
 
 @contextmanager
 def connection_to(dsn: str) -> Iterator[Connection]:
     """A connection on which changes wait for one another; the tables are there, or are made.
 
-    Raises JobError if there is no such server, or the user may not create tables.
+    Raises JobError if there is no such server, if another load does not end, or the user may not
+    create tables.
     """
     with connected(dsn) as connection:
-        try:
+        with in_plain_words():
+            wait_for_turn(connection)
             prepare(connection)
-        except psycopg.Error as error:
-            raise JobError(
-                f"PostgreSQL: schema {SCHEMA} cannot be made ready, and nothing was changed: "
-                f"{sentence(error)}."
-            ) from None
         yield connection
 
 
-LIBPQ_ASKS = "Is the server running on that host and accepting TCP/IP connections?"
+def require_usable(dsn: str) -> None:
+    """Raises JobError if there is no such server, or the user may not create tables.
+
+    Nobody is waited for: where another loads, there are tables.
+    """
+    with connected(dsn) as connection, in_plain_words():
+        if takes_turn(connection):
+            prepare(connection)
 
 
-def sentence(error: psycopg.Error) -> str:
-    """What the server or libpq said, in one line."""
-    said = " ".join(str(error).split()).removesuffix(LIBPQ_ASKS)
-    return said.rstrip(". ")
+@contextmanager
+def in_plain_words() -> Iterator[None]:
+    """Make a JobError of what the server says before anything was changed."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise JobError(
+            f"PostgreSQL: schema {SCHEMA} cannot be made ready, and nothing was changed: "
+            f"{sentence(error)}."
+        ) from None
+
+
+def wait_for_turn(connection: Connection) -> None:
+    """Have the server's lock, which goes with the connection. Raises JobError after PATIENCE."""
+    until, told = time.monotonic() + PATIENCE, ""
+    while not takes_turn(connection):
+        holder = holder_of_turn(connection)
+        if holder and holder != told:
+            print(f"PostgreSQL: waiting for another load to end: {holder}", flush=True)
+            told = holder
+        if time.monotonic() > until:
+            raise JobError(
+                f"PostgreSQL: another load has not ended for {PATIENCE / 60:g} minutes: {told}. "
+                "Nothing was changed there. If it is stuck, end its process, or in the server: "
+                "select pg_terminate_backend(<backend>). Then: nightreel sink"
+            )
+        time.sleep(1)
+
+
+def takes_turn(connection: Connection) -> bool:
+    """Take the server's lock, unless another connection has it; returns whether it did."""
+    row = connection.execute(f"select pg_try_advisory_lock({LOCK})").fetchone()
+    return row == (True,)
+
+
+def holder_of_turn(connection: Connection) -> str:
+    """Whose connection has the lock, in words; "" if nobody's any more."""
+    # Of other users' connections, the server tells their name alone.
+    row = connection.execute(
+        f"""
+        select format(
+            'backend %s of user %s, %s, since %s', pid, usename,
+            coalesce(nullif(application_name, ''), 'an application without a name'),
+            coalesce(to_char(backend_start at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS UTC'), '?')
+        )
+        from pg_locks join pg_stat_activity using (pid)
+        where locktype = 'advisory' and granted and objsubid = 1
+        and pg_locks.database = (select oid from pg_database where datname = current_database())
+        and (classid::bigint << 32 | objid::bigint) = {LOCK}::bigint
+        """
+    ).fetchone()
+    return row[0] if row else ""
 
 
 def prepare(connection: Connection) -> None:
     """Create schema, tables and view; add columns that earlier versions of a schema lacked."""
-    # Released when the connection ends.
-    take_turn = "select pg_try_advisory_lock(hashtext('nightreel'))"
-    waiting = False
-    while connection.execute(take_turn).fetchone() == (False,):
-        if not waiting:
-            print("PostgreSQL: waiting for another load to end", flush=True)
-        waiting = True
-        time.sleep(1)
     connection.execute("set timezone = 'UTC'")
     # Whoever may not create a schema, may write into one that is there.
     if connection.execute("select to_regnamespace(%s)", [SCHEMA]).fetchone() == (None,):

@@ -22,7 +22,8 @@ from jobs.published.versions import tables_at
 from jobs.published.views import connect
 from jobs.runs.errors import JobError
 from jobs.runs.warehouse import Warehouse
-from jobs.sinks.postgresql import KEYS, SCHEMA, sentence
+from jobs.sinks.postgresql import KEYS, SCHEMA
+from jobs.sinks.postgresql_connection import sentence
 
 PARTITION = r"recommendations_(\d{4})_(\d\d)_(\d\d)"
 LOCK_TIMEOUT, PATIENCE = 0.1, 600.0

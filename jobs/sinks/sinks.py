@@ -6,10 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from functools import partial
 from typing import Any, ClassVar
-
-from psycopg import Connection
 
 from jobs.published.runs_table import latest_run
 from jobs.published.views import connect
@@ -17,7 +14,8 @@ from jobs.runs.configuration import postgresql_dsn
 from jobs.runs.errors import JobError
 from jobs.runs.settings import Configuration
 from jobs.runs.warehouse import Warehouse
-from jobs.sinks.postgresql import connected, connection_to
+from jobs.sinks.postgresql import connection_to, require_usable
+from jobs.sinks.postgresql_connection import connected
 from jobs.sinks.postgresql_dates import load
 from jobs.sinks.remote_tables import copy_tables, prepare
 
@@ -41,17 +39,16 @@ class Postgresql:
 
     @contextmanager
     def opened(self) -> Iterator[Copy]:
-        """Yield what copies; until it has, nobody else loads into the server.
+        """Yield what copies. Raises JobError if the server cannot be used.
 
-        Raises JobError if the server cannot be used.
+        No connection stays open, nor another load locked out, while tables are committed here.
         """
-        with connection_to(self.dsn) as server:
-            yield partial(self.copy, server)
+        require_usable(self.dsn)
+        yield self.copy
 
-    def copy(self, server: Connection, ds: date | None) -> int:
-        """Load a date; returns its rows."""
-        # Closed then, so that others may load while objects are uploaded.
-        with server:
+    def copy(self, ds: date | None) -> int:
+        """Load a date; returns its rows. Nobody else loads into the server meanwhile."""
+        with connection_to(self.dsn) as server:
             ds = ds or latest_run(connect(self.warehouse, ("runs",))).ds
             rows = load(server, self.warehouse, ds)
         print(f"PostgreSQL: {rows:,} recommendations of {ds}", flush=True)

@@ -22,7 +22,8 @@ from jobs.published.whole import decide
 from jobs.runs.configuration import postgresql_dsn
 from jobs.runs.settings import Configuration
 from jobs.runs.warehouse import Warehouse
-from jobs.sinks.postgresql import connected, connection_to
+from jobs.sinks.postgresql import connection_to
+from jobs.sinks.postgresql_connection import connected
 from jobs.sinks.postgresql_dates import dates_in, drop_dates
 
 
