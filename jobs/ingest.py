@@ -27,6 +27,7 @@ from jobs.runs.command import command_arguments, day, run_command
 from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
 from jobs.runs.files import read_json, write_json
+from jobs.runs.inputs import refuse_outside
 from jobs.runs.run import Run, safe_run_id
 from jobs.runs.settings import RELEASES, Configuration, with_models
 from jobs.runs.warehouse import Warehouse, warehouse_named
@@ -78,6 +79,7 @@ def configuration_of(arguments: argparse.Namespace) -> Configuration:
     source = conf.ingest.source
     if source and "://" not in source:
         source = str(Path(source).expanduser().resolve())
+        refuse_outside("ingest.source", source)
     ingest = conf.ingest.model_copy(update={"source": source})
     return with_blocked(conf.model_copy(update={"ingest": ingest}))
 

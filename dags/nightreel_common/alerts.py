@@ -27,6 +27,13 @@ def alert_of_timeout(context: Any) -> None:
         send(subject, f"{subject}: run {run.run_id} was ended.")
 
 
+class NotTold(Exception):
+    """The webhook did not take the news. Its address is a secret, which httpx would repeat."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"The webhook of nightreel_alert_webhook was not told: {problem}.")
+
+
 def send(subject: str, text: str) -> None:
     """Tell whoever is named; what one way refuses still goes the other."""
     webhook = Variable.get("nightreel_alert_webhook", default=None)
@@ -36,7 +43,14 @@ def send(subject: str, text: str) -> None:
         if webhook:
             import httpx
 
-            httpx.post(webhook, json={"text": text}, timeout=30).raise_for_status()
+            try:
+                answer = httpx.post(webhook, json={"text": text}, timeout=30)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                problem = type(error).__name__
+            else:
+                problem = "" if answer.is_success else f"it answered {answer.status_code}"
+            if problem:
+                raise NotTold(problem)
     finally:
         if addresses:
             from html import escape

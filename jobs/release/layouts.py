@@ -107,10 +107,12 @@ def find_layout(folder: Path, source: str) -> Layout:
         f"{name} is missing" for layout in LAYOUTS if set(layout.required) & set(found)
         for name in layout.required if name not in found
     ]  # fmt: skip
+    # What else lies there may be anybody's: a source is any folder that somebody named.
+    ours = [name for name in found if any(name in layout.required for layout in LAYOUTS)]
     expected = ", or ".join(" and ".join(layout.required) for layout in LAYOUTS)
     raise JobError(
         f"{source}: {' and '.join(missing) or 'this is no release that is read here'}. "
-        f"Expected {expected}; found {', '.join(found) or 'nothing'}."
+        f"Expected {expected}; found {', '.join(ours) or 'none of them'}."
     )
 
 

@@ -2,7 +2,8 @@
 
 Files are CSV with a header line, or Parquet, with columns of whole numbers. They are looked at when
 a run starts, before anything is written, and kept with the run, because the file may be another one
-when the run is made again: those of score.candidates as `candidates` in the run's folder.
+when the run is made again: those of score.candidates as `candidates` in the run's folder. What is
+wrong with a file is said without repeating any of it: it may be one that only the workers may read.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from jobs.engines.duck import quoted
 from jobs.runs import schemas
 from jobs.runs.errors import JobError
 from jobs.runs.files import replacing
+from jobs.runs.inputs import refuse_outside
 from jobs.runs.run import Run
 from jobs.runs.settings import Configuration
 
@@ -41,15 +43,11 @@ class IdFile:
         try:
             # A temporary table, because a view takes no parameters; it may spill to disk.
             self.connection.execute(f"create temp table given as from {function}", [path])
-        except duckdb.Error as error:
-            first = str(error).splitlines()[0]
-            raise JobError(f"{self.name} cannot be read as {expected(columns)}: {first}") from None
+        except duckdb.Error:
+            raise JobError(f"{self.name} cannot be read as {expected(columns)}.") from None
         found = [row[0] for row in self.connection.execute("describe given").fetchall()]
         if missing := [column for column in columns if column not in found]:
-            raise JobError(
-                f"{self.name} has no column {missing[0]}: found {', '.join(found)}. "
-                f"Expected {expected(columns)}."
-            )
+            raise JobError(f"{self.name} has no column {missing[0]}. Expected {expected(columns)}.")
         self.refuse_what_is_no_id()
 
     def refuse_what_is_no_id(self) -> None:
@@ -57,12 +55,12 @@ class IdFile:
             text = f'"{column}"::varchar'
             is_id = f"regexp_full_match({text}, '[0-9]+') and try_cast({text} as int) >= 1"
             wrong = self.connection.execute(
-                f"select rowid + 1, {text} from given where not coalesce({is_id}, false) limit 1"
+                f"select rowid + 1 from given where not coalesce({is_id}, false) limit 1"
             ).fetchone()
             if wrong:
                 raise JobError(
-                    f"{self.name}, row {wrong[0]:,}: {column} is {wrong[1]!r}, "
-                    "expected a whole number from 1."
+                    f"{self.name}, row {wrong[0]:,}: {column} is no whole number from 1 to "
+                    "2,147,483,647."
                 )
 
     def absent(self, column: str, folder: Path) -> list[int]:
@@ -101,8 +99,10 @@ def expected(columns: tuple[str, ...]) -> str:
 
 def given_lists(conf: Configuration) -> IdFile | None:
     """The file that conf names, looked at; None if it names none."""
-    path = conf.score.candidates
-    return IdFile("score.candidates", path, COLUMNS) if path else None
+    if path := conf.score.candidates:
+        refuse_outside("score.candidates", path)
+        return IdFile("score.candidates", path, COLUMNS)
+    return None
 
 
 def kept_lists(run: Run) -> IdFile | None:
@@ -123,6 +123,7 @@ def with_blocked(conf: Configuration) -> Configuration:
     """The settings with the blocked movies themselves, where a file of them was named."""
     if not isinstance(conf.score.block_list, str):
         return conf
+    refuse_outside("score.block_list", conf.score.block_list)
     file = IdFile("score.block_list", conf.score.block_list, ("movie_id",))
     score = conf.score.model_copy(update={"block_list": [row[0] for row in file.rows()]})
     return conf.model_copy(update={"score": score})

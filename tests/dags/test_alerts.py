@@ -3,15 +3,16 @@
 import asyncio
 import json
 import threading
+import traceback
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
-from nightreel_common.alerts import alert, alert_of_timeout
+from nightreel_common.alerts import NotTold, alert, alert_of_timeout
 
 CONTEXT = {
     "ti": SimpleNamespace(
@@ -32,7 +33,7 @@ def webhook() -> Iterator[tuple[str, list[Any]]]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
+            self.send_response(200 if self.path == "/hook" else 404)
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
@@ -87,6 +88,31 @@ def test_a_webhook_is_told_what_failed_why_and_where(
     ]
 
 
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        ("http://127.0.0.1:{port}/missing/hidden", "it answered 404"),
+        ("http://127.0.0.1:1/hidden", "ConnectError"),
+        ("hidden", "UnsupportedProtocol"),
+        ("http://host:hidden/", "InvalidURL"),
+    ],
+)
+def test_the_address_of_a_webhook_is_repeated_nowhere(
+    webhook: tuple[str, list[Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    address: str,
+    problem: str,
+) -> None:
+    port = urlsplit(webhook[0]).port
+    monkeypatch.setenv("AIRFLOW_VAR_NIGHTREEL_ALERT_WEBHOOK", address.format(port=port))
+    with pytest.raises(NotTold, match=f"was not told: {problem}") as failed:
+        alert(CONTEXT)
+    # As whoever calls a callback logs it, with all that it was raised from.
+    assert "hidden" not in "".join(traceback.format_exception(failed.value))
+    assert "hidden" not in caplog.text
+
+
 def test_a_run_that_took_too_long_is_told_of_and_other_ends_are_not(
     webhook: tuple[str, list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,7 +138,7 @@ def test_an_email_goes_to_every_address(
     monkeypatch.setenv("AIRFLOW_VAR_NIGHTREEL_ALERT_EMAIL", "a@example.org, b@example.org")
     # A webhook that does not answer takes nothing away from it.
     monkeypatch.setenv("AIRFLOW_VAR_NIGHTREEL_ALERT_WEBHOOK", "http://127.0.0.1:1/hook")
-    with pytest.raises(httpx.ConnectError):
+    with pytest.raises(NotTold, match="was not told: ConnectError"):
         alert(CONTEXT)
     assert "rcpt TO:<a@example.org>" in lines
     assert "rcpt TO:<b@example.org>" in lines

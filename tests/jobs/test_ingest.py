@@ -98,9 +98,9 @@ def without(*names: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("files", "sentence"),
     [
-        (without("movies.dat"), r"movies\.dat is missing.*found README, ratings\.dat, users\.dat"),
+        (without("movies.dat"), r"movies\.dat is missing.*found ratings\.dat\."),
         (without("ratings.dat"), r"ratings\.dat is missing"),
-        (without("ratings.dat", "movies.dat"), r"no release that is read here.*found README"),
+        (without("ratings.dat", "movies.dat"), r"no release that is read here.*found none"),
         ({"u.data": "", "u.item": ""}, "u.genre is missing"),
     ],
 )

@@ -64,6 +64,13 @@ def test_genres_must_be_numbered(tmp_path, genres, found):
         detect_layout(delivered(tmp_path, u_data=b"", u_item=b"", u_genre=genres))
 
 
+def test_names_of_other_files_are_not_told(tmp_path):
+    (tmp_path / "hidden").touch()
+    with pytest.raises(JobError, match=r"found u\.data\.$") as refused:
+        find_layout(delivered(tmp_path, u_data=b""), "a folder")
+    assert "hidden" not in str(refused.value)
+
+
 def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(JobError, match=r"zip: u\.item is missing and u\.genre is missing\. Expec"):
         find_layout(delivered(tmp_path, u_data=b""), "zip")

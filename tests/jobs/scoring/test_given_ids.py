@@ -9,7 +9,13 @@ from jobs.runs.errors import JobError
 from jobs.runs.run import open_run
 from jobs.runs.schemas import CANDIDATES, MOVIES, USERS
 from jobs.runs.warehouse import Warehouse
-from jobs.scoring.given_ids import IdFile, kept_lists, refuse_unknown_candidates, with_blocked
+from jobs.scoring.given_ids import (
+    IdFile,
+    given_lists,
+    kept_lists,
+    refuse_unknown_candidates,
+    with_blocked,
+)
 from tests.jobs.examples import delivered, small_run, write
 
 
@@ -33,10 +39,10 @@ def test_files_of_ids(tmp_path):
     ("content", "sentence"),
     [
         (None, r"ids.csv does not exist"),
-        ("user_id\n1\n", r"has no column movie_id: found user_id. Expected CSV that begins with"),
-        ("user_id,movie_id\n1,2\n2,1.5\n", r"row 2: movie_id is '1.5', expected a whole number"),
-        ("user_id,movie_id\n1,\n", r"row 1: movie_id is None"),
-        ("user_id,movie_id\n3000000000,1\n", r"row 1: user_id is '3000000000'"),
+        ("user_id\n1\n", r"has no column movie_id. Expected CSV that begins with"),
+        ("user_id,movie_id\n1,2\n2,1.5\n", r"row 2: movie_id is no whole number from 1 to"),
+        ("user_id,movie_id\n1,\n", r"row 1: movie_id is no whole"),
+        ("user_id,movie_id\n3000000000,1\n", r"row 1: user_id is no whole"),
         ("user_id,movie_id\n1,2,3\n1\n", r"cannot be read as CSV|has no column"),
     ],
 )
@@ -45,6 +51,44 @@ def test_a_file_that_holds_no_ids_is_refused(tmp_path, content, sentence):
         (tmp_path / "ids.csv").write_text(content)
     with pytest.raises(JobError, match=sentence):
         IdFile("score.candidates", f"{tmp_path}/ids.csv", ("user_id", "movie_id"))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "dbhost:5432:prod:nightreel:hidden\n",
+        "{'admin': 'hidden'}",
+        "hidden,movie_id\n1,2\n",
+        "user_id,movie_id\n1,2\n3,hidden\n",
+        'user_id,movie_id\n1,2\n"hidden\n',
+        "user_id,movie_id\n1,2,hidden\n1\n",
+    ],
+)
+def test_no_error_repeats_what_a_file_holds(tmp_path, content, suffix):
+    file = tmp_path / f"ids.{suffix}"
+    file.write_text(content)
+    with pytest.raises(JobError) as refused:
+        IdFile("score.candidates", str(file), ("user_id", "movie_id"))
+    assert "hidden" not in str(refused.value)
+
+
+def test_files_may_be_named_in_the_folders_of_the_variable_alone(tmp_path, monkeypatch):
+    for folder in ("lists", "private"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "ids.csv").write_text("user_id,movie_id\n1,2\n")
+    (tmp_path / "lists" / "link.csv").symlink_to(tmp_path / "private" / "ids.csv")
+    monkeypatch.setenv("NIGHTREEL_INPUTS", f"{tmp_path}/elsewhere:{tmp_path}/lists")
+    assert given_lists(load_configuration([f"score.candidates={tmp_path}/lists/ids.csv"]))
+    for name in ("private/ids.csv", "lists/link.csv", "lists/../private/ids.csv"):
+        with pytest.raises(JobError, match=r"score\.candidates: .* in none of the folders"):
+            given_lists(load_configuration([f"score.candidates={tmp_path}/{name}"]))
+        with pytest.raises(JobError, match=r"score\.block_list: .* in none of the folders"):
+            with_blocked(load_configuration([f"score.block_list={tmp_path}/{name}"]))
+    source = ["--dataset=ml-1m", f"--source={tmp_path}/private"]
+    with pytest.raises(JobError, match=r"ingest\.source: .* in none of the folders"):
+        ingest.main([f"--warehouse={tmp_path}/w", "--run-id=a", *source])
+    assert not (tmp_path / "w").exists()
 
 
 def test_a_file_that_is_no_parquet_is_refused(tmp_path):
