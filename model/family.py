@@ -40,6 +40,10 @@ RATING_MODELS = {
 ORDER_MODELS = {
     "ridge": "model.ridge:Ridge",
     "visits": "model.visits:Visits",
+    "transformer": "model.transformer:Transformer",
+    "gru": "model.gru:Gru",
+    "convolution": "model.convolution:Convolution",
+    "recency": "model.recency:Recency",
 }
 FAMILY = RATING_MODELS | ORDER_MODELS
 

@@ -78,6 +78,19 @@ class RidgeEncoder:
             blocks.append(user_BK)
         return torch.cat(blocks)
 
+    def save(self, folder: Path) -> None:
+        """Write it into a new folder."""
+        folder.mkdir()
+        np.save(folder / "decays.npy", np.array(self.decays))
+        np.save(folder / "part.npy", self.part_M.cpu().numpy())
+        np.save(folder / "rows.npy", self.row_DRK.cpu().numpy())
+
+    @classmethod
+    def load(cls, folder: Path, device: Any) -> RidgeEncoder:
+        """What `save` wrote."""
+        decays, *rows = (np.load(folder / f"{name}.npy") for name in ("decays", "part", "rows"))
+        return cls(tuple(decays.tolist()), *(torch.from_numpy(row).to(device) for row in rows))
+
 
 class Ridge:
     """The fitter: each rank counts its own users' pairs, and all solve for the same rows."""
@@ -106,19 +119,12 @@ class Ridge:
 
     def save_encoder(self, folder: Path) -> None:
         """The regression's rows, and which movie has which."""
-        (folder / ENCODER).mkdir()
-        np.save(folder / ENCODER / "decays.npy", np.array(self.made.decays))
-        np.save(folder / ENCODER / "part.npy", self.made.part_M.cpu().numpy())
-        np.save(folder / ENCODER / "rows.npy", self.made.row_DRK.cpu().numpy())
+        self.made.save(folder / ENCODER)
 
     @classmethod
     def encoder(cls, folder: Path, device: Any) -> RidgeEncoder:
         """From those files."""
-        decays, part_M, row_DRK = (
-            np.load(folder / ENCODER / f"{name}.npy") for name in ("decays", "part", "rows")
-        )
-        rows = (torch.from_numpy(array).to(device) for array in (part_M, row_DRK))
-        return RidgeEncoder(tuple(decays.tolist()), *rows)
+        return RidgeEncoder.load(folder / ENCODER, device)
 
 
 def regression(data: HistoryData, settings: RidgeSettings) -> tuple[RidgeEncoder, Tensor]:

@@ -23,14 +23,19 @@ def sum_over_ranks(numbers: Tensor) -> Tensor:
 
 
 def finish(handle: Any) -> Tensor:
-    """The result of one of Horovod's operations, when it is there.
+    """The result of one of Horovod's operations, when it is there."""
+    wait(handle)
+    return hvd.synchronize(handle)
+
+
+def wait(handle: Any) -> None:
+    """Until one of Horovod's operations has ended.
 
     Horovod's own wait is a loop around sched_yield: on a host that has no core to spare it keeps
     the thread that does the operation from running, and ranks spend most of their time on it.
     """
     while not hvd.poll(handle):
         time.sleep(POLL_SECONDS)
-    return hvd.synchronize(handle)
 
 
 def alone() -> bool:

@@ -6,13 +6,16 @@ ratings, `losses` and `validate`; see docs/a-new-model.md.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import horovod.torch as hvd
 import torch
 from torch import Tensor, nn
 
+from model.data.collectives import wait
 from model.data.dataset import Dataset
+from model.data.history_data import HistoryData
 from model.data.ratings import Ratings
 from model.family import Step
 from model.settings import LoopSettings
@@ -28,10 +31,14 @@ class ModuleLearner:
     does not have.
     """
 
-    def __init__(self, module: nn.Module, settings: LoopSettings, data: Dataset) -> None:
+    def __init__(
+        self, module: nn.Module, settings: LoopSettings, data: Dataset | HistoryData
+    ) -> None:
         self.module = module.to(data.device)
         self.draws = any(part.p for part in module.modules() if isinstance(part, nn.Dropout))
-        self.optimiser = torch_optimiser(list(module.parameters()), settings)
+        self.clip: float | None = None
+        """The most that the gradient's length may be."""
+        self.optimiser: Any = torch_optimiser(list(module.parameters()), settings)
         if hvd.size() > 1:
             if settings.compression not in COMPRESSION:
                 raise ValueError(
@@ -54,16 +61,25 @@ class ModuleLearner:
         """The loss of each of B ratings: its squared error."""
         return (self.module(batch.user_N, batch.movie_N) - batch.rating_N).square()
 
-    def step(self, batch: Ratings, step: Step) -> Tensor:
+    def step(self, batch: Any, step: Step) -> Tensor:
         """Move all weights by the gradient of the mean loss over all ranks' rows of the step."""
         if self.draws:
             torch.manual_seed(step.seed)
         self.module.train()
         self.optimiser.zero_grad()
         loss = self.losses(batch).sum()
-        (loss / step.rows).backward()
+        (loss / max(step.rows, 1)).backward()
         self.optimiser.param_groups[0]["lr"] = step.rate
-        self.optimiser.step()
+        shared = hvd.size() > 1
+        if shared:
+            # Horovod's own wait takes the time of the thread that it waits for.
+            for handle, _ in self.optimiser._handles.values():
+                wait(handle)
+            self.optimiser.synchronize()
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_(self.module.parameters(), self.clip)
+        with self.optimiser.skip_synchronize() if shared else nullcontext():
+            self.optimiser.step()
         return loss.detach()
 
     def score(self, user_B: Tensor, movie_B: Tensor) -> Tensor:

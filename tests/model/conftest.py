@@ -30,6 +30,17 @@ CHANGES: dict[str, dict[str, Any]] = {
     },
     "ridge": {"factors": 30, "penalty": 3},
     "visits": {"factors": 30, "penalty": 3},
+    **{
+        model: {
+            "width": 16,
+            "window": 12,
+            "ridge_penalty": 3,
+            "batch_size": 128,
+            "warmup_epochs": 0,
+            "epochs": 4,
+        }
+        for model in ("transformer", "gru", "convolution", "recency")
+    },
 }
 SHARED = {"seed": 1, "reading": "auto", "memory_rows": 1_000_000, "checkpoint_seconds": 60}
 

@@ -115,7 +115,8 @@ def test_two_ranks_are_about_as_good_as_one(spec, tmp_path, model):
 
 @LEARNERS
 def test_killed_and_started_again_it_ends_as_if_never_stopped(spec, tmp_path, model):
-    chosen = spec(model=model, batch_size=4, epochs=8, patience=8, checkpoint_seconds=0)
+    batch = 40 if model in ORDER_MODELS else 4
+    chosen = spec(model=model, batch_size=batch, epochs=8, patience=8, checkpoint_seconds=0)
     whole = trained(chosen)
     rows, history = np.array(whole.user_UK), whole.manifest["history"]
     again = replace(chosen, output=str(tmp_path / "again"))
