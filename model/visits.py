@@ -11,8 +11,8 @@ and in it, a long visit weighing no more than the root of its length (W, its mea
 as in EASE (Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", 2019), lends what is known
 of tastes from all pairs of movies, of which there are many more. A user's score of a movie is the
 sum of the rows of B of the movies rated, over the root of their number; added to it is the root of
-the movie's ratings in the days before the user is asked for. So it comes as factors: B's of a rank,
-and a column for each of some dates.
+the movie's ratings in the days before the user is asked for. So it comes as factors: those of B, of
+the popularity at all dates at which anybody is asked for, and one of that of now.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ ENCODER = "encoder"
 DAY = 86_400
 # Numbers of a sparse matrix that are held at a time.
 NUMBERS_PER_BLOCK = 1 << 23
+# Dates of which recent popularity is counted: some of those at which users are asked for.
+MOST_DATES = 1000
 # Of each rank, from whose best scores the regression's scale is taken.
 USERS_SCALED = 2000
 ITERATIONS = 8
@@ -61,9 +63,9 @@ class VisitsSettings:
     """Days before a user is asked for, of which the ratings are the recent popularity."""
     recent_weight: Annotated[float, Ge(0)]
     """What the most popular movie of these days is worth, beside 1 for the average user's best."""
-    dates: Annotated[int, Ge(1)]
-    """Most dates, besides the present one, of which recent popularity is kept: to be asked as of
-    then, for the measure. Each is a column of the factors."""
+    recent_factors: Annotated[int, Ge(1)]
+    """Rank of what is kept of recent popularity at earlier dates, as of which the measure asks;
+    that of now is kept whole."""
     factors: Annotated[int, Ge(1)]
     """Rank of what is kept of the regression; never more than there are movies."""
     most_movies: Annotated[int, Ge(1)]
@@ -71,13 +73,13 @@ class VisitsSettings:
 
 
 class VisitsEncoder:
-    """Rows of users: of the R movies that take part, K factors, then one of D dates."""
+    """Rows of users: K factors of the R movies that take part, then J of the D dates."""
 
-    def __init__(self, part_M: Int, row_RK: Tensor, date_D: Int) -> None:
-        self.part_M, self.row_RK, self.date_D = part_M, row_RK, date_D
+    def __init__(self, part_M: Int, row_RK: Tensor, date_D: Int, row_DJ: Tensor) -> None:
+        self.part_M, self.row_RK, self.date_D, self.row_DJ = part_M, row_RK, date_D, row_DJ
 
     def encode(self, histories: Histories) -> Tensor:
-        """Rows, U x (K + D). Who is asked now has the last date's popularity."""
+        """Rows, U x (K + J). Who is asked now has the last date's popularity."""
         device = self.row_RK.device
         known = histories.where(self.part_M[histories.movie_N] >= 0)
         owner_N = torch.from_numpy(known.owner_N).to(device)
@@ -89,11 +91,10 @@ class VisitsEncoder:
             user_UK.index_add_(0, owner_N[block], self.row_RK[part_N[block]])
         count_U = torch.from_numpy(known.count_U).to(device)
         user_UK /= count_U.clamp(min=1).sqrt()[:, None]
-        date_UD = torch.zeros(len(histories), len(self.date_D), device=device)
         place_U = torch.from_numpy(self.places(histories))
-        dated = torch.from_numpy(histories.count_U > 0) & (place_U >= 0)
-        date_UD[dated.nonzero()[:, 0].to(device), place_U[dated].to(device)] = 1
-        return torch.cat([user_UK, date_UD], 1)
+        dated_U = torch.from_numpy(histories.count_U > 0) & (place_U >= 0)
+        user_UJ = self.row_DJ[place_U.to(device)] * dated_U.to(device)[:, None]
+        return torch.cat([user_UK, user_UJ], 1)
 
     def places(self, histories: Histories) -> Int:
         """The last date that is not after the user is asked for; -1 before all of them."""
@@ -119,13 +120,13 @@ class Visits:
         settings = self.settings
         part_M = taking_part(data.counts.movie_M, settings.most_movies)
         row_RK, movie_RK = regression(data, part_M, settings, self.seed)
-        date_D = dates(data, settings.dates)
-        recent_DM = recent_popularity(data, date_D, settings.recent_days)
-        self.encoder_made = VisitsEncoder(part_M, row_RK, date_D)
-        self.movie_MK = torch.zeros(data.movies, movie_RK.shape[1] + len(date_D)).to(data.device)
-        chosen_R = torch.from_numpy(np.flatnonzero(part_M >= 0)).to(data.device)
-        self.movie_MK[chosen_R, : movie_RK.shape[1]] = movie_RK
-        self.movie_MK[:, movie_RK.shape[1] :] = settings.recent_weight * recent_DM.T.to(data.device)
+        date_D = dates(data)
+        recent_DM = settings.recent_weight * recent_popularity(data, date_D, settings.recent_days)
+        row_DJ, movie_MJ = compressed(recent_DM.to(data.device), settings.recent_factors)
+        self.encoder_made = VisitsEncoder(part_M, row_RK, date_D, row_DJ)
+        movie_MK = movie_RK.new_zeros(data.movies, movie_RK.shape[1])
+        movie_MK[torch.from_numpy(np.flatnonzero(part_M >= 0)).to(data.device)] = movie_RK
+        self.movie_MK = torch.cat([movie_MK, movie_MJ], 1)
         user_UK = data.whole_rows(self.encoder_made)
         zeros_U, zeros_M = user_UK.new_zeros(data.users), user_UK.new_zeros(data.movies)
         return Rows(user_UK, self.movie_MK, zeros_U, zeros_M, 0.0)
@@ -142,14 +143,17 @@ class Visits:
         np.save(folder / ENCODER / "part.npy", made.part_M)
         np.save(folder / ENCODER / "rows.npy", made.row_RK.cpu().numpy())
         np.save(folder / ENCODER / "dates.npy", made.date_D)
+        np.save(folder / ENCODER / "date_rows.npy", made.row_DJ.cpu().numpy())
 
     @classmethod
     def encoder(cls, folder: Path, device: Any) -> VisitsEncoder:
         """From those files."""
-        part_M, row_RK, date_D = (
-            np.load(folder / ENCODER / f"{name}.npy") for name in ("part", "rows", "dates")
+        part_M, row_RK, date_D, row_DJ = (
+            np.load(folder / ENCODER / f"{name}.npy")
+            for name in ("part", "rows", "dates", "date_rows")
         )
-        return VisitsEncoder(part_M, torch.from_numpy(row_RK).to(device), date_D)
+        rows = [torch.from_numpy(array).to(device) for array in (row_RK, row_DJ)]
+        return VisitsEncoder(part_M, rows[0], date_D, rows[1])
 
 
 def taking_part(count_M: Tensor, most: int) -> Int:
@@ -250,14 +254,15 @@ def scale(train: Histories, part_M: Int, row_RK: Tensor, movie_RK: Tensor) -> fl
     every = max(1, len(train) // USERS_SCALED)
     some = train.take(np.arange(0, len(train), every))
     some = some.take(np.flatnonzero(some.count_U))
-    encoder = VisitsEncoder(part_M, row_RK, np.zeros(0, np.int64))
+    none_DJ = row_RK.new_zeros(1, 0)
+    encoder = VisitsEncoder(part_M, row_RK, np.zeros(1, np.int64), none_DJ)
     best_B = (encoder.encode(some) @ movie_RK.T).amax(1)
     total, users = sum_over_ranks(torch.tensor([best_B.double().sum().item(), len(some)])).tolist()
     return max(total / users, np.finfo(np.float32).tiny)
 
 
-def dates(data: HistoryData, most: int) -> Int:
-    """Some of the times at which held-out movies are asked for, and now, after all of them."""
+def dates(data: HistoryData, most: int = MOST_DATES) -> Int:
+    """Times at which held-out movies are asked for, at most so many, and now, after all of them."""
     asked = [data.histories.until(split).asked_U for split in (VALIDATION, TEST)]
     asked_N = gathered(np.concatenate([asked_U for asked_U in asked if asked_U is not None]))
     latest_N = gathered(np.array([data.histories.time_N.max(initial=UNKNOWN)]))
@@ -272,7 +277,7 @@ def recent_popularity(data: HistoryData, date_D: Int, days: int) -> Tensor:
 
     Now, all ratings count; at earlier dates, those of the train split.
     """
-    count_DM = torch.zeros(len(date_D), data.movies, dtype=torch.float64)
+    count_DM = torch.zeros(len(date_D), data.movies)
     order_N = np.argsort(data.train.time_N, kind="stable")
     time_N, movie_N = data.train.time_N[order_N], data.train.movie_N[order_N]
     for place, date in enumerate(date_D[:-1]):
@@ -282,7 +287,18 @@ def recent_popularity(data: HistoryData, date_D: Int, days: int) -> Tensor:
     movie_N = data.histories.movie_N[now_N]
     count_DM[-1] = torch.from_numpy(np.bincount(movie_N, minlength=data.movies))
     root_DM = (sum_over_ranks(count_DM) + 1).sqrt()
-    return (root_DM / root_DM.amax(1, keepdim=True)).float()
+    # Less what movies without any have, which changes no order, most numbers are 0.
+    return (root_DM - 1) / root_DM.amax(1, keepdim=True)
+
+
+def compressed(recent_DM: Tensor, factors: int) -> tuple[Tensor, Tensor]:
+    """Rows of dates and of movies, D x J and M x J; the last date's and one column are its own."""
+    earlier_DM, now_M = recent_DM[:-1], recent_DM[-1]
+    value_D, vector_DD = torch.linalg.eigh(earlier_DM @ earlier_DM.T)
+    kept = min(factors, int((value_D > 1e-6 * value_D.max()).sum())) if len(value_D) else 0
+    row_DJ = vector_DD.flip(1)[:, :kept]
+    rows_DJ = torch.block_diag(row_DJ, row_DJ.new_ones(1, 1))
+    return rows_DJ, torch.cat([earlier_DM.T @ row_DJ, now_M[:, None]], 1)
 
 
 def gathered(number_N: Int) -> Int:

@@ -8,7 +8,16 @@ import torch
 from model.data.dataset import Counts
 from model.data.histories import TEST, TRAIN, UNKNOWN, Histories
 from model.data.history_data import HistoryData
-from model.visits import Visits, VisitsEncoder, blocks, dates, later_visits, leading, regression
+from model.visits import (
+    Visits,
+    VisitsEncoder,
+    blocks,
+    compressed,
+    dates,
+    later_visits,
+    leading,
+    regression,
+)
 from tests.model.conftest import settings
 
 DAY = 86_400
@@ -103,12 +112,13 @@ def test_popular_is_what_was_so_when_the_user_is_asked():
     model = Visits(settings("visits", recent_weight=1, recent_days=30), data, 1)
     rows = model.fit(data)
     known = data.histories.until(TEST).take(np.array([8, 9]))
-    width = len(model.encoder_made.date_D)
+    width = model.encoder_made.row_DJ.shape[1]
     recent_BM = model.encoder_made.encode(known)[:, -width:] @ rows.movie_MK[:, -width:].T
-    low = 1 / 3
-    np.testing.assert_allclose(recent_BM, [[low, 1, low, low], [low, low, 1, low]], atol=1e-6)
+    # Of eight ratings each: (root of 9 less 1) / root of 9.
+    high = 2 / 3
+    np.testing.assert_allclose(recent_BM, [[0, high, 0, 0], [0, 0, high, 0]], atol=1e-6)
     # Nothing is known of a time before the first date, and of nobody without a history.
-    early = VisitsEncoder(np.arange(4), torch.zeros(4, 1), np.array([10, 20]))
+    early = VisitsEncoder(np.arange(4), torch.zeros(4, 1), np.array([10, 20]), torch.zeros(2, 1))
     assert early.places(known).tolist() == [1, 1]
     empty = data.histories.where(np.zeros(len(split), bool))
     assert not model.encoder_made.encode(empty).any()
@@ -128,6 +138,20 @@ def test_later_visits_and_blocks():
     assert list(blocks(np.array([3, 0, 1]))) == [(0, 3)]
     large = np.array([5 << 20, 5 << 20, 1, 20 << 20])
     assert list(blocks(large)) == [(0, 1), (1, 3), (3, 4)]
+
+
+def test_popularity_of_dates_is_kept_to_a_rank_and_of_now_whole():
+    recent_DM = torch.rand(6, 9, generator=torch.Generator().manual_seed(1))
+    row_DJ, movie_MJ = compressed(recent_DM, 9)
+    assert row_DJ.shape == (6, 6)
+    np.testing.assert_allclose(row_DJ @ movie_MJ.T, recent_DM, atol=1e-5)
+    row_DJ, movie_MJ = compressed(recent_DM, 2)
+    near_DM = row_DJ @ movie_MJ.T
+    np.testing.assert_allclose(near_DM[-1], recent_DM[-1], atol=1e-6)
+    value_D = torch.linalg.svdvals(recent_DM[:-1])
+    lost = torch.linalg.norm(near_DM[:-1] - recent_DM[:-1])
+    np.testing.assert_allclose(lost, torch.linalg.norm(value_D[2:]), rtol=1e-4)
+    assert compressed(recent_DM[-1:], 3)[0].tolist() == [[1]]
 
 
 @pytest.mark.parametrize("factors", [3, 50])
