@@ -21,6 +21,9 @@ from jobs.runs.errors import JobError
 FAILURES = (BaseError, DeltaError, OSError)
 """What obstore and delta-rs raise."""
 MARK = ".nightreel"
+MAX_RETRIES, RETRY_SECONDS = 5, 30
+DELTA_OPTIONS = {"max_retries": str(MAX_RETRIES), "retry_timeout": f"{RETRY_SECONDS}s"}
+"""For delta-rs, whose own are ten and three minutes, in which it lets no other thread work."""
 
 
 def open_store(uri: str) -> Any:
@@ -32,7 +35,8 @@ def open_store(uri: str) -> Any:
     if uri.startswith("s3"):
         require_endpoint()
     # Options of the HTTP client would take the place of all that the environment says of it.
-    return from_url(uri, retry_config={"max_retries": 5, "retry_timeout": timedelta(seconds=30)})
+    retries = {"max_retries": MAX_RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)}
+    return from_url(uri, retry_config=retries)  # type: ignore[call-overload]
 
 
 def require_endpoint() -> None:
@@ -75,7 +79,7 @@ def sentence(error: Exception) -> str:
         return "there are no credentials in the environment, and this machine has no role"
     if "error sending request" in text:
         server = re.search(r"https?://[^/\s]+", text)
-        return f"{server[0] if server else 'the server'} cannot be reached"
+        return f"{server[0] if server else 'the server'} cannot be reached, or does not answer"
     if status := re.search(r"status code\W+(\d{3} [A-Z][\w ]+)", text):
         return f"the server answered {status[1].strip()}"
     return " ".join(text.split()).rstrip(".")

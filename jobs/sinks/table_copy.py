@@ -27,7 +27,7 @@ from deltalake.transaction import (
     create_table_with_add_actions,
 )
 
-from jobs.engines.object_store import FAILURES, open_store
+from jobs.engines.object_store import DELTA_OPTIONS, FAILURES, open_store
 from jobs.runs.errors import JobError
 
 # What a local commit says of itself and its copy repeats.
@@ -82,7 +82,9 @@ def copy_table(local: Local, target: str) -> tuple[int, int]:
 
 def open_remote(target: str) -> DeltaTable | None:
     """A table in the store; None before its first version."""
-    return DeltaTable(target) if DeltaTable.is_deltatable(target) else None
+    if not DeltaTable.is_deltatable(target, DELTA_OPTIONS):
+        return None
+    return DeltaTable(target, storage_options=DELTA_OPTIONS)
 
 
 def require_ours(remote: DeltaTable, local: DeltaTable | None) -> None:
@@ -177,7 +179,12 @@ def commit(
     ]
     if remote is None:
         create_table_with_add_actions(
-            target, schema, added, partition_by=partition_by, commit_properties=local.commit
+            target,
+            schema,
+            added,
+            partition_by=partition_by,
+            commit_properties=local.commit,
+            storage_options=DELTA_OPTIONS,
         )
         return
     add_columns(remote, schema)

@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -12,10 +13,11 @@ from jobs.runs.warehouse import Warehouse
 from jobs.sinks import postgresql, postgresql_connection
 from jobs.sinks.postgresql import connection_to, require_usable
 from jobs.sinks.postgresql_dates import load
+from jobs.sinks.remote_tables import copy_tables
 from jobs.sinks.sinks import Postgresql
 from tests.jobs.sinks.test_postgresql import DAYS, publish_run, rows_of
 from tests.servers.postgresql import PASSWORD, postgresql_server
-from tests.servers.proxy import at_socket, proxy_before
+from tests.servers.proxy import at, at_socket, proxy_before
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +117,29 @@ def test_a_session_whose_client_is_lost_ends_in_the_server(dsn, proxy, warehouse
         Postgresql(dsn, warehouse).copy(DAYS[0])
     assert not released.is_set()
     assert rows_of(dsn, "select count(*) from recommendations") == [(2,)]
+
+
+def test_a_store_that_falls_silent_is_given_up(s3, bucket, warehouse, monkeypatch):
+    """Between reading what a table holds there and changing it; the limit is of half a minute."""
+    with proxy_before(at("127.0.0.1", urlsplit(s3).port)) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+        proxy.freeze_at = b"PUT "
+        with pytest.raises(
+            JobError, match=r"shows what it showed before: http.*or does not answer"
+        ):
+            with at_most(60):
+                copy_tables(warehouse, bucket)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3)
+    assert copy_tables(warehouse, bucket)["files"] == 3
+
+
+def test_a_store_that_is_silent_from_the_start_is_given_up(s3, bucket, warehouse, monkeypatch):
+    with proxy_before(at("127.0.0.1", urlsplit(s3).port)) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+        proxy.frozen.set()
+        # delta-rs looks before anything is uploaded.
+        with pytest.raises(JobError, match=r"shows what it showed before"), at_most(60):
+            copy_tables(warehouse, bucket)
 
 
 def test_what_a_connection_string_says_of_waiting_counts(dsn):
