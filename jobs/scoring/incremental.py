@@ -27,7 +27,7 @@ from jobs.published.runs_table import newest_other
 from jobs.published.views import connect
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, open_run
-from jobs.training.registry import digest_of
+from jobs.training.registered import digest_of
 from model.ranking.lists import Lists
 
 # How what decides everybody's rows is called where it has changed.

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import logging
-import os
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -14,20 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from jobs.runs.errors import JobError
-from jobs.runs.files import exclusive
 from jobs.runs.run import Run
 from jobs.runs.settings import Configuration
 from jobs.runs.warehouse import Warehouse
+from jobs.training.mlflow_client import client_of
+from jobs.training.registered import (
+    FILES,
+    FINGERPRINT,
+    digest_of,
+    digest_of_files,
+    fetched,
+    require_registered,
+)
 from model.factors import Factors, load_factors
-from model.files import make_folder, sync, sync_tree, whole_folder
+from model.files import make_folder, sync, sync_tree
 
 CHAMPION = "champion"
 RUN_TAG = "nightreel.run_id"
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-
-
-FINGERPRINT = "nightreel.fingerprint"
-"""Tag of a version: JSON of its settings, its metrics and the digest of its arrays."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,7 @@ class Registry:
     @cached_property
     def client(self) -> Any:
         """An MLflow client, made when first needed."""
-        # MLflow takes seconds to import, and asks git for a commit that it does not need here.
-        os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-        from mlflow import MlflowClient
-
-        # Creating the store's tables is logged line by line.
-        for name in ("alembic", "mlflow.store.db.utils"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        return MlflowClient(self.conf.tracking.uri or f"sqlite:///{self.warehouse.tracking}")
+        return client_of(self.conf.tracking.uri or f"sqlite:///{self.warehouse.tracking}")
 
     def champion(self) -> str | None:
         """The version that scoring uses, None before the first."""
@@ -122,11 +116,14 @@ class Registry:
             raise JobError(f"There is no version {version} of {self.name}: {error}") from error
 
     def folder_of(self, found: Any) -> Path:
-        """Where what MLflow knows of lies. Raises ValueError if it could not be fetched."""
+        """Where what MLflow knows of lies, with what was registered in it; else ValueError."""
         if self.conf.tracking.uri:
-            return fetched(self.client, found, self.warehouse.models)
+            return fetched(self.client, self.name, found, self.warehouse.models)
         # The store holds absolute paths, and the warehouse may have moved since.
-        return self.warehouse.artifacts / found.source.rpartition("/mlartifacts/")[2]
+        folder = self.warehouse.artifacts / found.source.rpartition("/mlartifacts/")[2]
+        if folder.is_dir():
+            require_registered(folder, found.tags)
+        return folder
 
     def unanswered(self, error: Exception) -> JobError:
         return JobError(f"MLflow at {self.conf.tracking.uri or self.warehouse} answered: {error}")
@@ -173,7 +170,11 @@ class Registry:
             self.name,
             source,
             run_id=logged.run_id,
-            tags={RUN_TAG: run_id, FINGERPRINT: fingerprint},
+            tags={
+                RUN_TAG: run_id,
+                FINGERPRINT: fingerprint,
+                FILES: digest_of_files(factors),
+            },
         )
         return str(version.version)
 
@@ -240,51 +241,6 @@ def log_curves(tracking: Any, logged: str, history: list[dict[str, Any]]) -> Non
     # More in one request are refused.
     for start in range(0, len(points), 1000):
         tracking.log_batch(logged, metrics=points[start : start + 1000])
-
-
-def fetched(tracking: Any, version: Any, models: Path) -> Path:
-    """The folder in `models` of the `Factors` of a model version, fetched if it is not there yet.
-
-    It appears whole, and two jobs at once fetch it once. Raises ValueError if it cannot be had, or
-    is not what was registered.
-    """
-    from mlflow.artifacts import download_artifacts
-
-    # Another server has other versions of this number.
-    source = hashlib.sha256(f"{tracking.tracking_uri} {version.source}".encode()).hexdigest()
-    folder = models / f"{version.name}-{version.version}-{source[:12]}"
-    with exclusive(models / f".{folder.name}.lock", "another job to have fetched the model"):
-        if folder.is_dir():
-            # cleanup removes those that nobody has used for days.
-            os.utime(folder)
-            return folder
-        with whole_folder(folder) as incoming:
-            try:
-                inner = download_artifacts(
-                    artifact_uri=version.source,
-                    dst_path=str(incoming),
-                    tracking_uri=tracking.tracking_uri,
-                )
-            # Every kind of artifact store has errors of its own.
-            except Exception as error:
-                raise ValueError(f"{version.source} could not be fetched: {error}") from error
-            # MLflow makes a folder in the folder.
-            for file in list(Path(inner).iterdir()):
-                file.rename(incoming / file.name)
-            Path(inner).rmdir()
-            registered = version.tags.get(FINGERPRINT)
-            if registered and json.loads(registered)[-1] != digest_of(incoming):
-                raise ValueError(f"{version.source} does not hold the arrays that were registered")
-    return folder
-
-
-def digest_of(factors: Path) -> str:
-    """SHA-256 over the arrays of saved `Factors`, and over their encoder where there is one."""
-    digest = hashlib.sha256()
-    encoder = (file for file in (factors / "encoder").rglob("*") if file.is_file())
-    for file in [*sorted(factors.glob("*.npy")), *sorted(encoder)]:
-        digest.update(file.relative_to(factors).as_posix().encode() + file.read_bytes())
-    return digest.hexdigest()
 
 
 def same_split(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:

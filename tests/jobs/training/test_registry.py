@@ -1,17 +1,24 @@
 """Versions and the champion, in a real MLflow store; artifacts in a bucket of a real server."""
 
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 
 from jobs.runs.errors import JobError
-from jobs.training.registry import Registry, digest_of
+from jobs.training.mlflow_client import LIMITS
+from jobs.training.registered import FILES, digest_of, fetched
+from jobs.training.registry import Registry
 from model.factors import load_factors
 from tests.jobs.examples import small_run
 from tests.model.examples import factors
 from tests.servers.mlflow import mlflow_server
+from tests.servers.proxy import at, proxy_before
 from tests.servers.s3 import bucket_client
 
 PARAMS = {"factors": 1, "optimiser": "adam"}
@@ -95,6 +102,66 @@ def test_a_model_that_is_not_there_stops_with_a_sentence(warehouse):
         Registry.of(run).factors("9")
 
 
+@pytest.mark.parametrize("changed", ["movie_MK.npy", "manifest.json"])
+def test_what_was_changed_since_it_was_registered_is_not_used(warehouse, changed):
+    run = small_run(warehouse)
+    version = registered(run, 1)
+    file = Registry.of(run).folder(version) / changed
+    other = run.output("other")
+    factors([[1]], [[2]], mean=0.5).save(other)
+    file.write_bytes((other / changed).read_bytes())
+    with pytest.raises(JobError, match="does not hold the model that was registered"):
+        Registry.of(run).factors(version)
+
+
+def test_models_that_older_versions_registered_can_be_used(warehouse):
+    """Their tags tell of arrays alone."""
+    run = small_run(warehouse)
+    version = registered(run, 1)
+    registry = Registry.of(run)
+    registry.client.delete_model_version_tag(registry.name, version, FILES)
+    folder = registry.folder(version)
+    assert Registry.of(run).factors(version).user_UK.item() == 1
+    np.save(folder / "user_UK.npy", np.array([[2]], np.float32))
+    with pytest.raises(JobError, match="does not hold the model that was registered"):
+        Registry.of(run).factors(version)
+
+
+def test_a_server_that_falls_silent_is_given_up(tmp_path, monkeypatch):
+    """By reading and by writing; the limits are a minute, three times, unless it is said here."""
+    assert LIMITS == {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with (
+        mlflow_server(tmp_path, str(tmp_path / "models")) as server,
+        proxy_before(at("127.0.0.1", urlsplit(server).port)) as proxy,
+    ):
+        address = f"http://127.0.0.1:{proxy.port}"
+        run = small_run(tmp_path / "w", overrides=[f"tracking.uri={address}"])
+        version = registered(run, 1)
+        registry = Registry.of(run)
+        # The server's own of the model and its version name a folder of ours.
+        found = SimpleNamespace(**dict(registry.client.get_model_version(registry.name, version)))
+        for name, number in (("../../outside", "1"), (registry.name, "../../outside")):
+            found.name, found.version = name, number
+            with suppress(ValueError):
+                fetched(registry.client, registry.name, found, tmp_path / "models-here")
+        assert list(tmp_path.glob("**/outside*")) == []
+        proxy.frozen.set()
+        for ask in (
+            lambda: Registry.of(run).champion(),
+            lambda: Registry.of(run).factors(version),
+            lambda: Registry.of(run).promote(version, run),
+            lambda: Registry.of(run).test_rmse(version),
+            lambda: registered(run, 2),
+        ):
+            started = time.monotonic()
+            with pytest.raises(JobError, match=rf"MLflow at {address} does not answer"):
+                ask()
+            assert time.monotonic() - started < 15
+
+
 def test_factors_are_fetched_once_and_whole(bucket, s3, tmp_path):
     with mlflow_server(tmp_path, f"{bucket}/models") as server:
         run = small_run(tmp_path / "w", overrides=[f"tracking.uri={server}"])
@@ -138,6 +205,6 @@ def test_factors_are_fetched_once_and_whole(bucket, s3, tmp_path):
         for key in objects:
             if key.endswith("/user_UK.npy"):
                 client.put_object(Bucket=name, Key=key, Body=other)
-        with pytest.raises(JobError, match="does not hold the arrays that were registered"):
+        with pytest.raises(JobError, match="does not hold the model that was registered"):
             folder(versions[0])
         assert not first.exists()
