@@ -49,7 +49,13 @@ export AIRFLOW__CORE__DEFAULT_TIMEZONE=utc
 export AIRFLOW__API__HOST="${AIRFLOW__API__HOST:-127.0.0.1}"
 export AIRFLOW__API__PORT="${AIRFLOW__API__PORT:-8080}"
 # Where tasks report to, and what links in alerts begin with.
-export AIRFLOW__API__BASE_URL="${AIRFLOW__API__BASE_URL:-http://localhost:$AIRFLOW__API__PORT}"
+case "$AIRFLOW__API__HOST" in
+    127.0.0.1 | 0.0.0.0 | ::) host=localhost ;;
+    *:*) host="[$AIRFLOW__API__HOST]" ;;
+    *) host="$AIRFLOW__API__HOST" ;;
+esac
+export AIRFLOW__API__BASE_URL="${AIRFLOW__API__BASE_URL:-http://$host:$AIRFLOW__API__PORT}"
+unset host
 
 # What a job prints is seen when it is printed, not when its buffer is full.
 export PYTHONUNBUFFERED=1

@@ -6,6 +6,7 @@ The variables DATASET, SOURCE, DS, PROFILE, RANKS and TOP_K become the run's par
 one is as in conf. A failed run ends with status 1. All that Airflow says goes to a log.
 """
 
+import fcntl
 import json
 import os
 import re
@@ -106,6 +107,22 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
+    with (Path(os.environ["AIRFLOW_HOME"]) / "in-use.lock").open("a") as lock:
+        try:
+            # As conf/airflow/standalone.py does; runs in terminals do not disturb one another.
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(
+                "make airflow is running: its scheduler would run the same tasks. Trigger the DAG "
+                "nightly there, or stop it.",
+                file=sys.stderr,
+            )
+            return 1
+        return run()
+
+
+def run() -> int:
+    """Run the DAG."""
     now = datetime.now(UTC)
     log_file = Path(os.environ["AIRFLOW_HOME"], "logs", f"nightly-{now:%Y%m%dT%H%M%SZ}.log")
     log_file.parent.mkdir(parents=True, exist_ok=True)

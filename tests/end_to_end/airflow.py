@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class Airflow:
     """Airflow on a port and with a database of its own."""
 
     def __init__(self, folder: Path, port: int, **variables: str) -> None:
-        self.address = f"http://localhost:{port}"
+        self.address = f"http://{variables.get('AIRFLOW__API__HOST', 'localhost')}:{port}"
         self.variables = os.environ | {
             "NIGHTREEL_AIRFLOW_HOME": str(folder),
             "AIRFLOW__API__PORT": str(port),
@@ -70,7 +71,8 @@ class Airflow:
         """End all of it, and do not wait for tasks."""
         started = [self.process.pid, *(c.pid for c in psutil.Process(self.process.pid).children())]
         for group in started:
-            os.killpg(group, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
         self.process.wait()
 
     def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
@@ -113,11 +115,22 @@ class Airflow:
         wait_for(f"the end of {run}", lambda: self.state(dag, run) in ended, 480)
         return self.state(dag, run)
 
+    def listeners(self) -> set[tuple[str, int]]:
+        """Where all that it started listens."""
+        found = set()
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                found |= {
+                    (link.laddr.ip, link.laddr.port)
+                    for link in process.net_connections()
+                    if link.status == psutil.CONN_LISTEN
+                }
+        return found
+
     def scheduler(self) -> psutil.Process:
-        """The process that `airflow standalone` started as the scheduler."""
-        [standalone] = psutil.Process(self.process.pid).children()
-        parts = standalone.children()
-        return next(part for part in parts if command_of(part)[-1:] == ["scheduler"])
+        """The process of the scheduler."""
+        parts = psutil.Process(self.process.pid).children()
+        return next(part for part in parts if "scheduler" in command_of(part))
 
 
 def command_of(process: psutil.Process) -> list[str]:

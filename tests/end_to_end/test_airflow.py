@@ -48,6 +48,11 @@ def airflow(tmp_path_factory, warehouse):
     started.stop()
 
 
+def test_nothing_listens_but_the_interface_and_on_this_machine_alone(airflow):
+    port = int(airflow.address.rpartition(":")[2])
+    assert airflow.listeners() == {("127.0.0.1", port)}
+
+
 def assert_published(warehouse: Warehouse, run: str, users: int, top_k: int) -> None:
     """Every user has so many recommendations of the run, none of a rated movie."""
     [(ds, run_id)] = warehouse.sql(
