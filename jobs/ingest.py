@@ -28,6 +28,7 @@ from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
 from jobs.runs.files import read_json, write_json
 from jobs.runs.inputs import refuse_outside
+from jobs.runs.mounts import warnings_of
 from jobs.runs.run import Run, safe_run_id
 from jobs.runs.settings import RELEASES, Configuration, with_models
 from jobs.runs.warehouse import Warehouse, warehouse_named
@@ -128,8 +129,11 @@ def main(argv: list[str] | None = None) -> None:
     refuse_future(arguments.ds)
     conf = configuration_of(arguments)
     lists = given_lists(conf)
+    warehouse = warehouse_named(conf.warehouse)
+    for warning in warnings_of(warehouse.folder, keeps_mlflow=not conf.tracking.uri):
+        print(f"ingest: {warning}", flush=True)
     run_id = safe_run_id(arguments.run_id)
-    run, files, size = deliver(conf, warehouse_named(conf.warehouse), run_id, arguments.ds)
+    run, files, size = deliver(conf, warehouse, run_id, arguments.ds)
     base, why = find_base(run)
     with run.step("ingest", started) as figures:
         run = replace(run, base_run=base)

@@ -215,7 +215,8 @@ def test_whoever_may_read_the_warehouse_may_read_deliveries(packed: str):
 
 
 RUN = """
-import sys, time, zipfile
+import sys, time
+from pathlib import Path
 from jobs.ingest import main
 from jobs.release import obtain
 
@@ -223,7 +224,8 @@ unpack = obtain.unpack_zip
 
 def late(file, folder, max_gib):
     # Between having the file and opening it.
-    time.sleep(float(sys.argv[2]))
+    while not Path(sys.argv[2]).exists():
+        time.sleep(0.05)
     unpack(file, folder, max_gib)
 
 obtain.unpack_zip = late
@@ -242,19 +244,23 @@ def test_two_addresses_that_end_alike_are_not_mixed_up(tmp_path: Path, monkeypat
     with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         runs = []
-        for name, pause in (("a", "4"), ("b", "0")):
+        go = tmp_path / "go"
+        for name, until in (("a", go), ("b", tmp_path)):
             address = f"http://127.0.0.1:{server.server_port}/{name}/ml-1m.zip"
-            command = [sys.executable, "-c", RUN, str(tmp_path / "w"), pause, address, name]
+            command = [sys.executable, "-c", RUN, str(tmp_path / "w"), str(until), address, name]
             runs.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
             while name == "a" and not (tmp_path / "w/downloads/ml-1m.zip").exists():
                 assert runs[0].poll() is None
                 time.sleep(0.05)
+        assert runs[1].stdout is not None
+        first = runs[1].stdout.readline()
+        go.touch()
         told = [run.communicate()[0] for run in runs]
         server.shutdown()
     assert [run.returncode for run in runs] == [0, 0], told
     for name in ("a", "b"):
         assert (open_run(Warehouse(tmp_path / "w"), name).raw / "README").read_text() == name
-    assert f"is held by process {runs[0].pid} on" in told[1]
+    assert f"is held by process {runs[0].pid} on" in first
 
 
 def test_a_source_is_remembered_as_an_absolute_path(

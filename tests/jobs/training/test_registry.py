@@ -135,7 +135,7 @@ def test_a_server_that_falls_silent_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with (
         mlflow_server(tmp_path, str(tmp_path / "models")) as server,
-        proxy_before(at("127.0.0.1", urlsplit(server).port)) as proxy,
+        proxy_before(at("127.0.0.1", urlsplit(server).port or 0)) as proxy,
     ):
         address = f"http://127.0.0.1:{proxy.port}"
         run = small_run(tmp_path / "w", overrides=[f"tracking.uri={address}"])
