@@ -93,7 +93,7 @@ def clean_ratings(delivery: Delivery, run: Run, given_test: DataFrame | None) ->
     rows = by_user(with_time(delivery.ratings.usable, run.ds))
     rows = with_split(newest(rows), run.conf.etl, given_test)
     # These deal by a join, which may move rows.
-    rows = by_user(rows) if run.conf.etl.split in ("given", "position") else rows
+    rows = by_user(rows) if run.conf.etl.split in ("given", "kfold", "position") else rows
     return rows.select(
         "user_id", "movie_id", "movie_idx", "rating", "rated_at", "split"
     ).sortWithinPartitions("user_id", "movie_id")

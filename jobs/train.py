@@ -69,8 +69,8 @@ def champion_to_start_from(run: Run) -> Path | None:
         print(f"champion {run.champion} is of {model}: all starts at random", flush=True)
         return None
     ours, theirs = run.conf.etl, manifest["data"]
-    # A deal by position changes with every new line.
-    moved = ours.split == "position" and theirs["digest"] != run.digest
+    # A deal by the file's order changes with every new line.
+    moved = ours.split in ("kfold", "position") and theirs["digest"] != run.digest
     if moved or not same_split(ours.model_dump(), theirs):
         raise JobError(
             f"train.warm_start: champion {run.champion} was trained on another split, so it has "

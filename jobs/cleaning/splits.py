@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.cleaning import file_order
 from jobs.runs.settings import EtlSettings
 
 BUCKETS = 1_000_000
+FILE_ORDERS = {"position": file_order.position, "kfold": file_order.kfold}
 
 
 def with_split(
@@ -19,13 +21,13 @@ def with_split(
 ) -> DataFrame:
     """Add split: 'train', 'validation' or 'test', as settings.split says.
 
-    `ratings` holds one row per user and movie, with rated_at and, for the split 'position', with
-    block and position in the file. `given_test` holds the user_id and movie_id of the release's
-    own test rows, for the split 'given'. The result depends on the rows and the settings alone:
-    not on the order of rows here, nor on partitions.
+    `ratings` holds one row per user and movie, with rated_at and, for a split by the order of
+    the file, with block and position in it. `given_test` holds the user_id and movie_id of the
+    release's own test rows, for the split 'given'. The result depends on the rows and the settings
+    alone: not on the order of rows here, nor on partitions.
     """
-    if settings.split == "position":
-        return by_position(ratings, settings)
+    if settings.split in FILE_ORDERS:
+        return by_file_order(ratings, settings, FILE_ORDERS[settings.split])
     if settings.split == "leave-last-out":
         return ratings.withColumn("split", last_out())
     if settings.split == "time":
@@ -122,12 +124,13 @@ def as_given(ratings: DataFrame, given_test: DataFrame, settings: EtlSettings) -
     return joined.withColumn("split", split.otherwise("train")).drop("given")
 
 
-def by_position(ratings: DataFrame, settings: EtlSettings) -> DataFrame:
-    """The file's rows shuffled with the seed: the first are train, the last validation, then test.
+def by_file_order(
+    ratings: DataFrame, settings: EtlSettings, deal: Callable[[int, EtlSettings], np.ndarray]
+) -> DataFrame:
+    """Deal rows by their place in the file, as one of jobs/cleaning/file_order.py says.
 
-    The shuffle is that of pandas' sample(frac=1, random_state=split_seed), the cut before the
-    validation rows that of Keras' validation_split: rounded down. Lines that could not be used are
-    not counted. Unlike the deals by hash, this one changes altogether with one more row.
+    Lines that could not be used are not counted. Unlike the deals by hash, these change altogether
+    with one more row.
     """
     # Read once for the sizes of blocks, once for the join.
     ratings = ratings.cache()
@@ -142,20 +145,9 @@ def by_position(ratings: DataFrame, settings: EtlSettings) -> DataFrame:
     place = F.row_number().over(Window.partitionBy("block").orderBy("position")) - 1
     numbered = ratings.withColumn("place", place).join(F.broadcast(blocks), "block")
     numbered = numbered.withColumn("row", F.col("before") + F.col("place"))
-    # NumPy promises that RandomState never changes; pandas draws from it too.
-    shuffled_R = np.random.RandomState(settings.split_seed).permutation(rows)
-    train = cut(rows, settings.train_share)
-    test = cut(rows, settings.train_share + settings.validation_share)
-    dealt = pa.table(
-        {
-            "row": pa.array(shuffled_R[train:], pa.int64()),
-            "split": ["validation"] * (test - train) + ["test"] * (rows - test),
-        }
-    )
-    joined = numbered.join(spark.createDataFrame(dealt), "row", "left")
+    split_R = deal(rows, settings)
+    held_N = np.flatnonzero(split_R != file_order.TRAIN)
+    names = pa.array(np.array(file_order.NAMES)[split_R[held_N]], pa.string())
+    dealt = spark.createDataFrame(pa.table({"row": pa.array(held_N, pa.int64()), "split": names}))
+    joined = numbered.join(dealt, "row", "left")
     return joined.withColumn("split", F.coalesce("split", F.lit("train")))
-
-
-def cut(rows: int, share: float) -> int:
-    """So many of the rows are the share, rounded down; 0.7 + 0.2 is a little less than 0.9."""
-    return math.floor(round(rows * share, 6))

@@ -162,25 +162,30 @@ class IngestSettings(Section):
 
 
 class EtlSettings(Section):
-    split: Literal["random", "stratified", "leave-last-out", "time", "folds", "given", "position"]
+    split: Literal[
+        "random", "stratified", "leave-last-out", "time", "folds", "kfold", "given", "position"
+    ]
     """How ratings are dealt to train, validation and test: by hash; by hash within each rating
-    value; each user's last two out; by global cuts in time; one of `folds` folds; as ml-100k gives
-    them; by their place in the file after a shuffle, as pandas and Keras do. leave-last-out and
-    folds do not use the shares."""
+    value; each user's last two out; by global cuts in time; one of `folds` folds; one of
+    scikit-learn's KFold over the file's order; as ml-100k gives them; by their place in the file
+    after a shuffle, as pandas and Keras do. leave-last-out and folds do not use the shares."""
     train_share: Share
     """Share of ratings to learn from."""
     validation_share: Share
     """Share of ratings on which settings and the best epoch are chosen."""
     test_share: Annotated[float, Field(ge=0, lt=1)]
-    """Share of ratings on which the result is reported, once; `given` has its own. `position` may
-    do without: the result is then that on the validation ratings, and says so."""
+    """Share of ratings on which the result is reported, once; `given` and `kfold` have their
+    own. `position` may do without: the result is then that on the validation ratings, and says
+    so."""
     split_seed: WholeNumber
-    """Seed of the hash that deals each (user, movie) pair to a split; with split position, of the
-    shuffle."""
+    """Seed of the hash that deals each (user, movie) pair to a split; with split position or
+    kfold, of the shuffle."""
     folds: Annotated[int, Field(ge=3, strict=True)]
-    """With split folds: how many there are, dealt by hash."""
+    """How many there are: with split folds dealt by hash, with kfold by KFold(folds, shuffle=True,
+    random_state=split_seed)."""
     fold: PositiveInt
-    """With split folds: which one, from 1, is test; the one after it is validation."""
+    """Which one, from 1, is test. Of folds, the one after it is validation; of kfold, what follows
+    it in the shuffle, in the proportion of validation_share to train_share."""
     given: Literal["u1", "u2", "u3", "u4", "u5", "ua", "ub"] | None
     """With split given: u1 takes the rows of u1.test for test; validation is dealt from the others
     in the proportion of validation_share to train_share."""
@@ -214,8 +219,8 @@ class EtlSettings(Section):
             raise ValueError(f"fold {self.fold} does not exist: there are {self.folds} folds")
         if self.split == "given" and self.given is None:
             raise ValueError("split given needs etl.given, as in etl.given=u1")
-        if self.split == "position" and not 0 <= self.split_seed < 2**32:
-            raise ValueError("split position needs a split_seed from 0 to 4294967295")
+        if self.split in ("position", "kfold") and not 0 <= self.split_seed < 2**32:
+            raise ValueError(f"split {self.split} needs a split_seed from 0 to 4294967295")
         return self
 
     @property

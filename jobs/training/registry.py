@@ -248,5 +248,7 @@ def same_split(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
     # Champions older than the setting were dealt at random, and say nothing of its parts.
     theirs = {"split": "random"} | theirs
     keys = {"split", "split_seed", "train_share", "validation_share", "test_share"}
-    keys |= {"folds": {"folds", "fold"}, "given": {"given"}}.get(ours["split"], set())
+    of_folds = {"folds", "fold"}
+    parts = {"folds": of_folds, "kfold": of_folds, "given": {"given"}}
+    keys |= parts.get(ours["split"], set())
     return all(ours[key] == theirs.get(key) for key in keys)

@@ -189,6 +189,23 @@ def test_position_shuffles_the_file_as_pandas_and_cuts_as_keras(spark, tmp_path)
     assert Counter(deal(rows, conf).values()) == {"train": 4, "validation": 3}
 
 
+def test_kfold_deals_by_the_same_order(spark, tmp_path):
+    """Seven rows in two blocks; KFold(3, shuffle=True, random_state=7) has 0, 2, 5 in fold 0."""
+    lines = [(block, position) for block in (0, 900) for position in range(5)]
+    kept = [line for number, line in enumerate(lines) if number not in (2, 5, 8)]
+    values = ", ".join(
+        f"({number}, 1, {block}L, {position}L)" for number, (block, position) in enumerate(kept)
+    )
+    rows = spark.sql(f"select * from values {values} as t(user_id, movie_id, block, position)")
+    conf = settings_of(tmp_path, split="kfold", folds=3, fold=1, split_seed=7)
+    conf = conf.model_copy(update={"train_share": 0.3, "validation_share": 0.3})
+    # The shuffle goes on with 6, 3, 1, 4, of which the first half validates.
+    expected = dict.fromkeys(range(7), "train") | dict.fromkeys([0, 2, 5], "test")
+    expected |= dict.fromkeys([6, 3], "validation")
+    dealt = deal(rows.orderBy(F.desc("user_id")).repartition(3), conf)
+    assert {user: split for (user, _), split in dealt.items()} == expected
+
+
 @pytest.mark.skipif(not ML_1M.is_file(), reason=f"{ML_1M} does not exist")
 def test_the_reference_run_validates_on_the_published_rows(spark, tmp_path):
     """Those of the notebook: 900,188 and 100,021 rows, the same ones."""
@@ -219,6 +236,7 @@ def test_the_reference_run_validates_on_the_published_rows(spark, tmp_path):
             "split random needs test ratings: test_share may be 0 with position alone",
         ),
         ({"split": "position", "split_seed": -1}, "needs a split_seed from 0 to 4294967295"),
+        ({"split": "kfold", "split_seed": -1}, "split kfold needs a split_seed from 0"),
         ({"split": "last"}, r"etl\.split: found 'last'.*'leave-last-out'"),
     ],
 )
