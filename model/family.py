@@ -44,6 +44,7 @@ ORDER_MODELS = {
     "gru": "model.gru:Gru",
     "convolution": "model.convolution:Convolution",
     "recency": "model.recency:Recency",
+    "ials": "model.ials:Ials",
 }
 FAMILY = RATING_MODELS | ORDER_MODELS
 

@@ -29,6 +29,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         "epochs": 12,
     },
     "ridge": {"factors": 30, "penalty": 3},
+    "ials": {"factors": 16, "penalty": 0.001},
     "visits": {"factors": 30, "penalty": 3},
     **{
         model: {

@@ -158,10 +158,14 @@ def test_it_names_the_next_movie_of_planted_orders(spec, histories, model):
     score_UM = user_UK @ factors.movie_MK.T + factors.movie_bias_M
     score_UM[known.owner_N, known.movie_N] = -np.inf
     score_UM[:, ~factors.movie_trained_M] = -np.inf
-    named = score_UM.argmax(1) == [movies[-1].as_py() for movies in last]
-    popular = np.where(score_UM > -np.inf, factors.popular_M, -np.inf).argmax(1)
-    assert named.mean() > 0.6
-    assert (popular == [movies[-1].as_py() for movies in last]).mean() < 0.2
+    popular_UM = np.where(score_UM > -np.inf, factors.popular_M, -np.inf)
+    last_U1 = np.array([[movies[-1].as_py()] for movies in last])
+
+    def found(score_UM):
+        return (np.argsort(-score_UM, 1)[:, :3] == last_U1).any(1).mean()
+
+    assert found(score_UM) > 0.5
+    assert found(popular_UM) < 0.3
 
 
 @EVERY_ORDER_MODEL
