@@ -6,9 +6,9 @@ A model class is made with its settings, the data and a seed, and holds
     reads      what it learns from, as `DATASETS` in model/data/datasets.py names it
     objective  `rating` if its scores are ratings, `order` if they rank what a user will want next
 
-It learns by steps in the shared loop (`Learner`) or at once, without epochs (`Fitter`), and ends as
-`Rows`. Loop, checkpoints, export and scoring know nothing else of it. This file imports no model
-and no torch: a name is enough to choose a model by.
+It learns by steps in the shared loop (`Learner`), by draws (`Sampler`) or at once, without epochs
+(`Fitter`), and ends as `Rows`. Loop, checkpoints, export and scoring know nothing else of it. This
+file imports no model and no torch: a name is enough to choose a model by.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 RATING_MODELS = {
     "matrix_factorisation": "model.matrix_factorisation:MatrixFactorisation",
     "biases": "model.biases:Biases",
+    "bayesian": "model.bayesian:Bayesian",
 }
 ORDER_MODELS = {
     "ridge": "model.ridge:Ridge",
@@ -134,6 +135,36 @@ class Learner(Model, Protocol):
 
     def rows(self) -> Rows:
         """The encoder run once for every user and every movie."""
+
+
+@runtime_checkable
+class Sampler(Model, Protocol):
+    """A model that is drawn from; its settings begin with `SamplingSettings`.
+
+    What it predicts is the mean of the draws that were kept. The loop owns burn-in, the end,
+    the budget of seconds, checkpoints and progress. All of it is the same on every rank.
+    """
+
+    @property
+    def form(self) -> str:
+        """How it learns, for the log; a checkpoint of another form is passed over."""
+
+    def sweep(self, number: int, keep: bool) -> float:
+        """Draw once more, and add the draw to the mean if it is kept; the mean training loss.
+
+        `number` counts sweeps from 1; with the seed it decides what is drawn.
+        """
+
+    def validate(self, data: Data) -> dict[str, float]:
+        """Figures of all ranks' validation rows, by the mean so far or else the last draw."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors, numbers and texts from which `load_state_dict` goes on to the same end."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+    def rows(self) -> Rows:
+        """The mean of the draws that were kept."""
 
 
 @runtime_checkable

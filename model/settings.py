@@ -49,6 +49,24 @@ class LoopSettings:
 
 
 @dataclass(frozen=True)
+class SamplingSettings:
+    """How long a model is sampled, whatever the model."""
+
+    burn_in: Annotated[int, Ge(0)]
+    """Sweeps at the start whose draws are not kept."""
+    samples: Annotated[int, Ge(1)]
+    """Most draws that are kept: one a sweep."""
+    patience: Annotated[int, Ge(1)]
+    """Stop when so many more draws have lowered the validation RMSE of the mean by less than
+    gain."""
+    gain: Annotated[float, Ge(0)]
+    """In rating points; 0 keeps drawing as long as more draws help at all."""
+    seconds: Annotated[float, Gt(0)] | None
+    """Budget of the training, in seconds that pass; null: none. Burn-in takes half of it at most,
+    and at least one draw is kept."""
+
+
+@dataclass(frozen=True)
 class TrainingSpec:
     """One training. All paths are local folders, the same on every host."""
 

@@ -41,3 +41,8 @@ def wait(handle: Any) -> None:
 def alone() -> bool:
     """Whether there is no other rank to tell anything."""
     return not hvd.is_initialized() or hvd.size() == 1
+
+
+def rank_and_ranks() -> tuple[int, int]:
+    """This rank's number, and how many there are."""
+    return (0, 1) if alone() else (hvd.rank(), hvd.size())

@@ -4,7 +4,7 @@ model/training/worker.py starts it. Each rank reads its shard through petastorm;
 prints and saves. Ranks share one sequence of optimiser steps: a step's gradient is that of the
 mean over all ranks' ratings in it, as if one rank held them all, so the learning rate does not
 depend on the number of ranks. Only the order of rows differs. A model without steps is fitted at
-once, and measured and saved alike.
+once, one that is sampled by model/training/sampling.py, and both are measured and saved alike.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from typing import Any
 import horovod.torch as hvd
 import torch
 
-from model.data.collectives import any_rank, sum_over_ranks
+from model.data.collectives import sum_over_ranks
 from model.data.dataset import Dataset
 from model.data.datasets import read_dataset
 from model.data.devices import pick_device
 from model.data.history_data import HistoryData
 from model.factors import load_factors
-from model.family import Fitter, Learner, Ordering, Rows, Step, WarmStart, load
-from model.settings import TrainingSpec
-from model.training.checkpoints import load_checkpoint, save_checkpoint
+from model.family import Fitter, Ordering, Rows, Sampler, Step, WarmStart, load
+from model.settings import LoopSettings, SamplingSettings, TrainingSpec
 from model.training.export import export
 from model.training.progress import Reporter, write_events
+from model.training.resuming import Resumable, go_on
+from model.training.sampling import Sampling, sample
 from model.training.schedules import learning_rate
-from model.training.state import Training, of_today
+from model.training.state import Training
 
 # Between steps after which ranks look up: is the loss finite, how far are we, save?
 STEPS_BETWEEN_REPORTS = 64
@@ -42,7 +43,7 @@ Data = Dataset | HistoryData
 def train(
     spec: TrainingSpec,
     committed: dict[str, Any] | None = None,
-    commit: Callable[[Training], None] | None = None,
+    commit: Callable[[Resumable], None] | None = None,
 ) -> dict[str, Any]:
     """Train the spec's model and save its `Factors` at `spec.output`.
 
@@ -53,19 +54,13 @@ def train(
     hvd.init()
     data = read_dataset(spec, pick_device())
     model = load(spec.model)(spec.settings, data, spec.seed)
-    epochs = spec.settings.epochs if isinstance(model, Learner) else 1
-    reporter = Reporter(hvd.rank() == 0, epochs, sum(data.rows_R))
+    reporter = Reporter(hvd.rank() == 0, rounds(spec.settings), sum(data.rows_R))
     reporter.say(describe(spec.model, data))
     try:
-        if isinstance(model, Fitter):
-            rows, history = fit(model, data, reporter)
-        else:
-            training = Training(model, spec.settings)
-            learn(training, data, spec, reporter, committed, commit)
-            rows, history = model.rows(), training.history
+        rows, history, best = run(model, data, spec, reporter, committed, commit)
     finally:
         reporter.close()
-    metrics = summarise(history, data)
+    metrics = summarise(history, best, data)
     if hvd.rank() == 0:
         encoder = model.save_encoder if isinstance(model, Ordering) else None
         save(rows, encoder, history, data, spec, metrics)
@@ -73,6 +68,48 @@ def train(
         shutil.rmtree(spec.checkpoints, ignore_errors=True)
     hvd.barrier()
     return metrics
+
+
+def rounds(settings: Any) -> int:
+    """Most epochs or sweeps that a model with these settings takes; 1 if it learns at once."""
+    if isinstance(settings, SamplingSettings):
+        return settings.burn_in + settings.samples
+    return settings.epochs if isinstance(settings, LoopSettings) else 1
+
+
+def run(
+    model: Any,
+    data: Data,
+    spec: TrainingSpec,
+    reporter: Reporter,
+    committed: dict[str, Any] | None = None,
+    commit: Callable[[Resumable], None] | None = None,
+) -> tuple[Rows, list[dict[str, Any]], dict[str, Any]]:
+    """Let a model learn in its own way: its rows, all figures, and those of the rows."""
+    if isinstance(model, Fitter):
+        rows, history = fit(model, data, reporter)
+        return rows, history, history[-1]
+    if isinstance(model, Sampler):
+        sampling = Sampling(model, spec.settings)
+        sample(sampling, data, spec, reporter, committed, commit)
+        rows, last = model.rows(), sampling.history[-1]
+        # The mean is cut to its width, and what is reported is what that predicts.
+        own = own_figures(model, rows, data)
+        reporter.say(
+            f"the mean of {sampling.kept} draws, RMSE {last['validation_rmse']:.4f}, as two "
+            f"matrices of width {rows.user_UK.shape[1]}: RMSE {own['validation_rmse']:.4f}"
+        )
+        return rows, sampling.history, last | own
+    training = Training(model, spec.settings)
+    learn(training, data, spec, reporter, committed, commit)
+    return model.rows(), training.history, training.best
+
+
+def own_figures(model: Any, rows: Rows, data: Data) -> dict[str, float]:
+    """Figures of all ranks' validation rows, by these rows."""
+    if isinstance(data, HistoryData):
+        return model.validate(data)
+    return data.validation_errors(rows.score)
 
 
 def fit(model: Fitter, data: Data, reporter: Reporter) -> tuple[Rows, list[dict[str, Any]]]:
@@ -85,11 +122,9 @@ def fit(model: Fitter, data: Data, reporter: Reporter) -> tuple[Rows, list[dict[
         "seconds": round(seconds, 3),
         "ratings_per_second": round(sum(data.rows_R) / max(seconds, 1e-9)),
     }
-    if isinstance(data, HistoryData):
-        figures |= model.validate(data)  # type: ignore[attr-defined]
-    else:
+    if isinstance(data, Dataset):
         figures["train_loss"] = data.errors(rows.score, data.train.blocks())[0]
-        figures |= data.validation_errors(rows.score)
+    figures |= own_figures(model, rows, data)
     reporter.epoch(figures)
     return rows, [figures]
 
@@ -100,7 +135,7 @@ def learn(
     spec: TrainingSpec,
     reporter: Reporter,
     committed: dict[str, Any] | None,
-    commit: Callable[[Training], None] | None,
+    commit: Callable[[Resumable], None] | None,
 ) -> None:
     """Run epochs until the training is finished, and end with the weights of the best.
 
@@ -119,18 +154,7 @@ def learn(
             f"starting from the rows of {users:,} users and {movies:,} movies in "
             f"{spec.initial_factors}"
         )
-    if committed:
-        training.load_state_dict(committed)
-        reporter.say(f"going on from a commit: epoch {training.epoch}, step {training.step}")
-    else:
-        resume(training, spec, reporter.say)
-    save_if_due = saver(training, spec, reporter.say)
-
-    def checkpoint() -> None:
-        save_if_due()
-        if commit:
-            commit(training)
-
+    checkpoint = go_on(training, spec, reporter.say, committed, commit)
     while not training.finished:
         figures = run_epoch(training, data, spec, reporter, checkpoint)
         learner.synchronise()
@@ -143,45 +167,6 @@ def learn(
         best = training.best["epoch"]
         reporter.say(f"stopping: {training.waited} epochs without gain; best was {best}")
     training.restore_best()
-
-
-def resume(training: Training, spec: TrainingSpec, say: Callable[[str], None]) -> None:
-    """Go on from rank 0's checkpoint on every rank; without one, start from rank 0's weights."""
-    state, learner = None, training.learner
-    if hvd.rank() == 0:
-        state = load_checkpoint(Path(spec.checkpoints), spec.fingerprint, say)
-        state = of_today(state) if state else None
-        ours, theirs = (spec.model, learner.form), state and (state["model"], state["form"])
-        if theirs and theirs != ours:
-            say(f"the checkpoint is of {' by '.join(theirs)} and is passed over.")
-            state = None
-    if hvd.size() > 1:
-        # Named, because Horovod would name it by its type, and only rank 0 has a state.
-        state = hvd.broadcast_object(state, root_rank=0, name="checkpoint")
-        for name, weight in learner.weights().items():
-            hvd.broadcast_(weight, root_rank=0, name=f"weights.{name}")
-    if state:
-        training.load_state_dict(state)
-        say(f"going on from a checkpoint: epoch {training.epoch}, step {training.step}")
-
-
-def saver(training: Training, spec: TrainingSpec, say: Callable[[str], None]) -> Callable[[], None]:
-    """What every rank calls between steps: rank 0 saves every checkpoint_seconds."""
-    saved, every = time.perf_counter(), spec.checkpoint_seconds
-
-    def save_if_due() -> None:
-        nonlocal saved
-        # The clock of one rank decides, because all of them have something to tell.
-        if not any_rank(hvd.rank() == 0 and time.perf_counter() - saved >= every):
-            return
-        training.learner.synchronise(moments=True)
-        if hvd.rank() == 0:
-            state = training.state_dict()
-            state |= {"fingerprint": spec.fingerprint, "model": spec.model}
-            save_checkpoint(Path(spec.checkpoints), state, say)
-        saved = time.perf_counter()
-
-    return save_if_due
 
 
 def run_epoch(
@@ -262,10 +247,9 @@ def describe(model: str, data: Data) -> str:
     )
 
 
-def summarise(history: list[dict[str, Any]], data: Data) -> dict[str, Any]:
-    """The metrics of the whole training: those of the validation are the best epoch's."""
+def summarise(history: list[dict[str, Any]], best: dict[str, Any], data: Data) -> dict[str, Any]:
+    """The metrics of the whole training: `best` are the figures of the rows that are saved."""
     seconds = sum(figures["seconds"] for figures in history)
-    best = min(history, key=lambda figures: figures["validation_loss"])
     validation = {name: best[name] for name in best if name.startswith("validation_")}
     return {
         "best_epoch": best["epoch"],

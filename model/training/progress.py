@@ -11,6 +11,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 # In a log, a line within an epoch this often, in seconds.
 LINE_SECONDS = 30.0
+# Sweeps of a sampler are many, and each tells little.
+SWEEP_LINE_SECONDS = 5.0
 SHOWN = {
     "train_loss": "train loss",
     "validation_loss": "validation loss",
@@ -74,6 +76,23 @@ class Reporter:
             f"epoch {figures['epoch']:>3}/{self.epochs}  {'  '.join(shown)}  "
             f"{figures['ratings_per_second']:>10,} ratings/s  {figures['seconds']:.1f} s"
         )
+
+    def sweep(self, figures: dict[str, Any], kept: int, left: float, last: bool) -> None:
+        """Show a finished sweep, of whose draws so many are kept: in a log, now and then a line."""
+        if not self.speaks:
+            return
+        name = f"sweep {figures['epoch']:>3}/{self.epochs}"
+        if self.bar:
+            done = figures["epoch"] * self.rows
+            loss, rate = figures["validation_loss"], figures["ratings_per_second"]
+            self.bar.update(self.task, completed=done, description=name, loss=loss, rate=rate)
+        now = time.perf_counter()
+        if last or now - self.lined >= SWEEP_LINE_SECONDS:
+            self.lined = now
+            self.say(
+                f"{name}  {kept:>3} kept  RMSE {figures['validation_rmse']:.4f}  "
+                f"{figures['ratings_per_second']:>10,} ratings/s  at most {left:,.0f} s left"
+            )
 
     def close(self) -> None:
         """Take the bar away."""

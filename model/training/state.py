@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import horovod.torch as hvd
+
 from model.family import Learner
 from model.settings import LoopSettings
 
@@ -21,6 +23,25 @@ class Training:
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {"epoch": 0, "validation_loss": math.inf}
         self.best_weights = {name: w.detach().clone() for name, w in learner.weights().items()}
+
+    @property
+    def form(self) -> str:
+        """How the learner learns."""
+        return self.learner.form
+
+    @property
+    def place(self) -> str:
+        """How far it is, in words."""
+        return f"epoch {self.epoch}, step {self.step}"
+
+    def start_as_rank_0(self) -> None:
+        """Bring the weights to those of rank 0."""
+        for name, weight in self.learner.weights().items():
+            hvd.broadcast_(weight, root_rank=0, name=f"weights.{name}")
+
+    def synchronise(self) -> None:
+        """Bring all that a checkpoint holds to one state on all ranks."""
+        self.learner.synchronise(moments=True)
 
     @property
     def finished(self) -> bool:
@@ -50,7 +71,7 @@ class Training:
         """References to all of it; of several ranks after `synchronise` alone."""
         names = ("epoch", "step", "error_sum", "history", "best", "best_weights")
         state = {name: getattr(self, name) for name in names}
-        return state | {"form": self.learner.form, "learner": self.learner.state_dict()}
+        return state | {"form": self.form, "learner": self.learner.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""

@@ -27,7 +27,7 @@ from horovod.common.exceptions import HorovodInternalError
 
 from model.settings import TrainingSpec, read_spec
 from model.training.loop import train
-from model.training.state import Training
+from model.training.resuming import Resumable
 
 SECONDS_BETWEEN_LOOKS = 2.0
 # One look may fail because the machine is busy.
@@ -106,10 +106,10 @@ def train_elastic(spec: TrainingSpec) -> dict[str, Any]:
     # None of it may call a collective outside `attempt`: ranks that join enter there.
     state = ObjectState(hvd.broadcast_object, hvd.rank, committed=None)
 
-    def commit(training: Training) -> None:
+    def commit(training: Resumable) -> None:
         # By the step alone: of a rank that has just joined, nothing else is as on the others.
         if training.step % STEPS_BETWEEN_COMMITS == 0:
-            training.learner.synchronise(moments=True)
+            training.synchronise()
             state.committed = deepcopy(training.state_dict())
             # Here it is noticed, too, that other ranks want to join.
             state.commit()

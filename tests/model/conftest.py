@@ -28,6 +28,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         "batch_size": 256,
         "epochs": 12,
     },
+    "bayesian": {"factors": 4, "width": 8, "burn_in": 10, "samples": 30},
     "ridge": {"factors": 30, "penalty": 3},
     "ials": {"factors": 16, "penalty": 0.001},
     "visits": {"factors": 30, "penalty": 3},

@@ -14,20 +14,25 @@ from jobs.runs.settings import with_models
 from model.data.datasets import DATASETS, read_dataset
 from model.data.histories import TEST, read_histories
 from model.factors import Factors, load_factors
-from model.family import FAMILY, ORDER_MODELS, RATING_MODELS, Fitter, Learner, Ordering, load
+from model.family import FAMILY, ORDER_MODELS, RATING_MODELS, Learner, Ordering, load
 from model.metrics import rmse
 from model.ranking.ranker import Ranker
+from model.settings import LoopSettings, SamplingSettings
 from model.training.export import export
-from model.training.loop import learn, train
+from model.training.loop import run, train
 from model.training.progress import Reporter
-from model.training.state import Training
 from tests.model.conftest import BASE, MOVIES, USERS
 from tests.model.training.test_checkpoints import attempt
 from tests.model.training.test_loop import train_with_ranks
 
 EVERY_MODEL = pytest.mark.parametrize("model", FAMILY)
-# Of a model that learns by steps, and not at once.
-LEARNERS = pytest.mark.parametrize("model", [m for m in FAMILY if hasattr(load(m), "step")])
+# Of a model that learns by steps or by draws, and not at once.
+LEARNERS = pytest.mark.parametrize("model", [m for m in FAMILY if not hasattr(load(m), "fit")])
+# What keeps such a one busy for a while: small steps, or more draws.
+LONG = {
+    LoopSettings: {"batch_size": 4, "epochs": 8, "patience": 8},
+    SamplingSettings: {"samples": 100, "patience": 100},
+}
 EVERY_ORDER_MODEL = pytest.mark.parametrize("model", ORDER_MODELS)
 # Of one that learns what follows within a sitting, and not what the next visit brings.
 EVERY_SEQUENCE_MODEL = pytest.mark.parametrize("model", set(ORDER_MODELS) - {"visits"})
@@ -44,10 +49,14 @@ def trained(spec) -> Factors:
 
 
 @EVERY_MODEL
-def test_it_is_a_learner_or_a_fitter_and_says_what_it_reads(model):
+def test_it_is_a_learner_a_sampler_or_a_fitter_and_says_what_it_reads(model):
     cls = load(model)
-    wanted = {"step", "validate", "weights", "synchronise", "rows"}
-    assert hasattr(cls, "fit") != all(hasattr(cls, name) for name in wanted)
+    kinds = [
+        {"step", "score", "validate", "weights", "synchronise", "state_dict", "rows"},
+        {"sweep", "validate", "state_dict", "load_state_dict", "rows"},
+        {"fit"},
+    ]
+    assert sum(all(hasattr(cls, name) for name in wanted) for wanted in kinds) == 1
     assert cls.reads in DATASETS
     assert cls.objective == ("order" if model in ORDER_MODELS else "rating")
     assert (cls.objective == "order") == issubclass(cls, Ordering)
@@ -115,8 +124,10 @@ def test_two_ranks_are_about_as_good_as_one(spec, tmp_path, model):
 
 @LEARNERS
 def test_killed_and_started_again_it_ends_as_if_never_stopped(spec, tmp_path, model):
-    batch = 40 if model in ORDER_MODELS else 4
-    chosen = spec(model=model, batch_size=batch, epochs=8, patience=8, checkpoint_seconds=0)
+    [longer] = [c for kind, c in LONG.items() if issubclass(load(model).Settings, kind)]
+    if model in ORDER_MODELS:
+        longer = longer | {"batch_size": 40}
+    chosen = spec(model=model, checkpoint_seconds=0, **longer)
     whole = trained(chosen)
     rows, history = np.array(whole.user_UK), whole.manifest["history"]
     again = replace(chosen, output=str(tmp_path / "again"))
@@ -130,7 +141,7 @@ def test_killed_and_started_again_it_ends_as_if_never_stopped(spec, tmp_path, mo
     assert not Path(again.output).exists()
     with attempt(again, file, 1) as process:
         said = process.communicate(timeout=100)[0]
-    assert "going on from a checkpoint: epoch" in said
+    assert "going on from a checkpoint: " in said
     resumed = load_factors(Path(again.output))
     np.testing.assert_array_equal(resumed.user_UK, rows)
     losses = [epoch["validation_loss"] for epoch in history]
@@ -188,13 +199,9 @@ def test_the_kernels_scores_are_the_models_own(spec, model):
     hvd.init()
     data = read_dataset(chosen, torch.device("cpu"))
     made = load(model)(chosen.settings, data, chosen.seed)
-    assert isinstance(made, Learner) != isinstance(made, Fitter)
-    if isinstance(made, Fitter):
-        rows = made.fit(data)
-        score = rows.score
-    else:
-        learn(Training(made, chosen.settings), data, chosen, Reporter(False, 2, 1), None, None)
-        rows, score = made.rows(), made.score
+    rows = run(made, data, chosen, Reporter(False, 2, 1))[0]
+    # Of what is not learned by steps, the rows are all there is.
+    score = made.score if isinstance(made, Learner) else rows.score
     factors = export(rows, data, {})
     users = np.arange(USERS - 1, dtype=np.int32)
     found = Ranker(factors).top_k(users, [np.empty(0, np.int32)] * len(users), None)

@@ -1,0 +1,133 @@
+"""The training of a model that is sampled: sweeps until validation has settled, or time is up."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import horovod.torch as hvd
+
+from model.data.collectives import any_rank
+from model.data.dataset import Dataset
+from model.data.history_data import HistoryData
+from model.family import Sampler
+from model.settings import SamplingSettings, TrainingSpec
+from model.training.progress import Reporter
+from model.training.resuming import go_on
+
+
+class Sampling:
+    """A sampler, and how far it is; the same on every rank."""
+
+    step = 0
+
+    def __init__(self, sampler: Sampler, settings: SamplingSettings) -> None:
+        self.sampler, self.settings = sampler, settings
+        self.history: list[dict[str, Any]] = []
+        self.kept, self.seconds = 0, 0.0
+
+    @property
+    def form(self) -> str:
+        return self.sampler.form
+
+    @property
+    def place(self) -> str:
+        return f"sweep {len(self.history)}, {self.kept} kept"
+
+    @property
+    def settled(self) -> bool:
+        """Whether the last draws have brought the mean no more than next to nothing."""
+        patience = self.settings.patience
+        if self.kept <= patience:
+            return False
+        then, now = (self.history[-1 - ago]["validation_rmse"] for ago in (patience, 0))
+        return then - now < self.settings.gain if self.settings.gain else now > then
+
+    @property
+    def finished(self) -> bool:
+        """Whether all draws are kept, or more would bring nothing, or time is up."""
+        return self.kept > 0 and (
+            self.kept >= self.settings.samples or self.settled or self.spent(1.0)
+        )
+
+    @property
+    def burnt_in(self) -> bool:
+        """Whether the next draw is kept."""
+        return self.kept > 0 or len(self.history) >= self.settings.burn_in or self.spent(0.5)
+
+    def spent(self, share: float) -> bool:
+        """Whether so much of the budget has passed, over all attempts, by the clock of rank 0."""
+        budget = self.settings.seconds
+        if budget is None:
+            return False
+        return any_rank(hvd.rank() == 0 and self.seconds >= share * budget)
+
+    @property
+    def seconds_left(self) -> float:
+        """At most, as fast as so far."""
+        sweeps = max(self.settings.burn_in - len(self.history), 0) if not self.kept else 0
+        sweeps += self.settings.samples - self.kept
+        left = sweeps * self.seconds / max(len(self.history), 1)
+        budget = math.inf if self.settings.seconds is None else self.settings.seconds
+        return min(left, max(budget - self.seconds, 0))
+
+    def end_sweep(self, figures: dict[str, Any], kept: bool) -> None:
+        """Note a sweep's figures."""
+        self.history.append(figures)
+        self.kept += kept
+        self.seconds += figures["seconds"]
+
+    def start_as_rank_0(self) -> None:
+        """Draws follow from the seed alone."""
+
+    def synchronise(self) -> None:
+        """Ranks tell each other everything within a sweep."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """References to all of it."""
+        state = {name: getattr(self, name) for name in ("history", "kept", "seconds")}
+        return state | {"form": self.form, "sampler": self.sampler.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        for name in ("history", "kept", "seconds"):
+            setattr(self, name, state[name])
+        self.sampler.load_state_dict(state["sampler"])
+
+
+def sample(
+    sampling: Sampling,
+    data: Dataset | HistoryData,
+    spec: TrainingSpec,
+    reporter: Reporter,
+    committed: dict[str, Any] | None = None,
+    commit: Callable[[Any], None] | None = None,
+) -> None:
+    """Run sweeps until the sampling is finished. `committed` and `commit` as in `learn`.
+
+    Raises ValueError with a sentence if a loss is not finite.
+    """
+    sampler, settings = sampling.sampler, sampling.settings
+    reporter.say(f"it learns by {sampler.form}")
+    checkpoint = go_on(sampling, spec, reporter.say, committed, commit)
+    rows = sum(data.rows_R)
+    while not sampling.finished:
+        start, number = time.perf_counter(), len(sampling.history) + 1
+        keep = sampling.burnt_in
+        figures = {"epoch": number, "train_loss": sampler.sweep(number, keep)}
+        figures |= sampler.validate(data)
+        seconds = time.perf_counter() - start
+        figures |= {
+            "seconds": round(seconds, 3),
+            "ratings_per_second": round(rows / max(seconds, 1e-9)),
+        }
+        if not math.isfinite(figures["train_loss"] + figures["validation_loss"]):
+            raise ValueError(f"The loss is not a finite number at sweep {number}.")
+        sampling.end_sweep(figures, keep)
+        reporter.sweep(figures, sampling.kept, sampling.seconds_left, sampling.finished)
+        checkpoint()
+    if sampling.kept < settings.samples:
+        why = f"{settings.patience} draws without gain" if sampling.settled else "the time is up"
+        reporter.say(f"stopping: {why}; {sampling.kept} draws are kept")

@@ -1,0 +1,79 @@
+"""The sampled model as a whole: ranks, ends, and data that others stumble over."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from model.factors import load_factors
+from model.training.loop import train
+from tests.model.conftest import write
+from tests.model.training.test_loop import train_with_ranks
+
+
+@pytest.mark.parametrize("by_user", [True, False])
+def test_two_ranks_draw_what_one_draws_up_to_rounding(spec, tmp_path, by_user):
+    chosen = spec(model="bayesian", by_user=by_user)
+    train(chosen)
+    alone = load_factors(Path(chosen.output))
+    score_UM = np.array(alone.user_UK) @ np.array(alone.movie_MK).T
+    history, user_bias_U = alone.manifest["history"], np.array(alone.user_bias_U)
+    run = train_with_ranks(chosen, 2, tmp_path / "spec.json")
+    assert run.returncode == 0, run.stderr
+    both = load_factors(Path(chosen.output))
+    np.testing.assert_allclose(both.user_UK @ both.movie_MK.T, score_UM, atol=1e-3)
+    np.testing.assert_allclose(both.user_bias_U, user_bias_U, atol=1e-3)
+    assert [e["validation_loss"] for e in both.manifest["history"]] == pytest.approx(
+        [e["validation_loss"] for e in history], abs=1e-3
+    )
+
+
+def test_it_stops_when_validation_has_settled(spec, capfd):
+    metrics = train(spec(model="bayesian", samples=500, patience=10, gain=0.01))
+    assert metrics["epochs"] < 100
+    assert "stopping: 10 draws without gain" in capfd.readouterr().out
+
+
+def test_a_budget_of_seconds_ends_it_with_at_least_one_draw_kept(spec, capfd):
+    metrics = train(spec(model="bayesian", burn_in=50, samples=10_000, seconds=1e-6))
+    # The first sweep spends it all: burn-in ends there, and one draw is kept.
+    assert metrics["epochs"] == 2
+    assert "stopping: the time is up; 1 draws are kept" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("changes", [{"implicit": False}, {"row_noise": False}])
+def test_without_its_parts_it_learns_too(spec, changes):
+    assert train(spec(model="bayesian", **changes))["validation_rmse_clipped"] < 0.5
+
+
+def rated(users: list[int], movies: list[int], ratings: list[float]) -> pa.Table:
+    return pa.table(
+        {
+            "user_idx": np.array(users, np.int32),
+            "movie_idx": np.array(movies, np.int32),
+            "rating": np.array(ratings, np.float32),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("ratings", "low", "high"),
+    [
+        (rated([3], [4], [4.5]), 0.5, 5),
+        (rated([u for u in range(20) for _ in range(9)], [*range(9)] * 20, [3.0] * 180), 1, 5),
+        (rated([*range(20)] * 2, [0] * 20 + [1] * 20, [0.0] * 20 + [100.0] * 20), 0, 100),
+    ],
+    ids=["one rating", "all equal", "0 to 100"],
+)
+def test_it_learns_from_what_little_there_is(spec, tmp_path, ratings, low, high):
+    chosen = replace(
+        spec(model="bayesian"),
+        train=write(tmp_path / "few", ratings, [len(ratings)]),
+        validation=write(tmp_path / "few held", ratings, [len(ratings)]),
+        rating_min=low,
+        rating_max=high,
+    )
+    metrics = train(chosen)
+    assert metrics["validation_rmse"] < 0.05 * (high - low)
