@@ -251,7 +251,7 @@ def test_where_nothing_was_learned_the_biases_score(tmp_path, delivery):
             "--set ingest.dataset=\"ml-2m\": ingest.dataset: found 'ml-2m'. Input should be",
         ),
         (["--set", "train.epoks=3"], "unknown key train.epoks. Allowed here: launcher, ranks,"),
-        (["--profile", "nobody"], "There are: james-le"),
+        (["--profile", "nobody"], "There are: accurate, james-le"),
         (["--dataset", "ml-1m", "--source", "nowhere.zip"], "nowhere.zip does not exist. Expected"),
         (["--ds", "yesterday"], "argument --ds: expected YYYY-MM-DD, found 'yesterday'"),
     ],

@@ -45,7 +45,10 @@ def test_later_layers_win(folder):
         ("trian: {}", ["local.yaml: unknown key trian", "Allowed here: warehouse, ingest"]),
         (
             "train: {model: oracle}",
-            ["local.yaml: train.model: found 'oracle'", "'matrix_factorisation' or 'biases'"],
+            [
+                "local.yaml: train.model: found 'oracle'",
+                "'matrix_factorisation', 'biases' or 'bayesian'",
+            ],
         ),
         (
             "train: {matrix_factorisation: {epochs: many}}",
@@ -112,7 +115,7 @@ def test_wrong_overrides_and_profiles_are_named(folder):
         load_configuration(["etl.folds"], folder=folder)
     with pytest.raises(JobError, match=r"--set etl.folds=x: etl.folds: found 'x'"):
         load_configuration(["etl.folds=x"], folder=folder)
-    with pytest.raises(JobError, match=r"There are: james-le"):
+    with pytest.raises(JobError, match=r"There are: accurate, james-le"):
         load_configuration(profile="nobody", folder=folder)
 
 
