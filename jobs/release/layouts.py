@@ -138,12 +138,14 @@ def detect_layout(raw: Path) -> Layout:
 
 
 PIECES, PIECE = 16, 1 << 16
+MAX_GENRES = 1 << 16  # bytes of u.genre, which is read as one
 
 
 def check_header(file: Path, expected: str) -> None:
     """Refuse a CSV file whose columns are not the ones that its rows are read as."""
     with file.open(encoding="utf-8-sig", errors="replace") as lines:
-        found = lines.readline().strip().replace('"', "")
+        # No more of it than tells: who sends it says how long a line is.
+        found = lines.readline(1000).strip().replace('"', "")
     if found != expected:
         raise JobError(f"{file}: line 1: expected the header {expected}, found {found[:80]!r}.")
 
@@ -188,6 +190,10 @@ def pieces(file: Path) -> Iterator[bytes]:
 def read_genres(file: Path) -> tuple[str, ...]:
     """The names of u.genre, in the order of the flags in u.item."""
     names: list[str] = []
+    if file.stat().st_size > MAX_GENRES:
+        raise JobError(
+            f"{file}: expected a line for each genre, found {MAX_GENRES:,} bytes and more."
+        )
     for number, line in enumerate(file.read_text("ISO-8859-1").splitlines(), 1):
         name, _, place = line.strip().rpartition("|")
         if not line.strip():

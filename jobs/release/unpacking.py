@@ -26,7 +26,9 @@ MAX_FILES = 1000
 # Bytes of a zip's directory, all of which zipfile keeps in memory.
 MAX_DIRECTORY = 4 << 20
 MAX_NAME = 255
-# All that zipfile raises for a bad zip, as when it names a compression that does not exist.
+# The memory that others take, as LZMA, is the sender's to choose.
+COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+# All that zipfile raises for a bad zip.
 DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -72,7 +74,8 @@ def unpack_zip(file: Path, folder: Path, max_gib: float) -> None:
     allowance = Allowance(file, max_gib)
     with Careful(file) as opened, opened_zip(file, opened) as archive:
         # Everything that the directory shows is checked before the first byte is written.
-        members = [member for member in archive.infolist() if not member.is_dir()]
+        # zipfile's own is_dir looks at the last character of a name that may have none.
+        members = [member for member in archive.infolist() if not member.filename.endswith("/")]
         if len(members) > MAX_FILES:
             raise too_many_files(file)
         paths = [safe_path(file, member) for member in members]
@@ -129,12 +132,16 @@ def safe_path(file: Path, member: zipfile.ZipInfo) -> PurePosixPath:
     problem = None
     if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", name):
         problem = "has a path that leads out of the folder"
+    elif not path.parts:
+        problem = "has no name"
     elif any(len(part.encode(errors="replace")) > MAX_NAME for part in path.parts):
         problem = "has a name that is too long"
     elif any(unicodedata.category(character) == "Cc" for character in name):
         problem = "has control characters in its name"
     elif stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
         problem = "is a link or no plain file"
+    elif member.compress_type not in COMPRESSIONS:
+        problem = "is compressed by another method than deflate"
     elif member.flag_bits & 1:
         problem = "is protected by a password"
     if problem:

@@ -1,5 +1,7 @@
 """What is told from the files of a delivery alone: layout, encoding, rating scale, genres."""
 
+import tracemalloc
+
 import pytest
 
 from jobs.release.layouts import detect_layout, find_layout
@@ -62,6 +64,21 @@ def test_the_scale_of_a_large_file_is_told_from_pieces_of_all_of_it(tmp_path):
 def test_genres_must_be_numbered(tmp_path, genres, found):
     with pytest.raises(JobError, match=rf"u\.genre: {found}"):
         detect_layout(delivered(tmp_path, u_data=b"", u_item=b"", u_genre=genres))
+
+
+def test_no_more_of_a_header_is_read_than_tells(tmp_path):
+    """One line, without an end, of a length that the sender chose."""
+    endless = b"a" * (64 << 20)
+    for files in (
+        {"ratings_csv": endless, "movies_csv": b"movieId,title,genres\n"},
+        {"u_data": b"", "u_item": b"", "u_genre": endless},
+    ):
+        folder = delivered(tmp_path / next(iter(files)), **files)
+        tracemalloc.start()
+        with pytest.raises(JobError, match="expected"):
+            detect_layout(folder)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+        tracemalloc.stop()
 
 
 def test_names_of_other_files_are_not_told(tmp_path):

@@ -139,6 +139,40 @@ def test_a_directory_of_any_length_is_not_read_into_memory(tmp_path: Path, targe
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_who_sends_a_zip_does_not_choose_how_much_memory_it_takes(
+    tmp_path: Path, target: Path, method: int
+):
+    """Of LZMA it says itself how large its dictionary is: up to 4 GiB."""
+    with zipfile.ZipFile(tmp_path / "r.zip", "w", method) as archive:
+        archive.writestr("r/ratings.dat", RATINGS)
+    with pytest.raises(JobError, match=r"is compressed by another method than deflate"):
+        unpack_zip(tmp_path / "r.zip", target, MIB)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.data())
+def test_no_header_makes_us_take_memory_or_write_more_files(data: st.DataObject):
+    """Extreme numbers anywhere in the headers of a member, its directory and the zip's end."""
+    with tempfile.TemporaryDirectory() as name:
+        file, target = Path(name, "r.zip"), Path(name, "target")
+        target.mkdir()
+        content = bytearray(write_zip(file, ("r/a", RATINGS), ("r/b", "2")).read_bytes())
+        # All but what is compressed.
+        headers = [*range(40), *range(content.index(b"PK\x01\x02"), len(content) - 8)]
+        place = data.draw(st.sampled_from(headers))
+        extreme = data.draw(st.sampled_from([b"\xff" * 8, b"\xff" * 4, b"\x7f" * 4, b"\0" * 4]))
+        content[place : place + len(extreme)] = extreme
+        file.write_bytes(content)
+        tracemalloc.start()
+        with contextlib.suppress(JobError):
+            unpack_zip(file, target, MIB)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 4 * MAX_DIRECTORY
+        assert sum(path.is_file() for path in target.rglob("*")) <= 2
+
+
 def test_two_members_of_one_name_are_refused(tmp_path: Path, target: Path):
     file = write_zip(tmp_path / "r.zip", ("r/a", "1"), ("r/a/b", "2"))
     with pytest.raises(JobError, match="holds r/a twice"):
