@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.data.ratings import Ratings
@@ -23,11 +23,12 @@ def some_ratings(seed: int = 0, users: int = USERS, movies: int = MOVIES, share=
     return Ratings(*map(torch.from_numpy, (user.astype(np.int32), movie.astype(np.int32), rating)))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000), st.floats(0.02, 0.9), st.integers(1, 3))
 def test_every_rating_is_once_in_the_buckets_of_some_rank(seed, share, ranks):
     ratings = some_ratings(seed, share=share)
     users, movies = sides(ratings, USERS, MOVIES)
-    found = []
+    found: list[tuple[int, int, float]] = []
     for rank in range(ranks):
         for bucket in users.buckets(rank, ranks, 8, len(movies)):
             row_RL = bucket.row_R[:, None].expand_as(bucket.other_RL)
