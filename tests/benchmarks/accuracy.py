@@ -1,92 +1,148 @@
-"""How near predicted ratings come, and in how many seconds: the members of the family side by side.
+"""RMSE of predicted ratings beside the default model and the biases, on one split of a release.
 
-    nightreel ingest --run-id fold --dataset ml-1m --source ../shared/data/ml-1m.zip \
-        --profile accurate --set etl.split=kfold --set etl.split_seed=0 --set etl.folds=10 \
-        --set etl.fold=1
-    nightreel etl --run-id fold
-    PYTHONPATH=. python tests/benchmarks/accuracy.py <warehouse> fold [key=value ...]
+    PYTHONPATH=. python tests/benchmarks/accuracy.py ../shared/data/ml-1m.zip kfold \
+        [bayesian factors=64 ...] [--held | --sweeps=300] [--logs]
 
-Keys are those of `train.bayesian`. Every model learns from the training ratings with the settings
-of `conf/`, and validation ratings decide when it ends; the last row is `bayesian` once more, from
-training and validation ratings together and for as many sweeps. RMSE is of clipped predictions, and
-that on the test ratings is read once per row; seconds are of one thread's processor time.
+Reads the zip without Spark and deals its ratings as etl does: `kfold` is fold 0 of scikit-learn's
+KFold(10, shuffle=True, random_state=0) over the file's order, with 5% of all ratings for
+validation; `random` the default deal by hash, 80/10/10; `u1` to `u5` are those of ml-100k, with a
+ninth of the rest for validation, by hash.
+
+Each model learns from the training ratings with the settings of conf/, those given for the member
+laid over them, and validation decides when it ends. A sampler then learns once more, from training
+and validation ratings together, for as many sweeps as that took; with `--held` it does not, and
+with `--sweeps` it learns in this way alone: an earlier run has chosen the sweeps. Test ratings are
+read once for each row of the table, by predictions clipped to the scale. Seconds are those of the
+process on its CPUs, and those that passed.
 """
 
-import shutil
+import contextlib
+import io
 import sys
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pandas as pd
 import yaml
 
+from jobs.cleaning.file_order import TEST, TRAIN, VALIDATION
 from jobs.runs.configuration import load_configuration
-from jobs.runs.run import open_run
-from jobs.runs.warehouse import Warehouse
-from jobs.train import training_spec
-from model.data.ratings import read_ratings
 from model.factors import load_factors
 from model.metrics import rmse
 from model.settings import SHARED, TrainingSpec, chosen
 from model.training.loop import train
-
-MODELS = ("biases", "matrix_factorisation", "bayesian")
-
-
-def both(spec: TrainingSpec, folder: Path) -> str:
-    """A folder with the files of training and validation ratings."""
-    folder.mkdir()
-    for split in (spec.train, spec.validation):
-        for file in Path(split).glob("*.parquet"):
-            shutil.copy(file, folder / f"{Path(split).name}-{file.name}")
-    return str(folder)
+from tests.benchmarks.rating_data import Dealt, deal, write_inputs
 
 
-def row(name: str, spec: TrainingSpec, test: Path) -> tuple[str, int]:
-    """Train; a line of the table, and how many epochs or sweeps it took."""
-    start = time.process_time()
-    metrics = train(spec)
-    seconds = time.process_time() - start
-    ratings = read_ratings(test)
-    predicted = load_factors(Path(spec.output)).predict(
-        ratings.user_N.numpy().astype(np.int32), ratings.movie_N.numpy().astype(np.int32)
+@dataclass(frozen=True)
+class Result:
+    """A row of the table."""
+
+    name: str
+    validation: float | None
+    test: float
+    rounds: int
+    cpu: float
+    seconds: float
+
+
+def spec_of(member: str, folder: Path, dealt: Dealt, changes: dict[str, Any]) -> TrainingSpec:
+    """A training of a member with the settings of conf/, but for these changes."""
+    conf = load_configuration().train
+    shared = conf.model_dump(include=set(SHARED)) | {"checkpoint_seconds": 1e9}
+    return TrainingSpec(
+        **chosen(member, conf.of(member) | shared | changes),
+        train=str(folder / "train"),
+        validation=str(folder / "validation"),
+        user_index=str(folder / "user_index.parquet"),
+        movie_index=str(folder / "movie_index.parquet"),
+        output=str(folder / "factors"),
+        checkpoints=str(folder / "checkpoints"),
+        events=None,
+        rating_min=float(dealt.ratings["rating"].min()),
+        rating_max=float(dealt.ratings["rating"].max()),
+        provenance={"benchmark": str(folder)},
     )
-    error = rmse(predicted, ratings.rating_N.numpy())
-    # What was learned from says nothing.
-    validation = f"{metrics['validation_rmse_clipped']:.4f}" if "all" not in name else "      "
-    line = f"{name:<24} {metrics['epochs']:>6} {seconds:>8.1f} {validation:>11} {error:>8.4f}"
-    return line, metrics["epochs"]
+
+
+def measure(name: str, spec: TrainingSpec, test: pd.DataFrame, logs: bool) -> Result:
+    """Train, and read the test ratings once."""
+    cpu, start = time.process_time(), time.perf_counter()
+    with contextlib.nullcontext() if logs else contextlib.redirect_stdout(io.StringIO()):
+        metrics = train(spec)
+    cpu, seconds = time.process_time() - cpu, time.perf_counter() - start
+    factors = load_factors(Path(spec.output))
+    predicted = factors.predict(test["user_idx"].to_numpy(), test["movie_idx"].to_numpy())
+    return Result(
+        name,
+        metrics["validation_rmse_clipped"],
+        rmse(predicted, test["rating"].to_numpy()),
+        metrics["epochs"],
+        cpu,
+        seconds,
+    )
+
+
+def all_ratings(spec: TrainingSpec, rounds: int) -> TrainingSpec:
+    """The same sampler for as many sweeps, from all ratings but the test's."""
+    samples = rounds - spec.settings.burn_in
+    # Validation ratings are learned from, and must not decide anything.
+    settings = replace(spec.settings, samples=samples, patience=samples)
+    return replace(spec, train=spec.train.removesuffix("train") + "all", settings=settings)
 
 
 def main() -> None:
-    """Train every model, and print the table."""
-    if len(sys.argv) < 3:
+    """Measure the biases, the default model and the member, and print the table."""
+    words = [word for word in sys.argv[1:] if not word.startswith("--")]
+    flags = [word for word in sys.argv[1:] if word.startswith("--")]
+    options = dict(word.removeprefix("--").partition("=")[::2] for word in flags)
+    if len(words) < 2 or options.keys() - {"held", "sweeps", "logs"}:
         sys.exit(__doc__)
-    run = open_run(Warehouse(Path(sys.argv[1]).resolve()), sys.argv[2])
-    changes = {key: yaml.safe_load(value) for key, value in (w.split("=") for w in sys.argv[3:])}
-    conf = load_configuration().train
-    shared: dict[str, Any] = {name: getattr(conf, name) for name in SHARED}
-    lines, sweeps = [], 0
-    with tempfile.TemporaryDirectory() as folder:
-        spec = replace(training_spec(run), checkpoints=f"{folder}/checkpoints", events=None)
-        for model in MODELS:
-            own = conf.of(model) | (changes if model == "bayesian" else {})
-            spec = replace(spec, output=f"{folder}/{model}", **chosen(model, own | shared))
-            line, sweeps = row(model, spec, run.split("test"))
-            lines.append(line)
-        settings = replace(spec.settings, samples=sweeps - spec.settings.burn_in, patience=sweeps)
-        spec = replace(
-            spec,
-            settings=settings,
-            train=both(spec, Path(folder) / "both"),
-            output=f"{folder}/all",
+    file, split = Path(words[0]), words[1]
+    member = words[2] if len(words) > 2 else "bayesian"
+    pairs = (word.partition("=") for word in words[3:])
+    changes = {key: yaml.safe_load(value) for key, _, value in pairs}
+    dealt = deal(file, split)
+    test, logs = dealt.of(TEST), "logs" in options
+    counts = [len(dealt.of(part)) for part in (TRAIN, VALIDATION, TEST)]
+    print(
+        "{}, {}: {:,} to learn from, {:,} validation, {:,} test".format(file.stem, split, *counts),
+        flush=True,
+    )
+    results: list[Result] = []
+
+    def add(name: str, spec: TrainingSpec, validated: bool = True) -> None:
+        result = measure(name, spec, test, logs)
+        results.append(result if validated else replace(result, validation=None))
+        show(results[-1:])
+
+    for name in dict.fromkeys(("biases", "matrix_factorisation", member)):
+        own = changes if name == member else {}
+        title = " ".join([name, *(f"{key}={value}" for key, value in own.items())])
+        with tempfile.TemporaryDirectory() as folder:
+            write_inputs(dealt, Path(folder))
+            spec = spec_of(name, Path(folder), dealt, own)
+            sweeps = int(options.get("sweeps", 0)) if name == member else 0
+            if not sweeps:
+                add(title, spec)
+            if name == member and "held" not in options and hasattr(spec.settings, "samples"):
+                spec = all_ratings(spec, sweeps or results[-1].rounds)
+                add(f"{title}, from all but the test", spec, validated=False)
+    print("\nvalidation  test    rounds  CPU s   s       model")
+    show(results)
+
+
+def show(results: list[Result]) -> None:
+    for row in results:
+        validation = f"{row.validation:.4f}" if row.validation is not None else "none"
+        print(
+            f"{validation:<10}  {row.test:.4f}  {row.rounds:>6}  {row.cpu:6.1f}  "
+            f"{row.seconds:6.1f}  {row.name}",
+            flush=True,
         )
-        lines.append(row("bayesian, all but test", spec, run.split("test"))[0])
-    heads = f"{'model':<24} {'epochs':>6} {'seconds':>8} {'validation':>11} {'test':>8}"
-    print("\n".join([heads, *lines]))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,110 @@
+"""Releases of MovieLens as ratings dealt to splits, without Spark, to measure errors on."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.cleaning.file_order import TEST, TRAIN, VALIDATION, kfold
+from jobs.cleaning.splits import BUCKETS
+from jobs.runs.configuration import load_configuration
+from jobs.runs.settings import EtlSettings
+from tests.benchmarks.order_data import lines, read_release
+
+KFOLD = ["split=kfold", "folds=10", "fold=1", "split_seed=0"]
+FIVE_PERCENT = ["train_share=0.85", "validation_share=0.05"]
+# Ratings of a user lie in one file, and ranks share out the files.
+FILES = 4
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """N ratings by row number, and the split of each."""
+
+    ratings: pd.DataFrame
+    split_N: np.ndarray
+    ids: dict[str, np.ndarray]
+
+    def of(self, *splits: int) -> pd.DataFrame:
+        return self.ratings[np.isin(self.split_N, splits)]
+
+
+def deal(file: Path, split: str) -> Dealt:
+    """The release's ratings in the order of the file, dealt as `etl.split` does."""
+    ratings, _, _ = read_release(file)
+    own = {"kfold": KFOLD + FIVE_PERCENT, "random": ["split=random"]}
+    conf = load_configuration([f"etl.{word}" for word in own.get(split, [])]).etl
+    if split == "kfold":
+        split_N = kfold(len(ratings), conf)
+    else:
+        split_N = by_hash(ratings, conf)
+    if split not in own:
+        with zipfile.ZipFile(file) as archive:
+            test = lines(archive, f"{split}.test", "\t")
+        given = pd.MultiIndex.from_frame(test[[0, 1]])
+        is_test_N = pd.MultiIndex.from_frame(ratings[["user_id", "movie_id"]]).isin(given)
+        share = conf.validation_share / (conf.train_share + conf.validation_share)
+        held_N = bucket(ratings, conf) < round(share * BUCKETS)
+        split_N = np.where(is_test_N, TEST, np.where(held_N, VALIDATION, TRAIN))
+    ids = {}
+    for entity in ("user", "movie"):
+        ids[entity], row_N = np.unique(ratings[f"{entity}_id"], return_inverse=True)
+        ratings[f"{entity}_idx"] = row_N.astype(np.int32)
+    ratings["rating"] = ratings["rating"].astype(np.float32)
+    return Dealt(ratings, split_N, ids)
+
+
+def by_hash(ratings: pd.DataFrame, conf: EtlSettings) -> np.ndarray:
+    """The split `random`."""
+    bucket_N = bucket(ratings, conf)
+    train = round(conf.train_share * BUCKETS)
+    validation = train + round(conf.validation_share * BUCKETS)
+    return np.where(bucket_N < train, TRAIN, np.where(bucket_N < validation, VALIDATION, TEST))
+
+
+def bucket(ratings: pd.DataFrame, conf: EtlSettings) -> np.ndarray:
+    """Of each rating, as Spark has it: pmod(xxhash64(user_id, movie_id, split_seed), BUCKETS)."""
+    hash_N = np.full(len(ratings), 42, np.uint64)
+    for column in (ratings["user_id"], ratings["movie_id"], np.full(len(ratings), conf.split_seed)):
+        hash_N = xxh64(np.asarray(column).astype(np.uint32).astype(np.uint64), hash_N)
+    return hash_N.view(np.int64) % BUCKETS
+
+
+def xxh64(int_N: np.ndarray, seed_N: np.ndarray) -> np.ndarray:
+    """XXH64 of 4 bytes each (github.com/Cyan4973/xxHash, doc/xxhash_spec.md)."""
+    prime = [
+        np.uint64(p)
+        for p in (
+            0x9E3779B185EBCA87,
+            0xC2B2AE3D27D4EB4F,
+            0x165667B19E3779F9,
+            0x85EBCA77C2B2AE63,
+            0x27D4EB2F165667C5,
+        )
+    ]
+    hash_N = (seed_N + prime[4] + np.uint64(4)) ^ (int_N * prime[0])
+    hash_N = (hash_N << np.uint64(23) | hash_N >> np.uint64(41)) * prime[1] + prime[2]
+    hash_N = (hash_N ^ hash_N >> np.uint64(33)) * prime[1]
+    hash_N = (hash_N ^ hash_N >> np.uint64(29)) * prime[2]
+    return hash_N ^ hash_N >> np.uint64(32)
+
+
+def write_inputs(dealt: Dealt, folder: Path) -> None:
+    """What etl writes for a model of ratings, and `all`: training and validation ratings."""
+    for name, splits in (
+        ("train", [TRAIN]),
+        ("validation", [VALIDATION]),
+        ("all", [TRAIN, VALIDATION]),
+    ):
+        (folder / name).mkdir()
+        rows = dealt.of(*splits)[["user_idx", "movie_idx", "rating"]]
+        for number, part in rows.groupby(rows["user_idx"] % FILES):
+            table = pa.Table.from_pandas(part, preserve_index=False)
+            pq.write_table(table, folder / name / f"{number}.parquet")
+    for entity, ids in dealt.ids.items():
+        index = {f"{entity}_id": ids.astype(np.int32), f"{entity}_idx": np.arange(len(ids))}
+        pq.write_table(pa.table(index), folder / f"{entity}_index.parquet")
