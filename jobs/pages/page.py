@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from jobs.runs.files import replacing
+from jobs.runs.text import visible
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def write_page(page: Page, file: Path) -> int:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    content = templates.get_template("page.html").render(page=page).encode()
+    # HTML knows no control characters, and no way to write them.
+    content = visible(templates.get_template("page.html").render(page=page)).encode()
     with replacing(file) as temporary:
         temporary.write_bytes(content)
     return len(content)

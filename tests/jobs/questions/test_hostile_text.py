@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 import psycopg
 import pytest
 
+from jobs.pages.page import Page, Section, Table, Text, write_page
 from jobs.questions import predict, query
 from jobs.runs.command import run_command
 from jobs.runs.errors import JobError
@@ -81,6 +82,15 @@ def test_a_sentence_does_not_either(capfd):
     with pytest.raises(SystemExit) as told:
         run_command(fails)
     assert obeyed(str(told.value)) == set()
+
+
+def test_a_page_for_a_browser_does_not_either(tmp_path):
+    table = Table(HOSTILE, [HOSTILE], [(HOSTILE,)])
+    sections = [Section(HOSTILE, [Text(HOSTILE), table])]
+    write_page(Page(HOSTILE, HOSTILE, [(HOSTILE, HOSTILE)], sections), tmp_path / "page.html")
+    written = (tmp_path / "page.html").read_text()
+    assert obeyed(written) == set()
+    assert written.count(r"\x1b[31m=1+1") >= 6
 
 
 def test_csv_for_a_file_is_as_the_tables_are_and_for_a_terminal_is_not(hostile, monkeypatch, capfd):
