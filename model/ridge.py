@@ -22,6 +22,7 @@ from model.data.collectives import sum_over_ranks
 from model.data.histories import Histories
 from model.data.history_data import HistoryData
 from model.data.windows import gaps
+from model.eigenvectors import leading
 from model.family import Rows
 from model.validation_lists import validation_figures
 
@@ -144,8 +145,7 @@ def regression(data: HistoryData, settings: RidgeSettings) -> tuple[RidgeEncoder
     both_SS, next_SR = both_SS.to(data.device), next_SR.to(data.device)
     both_SS.diagonal().add_(settings.penalty)
     row_SR = torch.cholesky_solve(next_SR, torch.linalg.cholesky(both_SS))
-    _, vector_RR = torch.linalg.eigh(row_SR.T @ next_SR)
-    movie_RK = vector_RR.flip(1)[:, : settings.factors].contiguous()
+    movie_RK = leading(row_SR.T @ next_SR, settings.factors, seed=0)
     row_DRK = (row_SR @ movie_RK).view(len(decays), movies, -1)
     return RidgeEncoder(decays, part_M.to(data.device), row_DRK), movie_RK
 

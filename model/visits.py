@@ -33,6 +33,7 @@ from torch import Tensor
 from model.data.collectives import sum_over_ranks
 from model.data.histories import TEST, UNKNOWN, VALIDATION, Histories
 from model.data.history_data import HistoryData
+from model.eigenvectors import leading
 from model.family import Rows
 from model.validation_lists import validation_figures
 
@@ -45,7 +46,6 @@ NUMBERS_PER_BLOCK = 1 << 23
 MOST_DATES = 1000
 # Of each rank, from whose best scores the regression's scale is taken.
 USERS_SCALED = 2000
-ITERATIONS = 8
 
 
 @dataclass(frozen=True)
@@ -235,18 +235,6 @@ def blocks(count_B: Int) -> Iterator[tuple[int, int]]:
         stop = max(start + 1, int(np.searchsorted(end_B, before + NUMBERS_PER_BLOCK, "right")))
         yield start, stop
         start = stop
-
-
-def leading(square_RR: Tensor, factors: int, seed: int) -> Tensor:
-    """The leading eigenvectors of a symmetric matrix, R x K, by subspace iteration."""
-    factors = min(factors, len(square_RR))
-    random = torch.Generator().manual_seed(seed)
-    wide = min(len(square_RR), factors + 16)
-    vector_RW = torch.randn(len(square_RR), wide, generator=random).to(square_RR.device)
-    for _ in range(ITERATIONS):
-        vector_RW = torch.linalg.qr(square_RR @ vector_RW).Q
-    _, turn_WW = torch.linalg.eigh(vector_RW.T @ square_RR @ vector_RW)
-    return vector_RW @ turn_WW.flip(1)[:, :factors]
 
 
 def scale(train: Histories, part_M: Int, row_RK: Tensor, movie_RK: Tensor) -> float:
