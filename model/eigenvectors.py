@@ -13,7 +13,7 @@ FEW = 4
 
 
 def leading(square_RR: Tensor, factors: int, seed: int) -> Tensor:
-    """Those of the largest eigenvalues, R x K, largest first; by subspace iteration of many rows."""
+    """Those of the largest eigenvalues, R x K, largest first; of many rows by iteration."""
     factors = min(factors, len(square_RR))
     wide = factors + MORE
     if len(square_RR) <= FEW * wide:
