@@ -9,10 +9,10 @@
 | prepare.plan | decides whether to train: by `mode`, else `retrain.policy` in `conf/` | process |
 | train.train | learns the model, one Horovod process per rank | process |
 | train.evaluate | measures the model on the test rows, beside the champion | process |
-| train.promote | makes the model the champion, if it is good enough | process |
 | keep_champion | says why the champion scores instead | |
 | score.score | scores every movie that a user has not rated | Spark |
-| score.publish | audits the result and shows it to readers in one commit | Spark |
+| score.publish | audits the result and shows all tables to readers at once | Spark |
+| promote | makes the model the champion, if it is good enough | process |
 | score.report | a page about the run: learning, errors, coverage, drift | process |
 | summary | the run's figures, as its result | process |
 | tidy | removes scratch, also when a task has failed | process |
@@ -210,7 +210,7 @@ with DAG(
         chain(ingest, etl, [check, explore])
         chain(check, plan)
 
-    with TaskGroup("train", tooltip="Learn a model, measure it, promote it if it is good enough"):
+    with TaskGroup("train", tooltip="Learn a model and measure it"):
         train = process(
             "train",
             pool=TRAINING_POOL,
@@ -223,14 +223,11 @@ with DAG(
             doc_md="RMSE and MAE on the test rows, and whether the model is good enough.",
         )
 
-        @task.branch(doc_md="Promotes a model that is good enough; else the champion stays.")
-        def promote_or_keep(evaluation: dict[str, Any]) -> str:
-            return "train.promote" if evaluation["promoted"] else "keep_champion"
+        @task.branch(doc_md="Scores with a model that is good enough; else with the champion.")
+        def own_or_champion(evaluation: dict[str, Any]) -> str:
+            return "score.score" if evaluation["promoted"] else "keep_champion"
 
-        promote = process(
-            "promote", outlets=[MODEL], doc_md="Makes the model the champion, and says so."
-        )
-        evaluated = promote_or_keep(evaluate.output)
+        evaluated = own_or_champion(evaluate.output)
         chain(train, evaluate)
 
     @task(
@@ -246,11 +243,24 @@ with DAG(
         print(f"Scoring goes on with champion {champion}: {reason}.")
         return {"model_version": champion, "reason": reason}
 
+    @task.short_circuit(
+        ignore_downstream_trigger_rules=False,
+        doc_md="Whether the tables that stand now are of a model that is to be promoted.",
+    )
+    def good_enough(ti: Any) -> bool:
+        if not ti.xcom_pull(task_ids="prepare.plan")["train"]:
+            return False
+        return ti.xcom_pull(task_ids="train.evaluate")["promoted"]
+
     champion = keep_champion()
-    score, tidy = score_and_publish(
+    ending = score_and_publish(
         [RATINGS, RECOMMENDATIONS], trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
     )
+    promote = process(
+        "promote", outlets=[MODEL], doc_md="Makes the model the champion, and says so."
+    )
     chain(planned, [train, champion])
-    chain(evaluated, [promote, champion])
-    chain([promote, champion], score)
-    chain(explore, tidy)
+    chain(evaluated, [ending.score, champion])
+    chain(champion, ending.score)
+    chain(ending.publish, good_enough(), promote, ending.report)
+    chain(explore, ending.tidy)

@@ -20,6 +20,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from jobs.published.runs_table import published_last
 from jobs.release.layouts import find_layout
 from jobs.release.obtain import incoming_folder, obtain
 from jobs.release.raw import MANIFEST, describe, digest_of, keep
@@ -34,6 +35,7 @@ from jobs.runs.settings import RELEASES, Configuration, with_models
 from jobs.runs.warehouse import Warehouse, warehouse_named
 from jobs.scoring.given_ids import given_lists, with_blocked
 from jobs.scoring.incremental import find_base
+from jobs.training.promotion import present_champion
 from jobs.training.registry import Registry
 
 
@@ -92,7 +94,7 @@ def champion_of(run: Run) -> str | None:
             raise JobError(f"Run {run.run_id} scores another run's data. Choose another --run-id.")
         if (earlier["release"], earlier["digest"]) == (run.release, run.digest):
             return earlier["champion"]
-    return Registry.of(run).champion()
+    return present_champion(Registry.of(run), published_last(run.warehouse, run.release))
 
 
 def deliver(

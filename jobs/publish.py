@@ -73,7 +73,7 @@ def to_audit(spark: SparkSession, run: Run) -> ToPublish:
 
 def runs_row(run: Run, started: float, versions: dict[str, int]) -> tuple[object, ...]:
     """The run's row in `runs`; this step, begun at `started`, counts until now."""
-    before = [run.record(step) for step in run.steps() if step != "publish"]
+    before = [run.record(step) for step in run.steps() if step not in ("publish", "promote")]
     etl = run.etl_figures
     evaluation = run.evaluation if run.trains else None
     own = evaluation.errors if evaluation else {}
@@ -83,7 +83,7 @@ def runs_row(run: Run, started: float, versions: dict[str, int]) -> tuple[object
         "release": run.release,
         **{name: etl[name] for name in ("ratings", "users", "movies", "quarantined")},
         "model_version": run.model_version,
-        "promoted": run.promoted,
+        "promoted": bool(evaluation and evaluation.promoted and Registry.of(run).may_crown(run)),
         "test_rmse": own.get("test_rmse"),
         "test_mae": own.get("test_mae"),
         "rows_published": run.record("score")["rows"],

@@ -15,7 +15,7 @@ import argparse
 from dataclasses import replace
 from datetime import date
 
-from jobs.published.runs_table import latest_run
+from jobs.published.runs_table import latest_run, published_last
 from jobs.published.views import connect
 from jobs.runs.command import command_arguments, day, positive, run_command
 from jobs.runs.configuration import load_configuration
@@ -27,6 +27,7 @@ from jobs.runs.warehouse import Warehouse, warehouse_named
 from jobs.scoring.filters import allowed_movies
 from jobs.scoring.given_ids import given_lists, refuse_unknown_candidates, with_blocked
 from jobs.scoring.incremental import find_base
+from jobs.training.promotion import present_champion
 from jobs.training.registry import Registry
 
 
@@ -86,7 +87,11 @@ def plan_run(arguments: argparse.Namespace) -> Run:
             f"{arguments.dataset} again would mix the two. Make a whole run of it instead."
         )
     registry = Registry(conf, warehouse, data.release)
-    version = arguments.model_version or (earlier.champion if earlier else registry.champion())
+    version = arguments.model_version or (
+        earlier.champion
+        if earlier
+        else present_champion(registry, published_last(warehouse, data.release))
+    )
     if version is None:
         raise JobError(f"Release {data.release} has no champion. Choose a --model-version.")
     # Better now than in score.

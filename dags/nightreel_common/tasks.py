@@ -10,11 +10,11 @@ import shlex
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import Asset, TaskGroup, chain
+from airflow.sdk import Asset, TaskGroup, TriggerRule, chain
 from airflow.sdk.exceptions import AirflowFailException
 
 from nightreel_common.alerts import alert, alert_of_timeout
@@ -116,10 +116,20 @@ def report(command: str, options: str = "", **arguments: Any) -> BashOperator:
     return BashOperator(output_processor=json.loads, **words, **arguments)
 
 
-def score_and_publish(outlets: list[Asset], **arguments: Any) -> tuple[SparkStep, BashOperator]:
-    """The tasks that end a run: score, publish, report, summary and tidy. Returns first and last.
+class Ending(NamedTuple):
+    """The tasks that end a run; a summary comes before `tidy`."""
 
-    tidy is a teardown: the run's scratch goes even when a task has failed.
+    score: SparkStep
+    publish: SparkStep
+    report: ProcessStep
+    tidy: BashOperator
+
+
+def score_and_publish(outlets: list[Asset], **arguments: Any) -> Ending:
+    """The tasks that end a run: score, publish, report, summary and tidy, one after another.
+
+    report waits for whatever else stands before it, which may have been skipped. tidy is a
+    teardown: the run's scratch goes even when a task has failed.
     """
     with TaskGroup("score", tooltip="Score, audit, publish"):
         score = spark_job(
@@ -132,10 +142,12 @@ def score_and_publish(outlets: list[Asset], **arguments: Any) -> tuple[SparkStep
             "publish",
             outlets=outlets,
             execution_timeout=timedelta(hours=4),
-            doc_md="Audits the scores, then commits the tables. A failed audit publishes nothing.",
+            doc_md="Audits the scores, then shows the tables. A failed audit publishes nothing.",
         )
         written = process(
-            "report", doc_md="A page about the run: learning, errors, coverage, examples, drift."
+            "report",
+            trigger_rule=TriggerRule.NONE_FAILED,
+            doc_md="A page about the run: learning, errors, coverage, examples, drift.",
         )
     run_id = "--run-id={{ run_id | quote }}"
     summary = report(
@@ -151,7 +163,7 @@ def score_and_publish(outlets: list[Asset], **arguments: Any) -> tuple[SparkStep
         **bash("tidy", run_id),
     )
     chain(score, publish, written, summary, tidy.as_teardown())
-    return score, tidy
+    return Ending(score, publish, written, tidy)
 
 
 def bash(command: str, *options: str) -> dict[str, str]:

@@ -114,6 +114,15 @@ def previous_run(run: Run) -> Previous | None:
     return Previous(*found[0]) if found else None
 
 
+def published_last(warehouse: Warehouse, release: str) -> str | None:
+    """The run of a release that was the last to publish by a model of its own; None: none was."""
+    query = """
+        select run_id from runs where release = ? and promoted order by finished_at desc limit 1
+        """
+    found = ask(warehouse, query, [release])
+    return found[0][0] if found else None
+
+
 def stands(warehouse: Warehouse, run_id: str, ds: date) -> bool:
     """Whether a run is known to have published everything for a date."""
     return bool(ask(warehouse, "select 1 from runs where run_id = ? and ds = ?", [run_id, ds]))

@@ -87,6 +87,11 @@ def show_quality(records: Records, run: Run) -> None:
             f"Nothing better than the biases was learned: {evaluation.reason}. They were "
             f"promoted as version {evaluation.model_version}, and score.\n"
         )
+    elif run.must_promote:
+        print(
+            f"Model version {evaluation.model_version} scored and is not the champion yet, as the "
+            f"run was stopped before it was: nightreel promote --run-id {run.run_id}\n"
+        )
     elif evaluation.scores == "model":
         print(f"Model version {evaluation.model_version} was promoted: {evaluation.reason}.\n")
     else:
@@ -116,14 +121,16 @@ def figures(run: Run, records: Records) -> dict[str, Any]:
         "promoted": run.promoted,
         # Of the version that scored.
         **{name: publish[name] for name in ("model_version", "test_rmse", "rows_published")},
-        "seconds": round(sum(records[step]["seconds"] for step in run.steps()), 1),
+        "seconds": round(sum(records[s]["seconds"] for s in run.steps() if s in records), 1),
         **({"report": f"[run report]({report.as_uri()})"} if report.is_file() else {}),
     }
 
 
 def records_of(run: Run) -> Records:
     """The figures of every step of a run, and of the etl that made its data."""
-    return {step: run.record(step) for step in run.steps()} | {"etl": run.etl_figures}
+    # A run that was stopped before it promoted its model has published all the same.
+    steps = (step for step in run.steps() if step != "promote" or run.finished("promote"))
+    return {step: run.record(step) for step in steps} | {"etl": run.etl_figures}
 
 
 def show_example(connection: duckdb.DuckDBPyConnection, run: Run, user: int | None) -> None:
@@ -177,7 +184,7 @@ def main(argv: list[str] | None = None) -> None:
     print(f"Run {run.run_id}: release {run.release}, date {run.ds}\n")
     show_data(records)
     show_quality(records, run)
-    show_times({step: records[step] for step in run.steps()})
+    show_times({step: records[step] for step in run.steps() if step in records})
     for name, what in (("exploration", "The data"), ("report", "The run")):
         if (page := run.output(f"{name}.html")).is_file():
             print(f"{what}, for a browser: {page}")

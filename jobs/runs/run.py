@@ -28,13 +28,13 @@ from pydantic import ValidationError
 from jobs.runs.configuration import of_today, warehouse_of
 from jobs.runs.errors import JobError, NotNeeded
 from jobs.runs.evaluation import Evaluation
-from jobs.runs.files import exclusive, read_json, remove_record, write_json
+from jobs.runs.files import exclusive, is_held, read_json, remove_record, write_json
 from jobs.runs.settings import Configuration
 from jobs.runs.warehouse import Warehouse
 from model.files import sync_tree
 
 # A nightly run makes all of these, less those that `plan` and `evaluate` make needless.
-STEPS = ("ingest", "etl", "check", "plan", "train", "evaluate", "promote", "score", "publish")
+STEPS = ("ingest", "etl", "check", "plan", "train", "evaluate", "score", "publish", "promote")
 TRAINING = ("train", "evaluate", "promote")
 # Pages about a run, which no other step needs, and the step that each comes after.
 PAGES = {"explore": "etl", "report": "publish"}
@@ -161,6 +161,16 @@ class Run:
     def promoted(self) -> bool:
         """Whether the run's own model became the champion."""
         return bool((self.finished("promote") or {}).get("promoted"))
+
+    @property
+    def must_promote(self) -> bool:
+        """Whether it was stopped after it had published by its own model, and before promoting it.
+
+        While the run is at work, it is not.
+        """
+        if self.finished("publish") is None or self.finished("promote") is not None:
+            return False
+        return "promote" in self.steps() and not is_held(self.folder / ".lock")
 
     def steps(self) -> tuple[str, ...]:
         """The steps that this run makes, as far as it has been decided."""

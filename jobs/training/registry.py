@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -60,7 +61,14 @@ class Registry:
     @cached_property
     def client(self) -> Any:
         """An MLflow client, made when first needed."""
-        return client_of(self.conf.tracking.uri or f"sqlite:///{self.warehouse.tracking}")
+        if self.conf.tracking.uri:
+            return client_of(self.conf.tracking.uri)
+        # The first question makes the store's tables, which two at once do not survive.
+        with self.lock():
+            client = client_of(f"sqlite:///{self.warehouse.tracking}")
+            client.search_experiments(max_results=1)
+            client.search_registered_models(max_results=1)
+            return client
 
     def champion(self) -> str | None:
         """The version that scoring uses, None before the first."""
@@ -200,21 +208,38 @@ class Registry:
 
         That is another version if another run has crowned it since this run started.
         """
+        client = self.client  # whose making takes the lock, too
+        with self.lock():
+            if self.may_crown(run):
+                client.set_registered_model_alias(self.name, CHAMPION, version)
+                return version
+            return self.champion() or version
+
+    def may_crown(self, run: Run) -> bool:
+        """Whether the champion is still the one that a run's model was compared with, or its own.
+
+        It is not if another run has crowned one meanwhile, with which nobody has compared it.
+        """
         current = self.champion()
-        if current is not None and current != run.champion:
-            crowned = self.client.get_model_version(self.name, current)
-            if crowned.tags.get(RUN_TAG) != run.run_id:
-                return current
-        self.client.set_registered_model_alias(self.name, CHAMPION, version)
-        return version
+        if current is None or current == run.champion:
+            return True
+        crowned = self.client.get_model_version(self.name, current)
+        return crowned.tags.get(RUN_TAG) == run.run_id
+
+    def lock(self) -> AbstractContextManager[None]:
+        """While it is held, no other run makes MLflow's store, an experiment or a champion."""
+        return exclusive(self.warehouse.folder / ".mlflow.lock", "another run to leave MLflow")
 
     def experiment_id(self) -> str:
         """The experiment of the release, made at its first run."""
-        found = self.client.get_experiment_by_name(self.name)
-        if found:
-            return found.experiment_id
-        artifacts = None if self.conf.tracking.uri else self.warehouse.artifacts.as_uri()
-        return self.client.create_experiment(self.name, artifact_location=artifacts)
+        client = self.client  # whose making takes the lock, too
+        # Of two that look and find none, only one may make it.
+        with self.lock():
+            found = client.get_experiment_by_name(self.name)
+            if found:
+                return found.experiment_id
+            artifacts = None if self.conf.tracking.uri else self.warehouse.artifacts.as_uri()
+            return client.create_experiment(self.name, artifact_location=artifacts)
 
     def create_registered_model(self) -> None:
         """Make the place of the release's versions, unless it is there."""

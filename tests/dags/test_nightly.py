@@ -38,12 +38,13 @@ def test_the_steps_follow_one_another(nightly: Any) -> None:
         "prepare.plan": {"prepare.train_or_keep"},
         "prepare.train_or_keep": {"train.train", "keep_champion"},
         "train.train": {"train.evaluate"},
-        "train.evaluate": {"train.promote_or_keep"},
-        "train.promote_or_keep": {"train.promote", "keep_champion"},
-        "train.promote": {"score.score"},
+        "train.evaluate": {"train.own_or_champion"},
+        "train.own_or_champion": {"score.score", "keep_champion"},
         "keep_champion": {"score.score"},
         "score.score": {"score.publish"},
-        "score.publish": {"score.report"},
+        "score.publish": {"good_enough", "score.report"},
+        "good_enough": {"promote"},
+        "promote": {"score.report"},
         "score.report": {"summary"},
         "summary": {"tidy"},
         "tidy": set(),
@@ -54,11 +55,23 @@ def test_the_steps_follow_one_another(nightly: Any) -> None:
 def test_branches_follow_what_was_recorded(nightly: Any) -> None:
     plan = nightly.get_task("prepare.train_or_keep").python_callable
     assert [plan({"train": train}) for train in (True, False)] == ["train.train", "keep_champion"]
-    evaluation = nightly.get_task("train.promote_or_keep").python_callable
+    evaluation = nightly.get_task("train.own_or_champion").python_callable
     assert [evaluation({"promoted": good}) for good in (True, False)] == [
-        "train.promote",
+        "score.score",
         "keep_champion",
     ]
+
+
+@pytest.mark.parametrize(
+    ("train", "good", "wanted"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_a_model_is_promoted_once_its_table_stands(
+    nightly: Any, train: bool, good: bool, wanted: bool
+) -> None:
+    """What an earlier attempt evaluated, when it trained, is no result of this one."""
+    results = {"prepare.plan": {"train": train}, "train.evaluate": {"promoted": good}}
+    ti = SimpleNamespace(xcom_pull=lambda task_ids: results[task_ids])
+    assert nightly.get_task("good_enough").python_callable(ti=ti) is wanted
 
 
 @pytest.mark.parametrize(

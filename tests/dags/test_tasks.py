@@ -49,4 +49,4 @@ def test_an_event_carries_what_the_step_says_of_its_table(bag: Any, steps: Path)
 
 def test_a_step_without_a_record_fails_its_task(bag: Any, steps: Path) -> None:
     with pytest.raises(AirflowFailException, match=r"promote has ended well, but .*promote\.json"):
-        execute(bag, "train.promote")
+        execute(bag, "promote")

@@ -41,6 +41,13 @@ def test_a_run_that_trains_makes_every_step(run):
     finish(run, "evaluate", **evaluated(promoted=True, model_version="4"))
     assert run.steps() == STEPS
     assert run.model_version == "4"
+    # What it owes once it has published, and is not at work any more.
+    for step in ("score", "publish"):
+        assert not run.must_promote
+        finish(run, step)
+    assert run.must_promote
+    finish(run, "promote", promoted=True)
+    assert not run.must_promote
 
 
 def test_a_run_that_scores_only_needs_no_model_of_its_own(run):

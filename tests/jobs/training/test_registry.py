@@ -1,9 +1,13 @@
 """Versions and the champion, in a real MLflow store; artifacts in a bucket of a real server."""
 
+import os
 import shutil
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -37,6 +41,29 @@ def registered(run, weight, metrics=METRICS) -> str:
     return Registry.of(run).register(run.run_id, run.output("factors"), PARAMS, metrics)
 
 
+def test_arrays_are_on_disk_before_they_are_registered(warehouse, monkeypatch):
+    happened = []
+    fsync = os.fsync
+
+    def synced(descriptor):
+        happened.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+        fsync(descriptor)
+
+    run = small_run(warehouse)
+    factors([[1]], [[1]]).save(run.output("factors"))
+    registry = Registry.of(run)
+    monkeypatch.setattr(os, "fsync", synced)
+    create = registry.client.create_model_version
+
+    def created(name, source, **named):
+        kept = registry.warehouse.folder / "mlartifacts" / source.rpartition("/mlartifacts/")[2]
+        assert {kept, *kept.iterdir(), *list(kept.parents)[:3]} <= set(happened)
+        return create(name, source, **named)
+
+    monkeypatch.setattr(registry.client, "create_model_version", created)
+    assert registry.register(run.run_id, run.output("factors"), PARAMS, METRICS) == "1"
+
+
 def test_only_another_outcome_makes_another_version(warehouse):
     run = small_run(warehouse)
     assert registered(run, 1) == "1"
@@ -48,6 +75,36 @@ def test_only_another_outcome_makes_another_version(warehouse):
     registry = Registry.of(run)
     assert [registry.factors(version).user_UK.item() for version in ("1", "2")] == [1, 2]
     assert registry.factors("1") is registry.factors("1")
+
+
+FIRST_RUN = """
+import sys
+from pathlib import Path
+from tests.jobs.examples import small_run
+from tests.jobs.training.test_registry import registered
+run = small_run(Path(sys.argv[1]), run_id=sys.argv[2])
+sys.stdin.read()
+print(registered(run, 1))
+"""
+
+
+def test_two_first_runs_at_once_make_one_store(warehouse):
+    """Each would make its tables, its experiment and its registered model."""
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", FIRST_RUN, warehouse, name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("a", "b")
+    ]
+    told = [run.communicate("go") for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], told
+    assert {out.split()[-1] for out, _ in told} == {"1", "2"}
+    registry = Registry.of(small_run(warehouse))
+    assert len(registry.client.search_experiments()) == 2  # with MLflow's own
 
 
 def test_a_run_does_not_dethrone_a_champion_that_it_was_not_measured_against(warehouse):
