@@ -17,20 +17,20 @@ import argparse
 import json
 import time
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from jobs.published.runs_table import published_last
 from jobs.release.layouts import find_layout
 from jobs.release.obtain import incoming_folder, obtain
 from jobs.release.raw import MANIFEST, describe, digest_of, keep
-from jobs.runs.command import command_arguments, day, run_command
+from jobs.runs.command import command_arguments, day, refuse_future, run_command
 from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
 from jobs.runs.files import read_json, write_json
 from jobs.runs.inputs import refuse_outside
 from jobs.runs.mounts import warnings_of
-from jobs.runs.run import Run, safe_run_id
+from jobs.runs.run import Run, new_run_id
 from jobs.runs.settings import RELEASES, Configuration, with_models
 from jobs.runs.warehouse import Warehouse, warehouse_named
 from jobs.scoring.given_ids import given_lists, with_blocked
@@ -62,13 +62,6 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="a setting, as in score.top_k=10; may be repeated",
     )
     return parser.parse_args(argv)
-
-
-def refuse_future(ds: date) -> None:
-    """Raises JobError: clean tables are those of the newest date, so nights would wait for it."""
-    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
-    if ds > tomorrow:
-        raise JobError(f"--ds {ds}: expected a date up to {tomorrow}, for this one is to come.")
 
 
 def configuration_of(arguments: argparse.Namespace) -> Configuration:
@@ -134,11 +127,11 @@ def main(argv: list[str] | None = None) -> None:
     warehouse = warehouse_named(conf.warehouse)
     for warning in warnings_of(warehouse.folder, keeps_mlflow=not conf.tracking.uri):
         print(f"ingest: {warning}", flush=True)
-    run_id = safe_run_id(arguments.run_id)
+    run_id, named = new_run_id(warehouse, arguments.run_id)
     run, files, size = deliver(conf, warehouse, run_id, arguments.ds)
     base, why = find_base(run)
     with run.step("ingest", started) as figures:
-        run = replace(run, base_run=base)
+        run = replace(run, base_run=base, named=named)
         run.save()
         if lists:
             figures["candidates"] = lists.write(run.output("candidates"))

@@ -19,9 +19,9 @@ STEPS = {
     "plan": ("jobs.plan:main", "decide whether to train, or to score with the champion"),
     "train": ("jobs.train:main", "learn the model"),
     "evaluate": ("jobs.evaluate:main", "measure the model on the test ratings"),
-    "promote": ("jobs.promote:main", "make the model the champion, if it was good enough"),
     "score": ("jobs.score:main", "find the best unrated movies of every user"),
     "publish": ("jobs.publish:main", "audit the result and show it to readers"),
+    "promote": ("jobs.promote:main", "make the model the champion, if it was good enough"),
 }
 PAGES = {
     "explore": ("jobs.explore:main", "what is to be seen in the clean data of a run"),
@@ -31,6 +31,7 @@ UPKEEP = {
     "rescore": ("jobs.rescore:main", "start a run that only scores and publishes again"),
     "tidy": ("jobs.upkeep.cleanup:tidy", "remove the scratch of a run"),
     "restore": ("jobs.upkeep.restore:main", "put an earlier version of a table back"),
+    "forget": ("jobs.upkeep.forget:main", "take a date out of the published tables"),
     "sink": ("jobs.upkeep.sink:main", "copy what is published to PostgreSQL or an object store"),
     "locks": ("jobs.upkeep.locks:main", "see whether the warehouse's locks hold between hosts"),
     "cleanup": ("jobs.upkeep.cleanup:main", "remove old runs and files that no table needs"),

@@ -33,7 +33,7 @@ from jobs.published.parquet import read_footer
 from jobs.published.runs_table import newer_run, releases_of
 from jobs.published.whole import in_json, publishing
 from jobs.runs import schemas
-from jobs.runs.command import run_command, step_arguments
+from jobs.runs.command import refuse_future, run_command, step_arguments
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, run_of
 from jobs.scoring.filters import allowed_movies, trained_movies
@@ -203,6 +203,8 @@ def main(argv: list[str] | None = None) -> None:
     started = time.perf_counter()
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("publish") as figures:
+        # The clock may have been wrong when the run began.
+        refuse_future(run.ds)
         # Whoever named a wrong server is told now, and not when the audit has ended.
         for sink in sinks_of(run.conf, run.warehouse):
             sink.require()

@@ -17,11 +17,11 @@ from datetime import date
 
 from jobs.published.runs_table import latest_run, published_last
 from jobs.published.views import connect
-from jobs.runs.command import command_arguments, day, positive, run_command
+from jobs.runs.command import command_arguments, day, positive, refuse_future, run_command
 from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
 from jobs.runs.files import read_json
-from jobs.runs.run import Run, open_run, safe_run_id
+from jobs.runs.run import Run, new_run_id, open_run
 from jobs.runs.settings import RELEASES, with_models
 from jobs.runs.warehouse import Warehouse, warehouse_named
 from jobs.scoring.filters import allowed_movies
@@ -78,7 +78,8 @@ def plan_run(arguments: argparse.Namespace) -> Run:
     conf = with_blocked(
         load_configuration(arguments.set, warehouse=arguments.warehouse, form=with_models())
     )
-    warehouse, run_id = warehouse_named(conf.warehouse), safe_run_id(arguments.run_id)
+    warehouse = warehouse_named(conf.warehouse)
+    run_id, named = new_run_id(warehouse, arguments.run_id)
     earlier = earlier_attempt(warehouse, run_id)
     data = data_run(warehouse, earlier)
     if arguments.dataset not in (None, data.release):
@@ -97,9 +98,11 @@ def plan_run(arguments: argparse.Namespace) -> Run:
     # Better now than in score.
     registry.factors(version)
     ds: date = arguments.ds or data.ds
+    refuse_future(ds)
     return Run(
         warehouse=warehouse,
         run_id=run_id,
+        named=named,
         ds=ds,
         release=data.release,
         digest=data.digest,

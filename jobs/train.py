@@ -32,7 +32,7 @@ def training_spec(run: Run) -> TrainingSpec:
         user_index=str(run.data("user_index")),
         movie_index=str(run.data("movie_index")),
         output=str(run.output("factors")),
-        checkpoints=str(run.staging / "checkpoints"),
+        checkpoints=str(run.warehouse.checkpoints(run.run_id)),
         events=str(run.output("tensorboard")),
         rating_min=low,
         rating_max=high,

@@ -123,6 +123,11 @@ def published_last(warehouse: Warehouse, release: str) -> str | None:
     return found[0][0] if found else None
 
 
+def runs_of(warehouse: Warehouse, ds: date) -> set[str]:
+    """The runs that have published for a date."""
+    return {run_id for (run_id,) in ask(warehouse, "select run_id from runs where ds = ?", [ds])}
+
+
 def stands(warehouse: Warehouse, run_id: str, ds: date) -> bool:
     """Whether a run is known to have published everything for a date."""
     return bool(ask(warehouse, "select 1 from runs where run_id = ? and ds = ?", [run_id, ds]))

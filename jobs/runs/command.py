@@ -7,7 +7,7 @@ import errno
 import signal
 import sys
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
 from jobs.runs.errors import JobError, NotNeeded
 from jobs.runs.text import visible
@@ -63,6 +63,13 @@ def day(text: str) -> date:
         return datetime.strptime(text, "%Y-%m-%d").date()
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected YYYY-MM-DD, found {text!r}") from None
+
+
+def refuse_future(ds: date) -> None:
+    """Raises JobError: clean tables are those of the newest date, so nights would wait for it."""
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    if ds > tomorrow:
+        raise JobError(f"--ds {ds}: expected a date up to {tomorrow}, for this one is to come.")
 
 
 def moment(text: str) -> datetime:

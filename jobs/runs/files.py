@@ -40,6 +40,16 @@ def exclusive(file: Path, waiting_for: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def if_free(file: Path) -> Iterator[bool]:
+    """Hold the lock on a file, or, while another process holds it, yield False and hold nothing."""
+    with file.open("a+", encoding="utf-8") as lock:
+        free = is_taken(lock)
+        if free:
+            note_holder(lock)
+        yield free
+
+
 def is_held(file: Path) -> bool:
     """Whether a process holds the lock on a file."""
     if not file.is_file():

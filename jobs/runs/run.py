@@ -60,6 +60,8 @@ class Run:
     """The users to score; None: all."""
     base_run: str | None = None
     """The published run whose rows may be taken over where nothing has changed; None: none."""
+    named: str | None = None
+    """The id as it was given, where a folder cannot be called so; None: as it is."""
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     """When its inputs were fixed."""
 
@@ -109,7 +111,8 @@ class Run:
         return figures
 
     def record_file(self, step: str) -> Path:
-        return self.folder / "steps" / f"{step}.json"
+        """Where a step's record lies; it need not be there."""
+        return self.warehouse.record_file(self.run_id, step)
 
     def finished(self, step: str) -> dict[str, Any] | None:
         """The figures of a step; None if it has not finished, or is none of this run's."""
@@ -242,6 +245,24 @@ def safe_run_id(run_id: str) -> str:
     if not safe:
         raise JobError(f"--run-id {run_id!r}: expected letters, digits, '_', '-' or '.'.")
     return safe
+
+
+def new_run_id(warehouse: Warehouse, given: str) -> tuple[str, str | None]:
+    """The id of a run that starts, and the name that it was given if that is another.
+
+    Raises JobError if it is the id of a run that was given another name.
+    """
+    run_id = safe_run_id(given)
+    earlier = read_json(warehouse.run_file(run_id))
+    # Older versions of Nightreel did not note names.
+    if earlier is None or "named" not in earlier:
+        return run_id, given if given != run_id else None
+    name = earlier["named"] or run_id
+    if given not in (run_id, name):
+        raise JobError(
+            f"--run-id {given!r}: run {name!r} has the folder {run_id} already. Choose another."
+        )
+    return run_id, earlier["named"]
 
 
 def open_run(warehouse: Warehouse, run_id: str) -> Run:

@@ -45,6 +45,10 @@ class Warehouse:
         """What was resolved when a run started: there is such a run if it is there."""
         return self.run(run_id) / "run.json"
 
+    def record_file(self, run_id: str, step: str) -> Path:
+        """What a step of a run writes last."""
+        return self.run(run_id) / "steps" / f"{step}.json"
+
     def run_ids(self) -> list[str]:
         """The runs that were started, less those that are being removed."""
         return sorted(file.parent.name for file in self.runs.glob("[!.]*/run.json"))
@@ -57,6 +61,10 @@ class Warehouse:
     def staging(self, run_id: str) -> Path:
         """The scratch of one run."""
         return self.scratch / run_id
+
+    def checkpoints(self, run_id: str) -> Path:
+        """Of a training that is under way, or was stopped."""
+        return self.staging(run_id) / "checkpoints"
 
     def raw(self, release: str, digest: str) -> Path:
         """A delivery, unchanged."""

@@ -25,7 +25,7 @@ from jobs.engines.terminal import show_table
 from jobs.published.whole import publishing
 from jobs.runs.command import command_arguments, step_arguments
 from jobs.runs.configuration import load_configuration, warehouse_of
-from jobs.runs.files import is_held
+from jobs.runs.files import if_free, read_json
 from jobs.runs.run import safe_run_id
 from jobs.upkeep.old_dates import (
     OldDates,
@@ -43,8 +43,9 @@ TIDY_HELP = """Remove the scratch of a run, whether it went well or not; its res
     nightreel tidy --run-id <run>
 
 The last task of a DAG run, after failures too: a job that was killed leaves spilled data and
-half-unpacked deliveries in <warehouse>/staging/<run_id>. What a run leaves that ran out of time,
-`nightreel cleanup` removes after a day.
+half-unpacked deliveries in <warehouse>/staging/<run_id>. Checkpoints of a training that has not
+finished stay, for `nightreel train` to go on from. They, and what a run leaves that ran out of
+time, go with `nightreel cleanup` when nothing was written there for a day.
 """
 
 
@@ -55,9 +56,12 @@ def remove(waste: Waste) -> None:
             path.unlink()
             continue
         if waste.kind == "runs":
-            if is_held(path / ".lock"):
-                continue
-            path = path.rename(path.with_name(f".removed-{path.name}"))
+            # Nobody starts to work on it while it goes.
+            with if_free(path / ".lock") as free:
+                if free:
+                    path = path.rename(path.with_name(f".removed-{path.name}"))
+                    shutil.rmtree(path)
+            continue
         shutil.rmtree(path)
 
 
@@ -131,9 +135,19 @@ def main(argv: list[str] | None = None) -> None:
 def tidy(argv: list[str] | None = None) -> None:
     """Run from the command line; a run that never began has nothing to remove."""
     arguments = step_arguments(TIDY_HELP).parse_args(argv)
-    staging = warehouse_of(arguments).staging(safe_run_id(arguments.run_id))
-    if staging.is_dir():
+    warehouse, run_id = warehouse_of(arguments), safe_run_id(arguments.run_id)
+    staging, checkpoints = warehouse.staging(run_id), warehouse.checkpoints(run_id)
+    if not staging.is_dir():
+        print("there is no scratch to remove")
+    elif checkpoints.is_dir() and read_json(warehouse.record_file(run_id, "train")) is None:
+        for path in staging.iterdir():
+            if path == checkpoints:
+                continue
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        print(
+            f"removed {staging}, but for its checkpoints: train has not finished, and goes on from "
+            "there when it is run again"
+        )
+    else:
         shutil.rmtree(staging)
         print(f"removed {staging}")
-    else:
-        print("there is no scratch to remove")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jobs.runs.errors import JobError, NotNeeded
-from jobs.runs.run import STEPS, Run, open_run
+from jobs.runs.run import STEPS, Run, new_run_id, open_run
 from tests.jobs.examples import small_run
 
 
@@ -172,3 +172,13 @@ def test_a_second_attempt_waits_until_the_first_has_ended(run, capsys):
     assert f"waiting for another attempt at this run to end: {lock} is held by process " in told
     assert f"process {first.pid} on {socket.gethostname()} (-c), since 20" in told
     assert json.loads((run.folder / "steps/plan.json").read_text())["train"] is False
+
+
+def test_two_names_of_one_folder_are_not_one_run(run):
+    assert new_run_id(run.warehouse, "x:y") == ("x-y", "x:y")
+    replace(run, run_id="x-y", named="x:y").save()
+    # As Airflow says it again, and as the folder is called.
+    for given in ("x:y", "x-y"):
+        assert new_run_id(run.warehouse, given) == ("x-y", "x:y")
+    with pytest.raises(JobError, match="run 'x:y' has the folder x-y already"):
+        new_run_id(run.warehouse, "x/y")

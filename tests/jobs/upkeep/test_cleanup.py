@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 
 from jobs.published import delta
 from jobs.runs.errors import JobError
-from jobs.runs.files import write_json
+from jobs.runs.files import is_held, write_json
 from jobs.runs.schemas import QUARANTINE, in_json
 from jobs.upkeep import cleanup, restore
 from tests.jobs.examples import write
@@ -92,7 +92,8 @@ def files_of(table):
 
 
 def test_which_runs_stay(clean, warehouse):
-    make_run(warehouse, "newest", 2, data_run="base")
+    make_run(warehouse, "newest", 2, data_run="base", base_run="taken over")
+    make_run(warehouse, "taken over", 55)
     make_run(warehouse, "second", 3, data_run=None)
     make_run(warehouse, "third", 4)
     make_run(warehouse, "base", 50)
@@ -102,16 +103,28 @@ def test_which_runs_stay(clean, warehouse):
     make_run(warehouse, "backfilled", 20, ds="2026-01-03", published=True)
     make_run(warehouse, "sample", 40, release="sample", published=True)
     (make_run(warehouse, "working", 70) / "steps" / "etl.json").touch()
+    (make_run(warehouse, "torn", 5) / "run.json").write_bytes(b"")
+    age(warehouse / "runs" / "torn", 5)
     make_run(warehouse, "half", 5).joinpath("run.json").unlink()
     age(warehouse / "runs" / "half", 5)
     make_run(warehouse, "starting", 0).joinpath("run.json").unlink()
-    stay = {"newest", "second", "base", "published", "other base", "sample", "working", "starting"}
+    stay = {
+        "newest",
+        "taken over",
+        "second",
+        "base",
+        "published",
+        "other base",
+        "sample",
+        "working",
+        "starting",
+    }
     counted, lines = clean("--keep-runs", "2")
     assert names(warehouse / "runs") == stay
-    assert (counted["runs"], counted["staging"], counted["files"]) == (3, 0, 0)
+    assert (counted["runs"], counted["staging"], counted["files"]) == (4, 0, 0)
     assert counted["bytes"] >= 3000
     assert any("runs/backfilled" in line for line in lines)
-    assert lines[-1].startswith("Removed: runs 3, folders of scratch 0, fetched models 0, ")
+    assert lines[-1].startswith("Removed: runs 4, folders of scratch 0, fetched models 0, ")
     assert clean()[1] == [f"There is nothing to remove in {warehouse}."]
 
 
@@ -128,6 +141,37 @@ def test_a_killed_cleanup_leaves_no_half_of_a_run(clean, warehouse, monkeypatch)
     assert names(warehouse / "runs") == {".removed-old"}
     assert clean()[0]["staging"] == 1
     assert names(warehouse / "runs") == set()
+
+
+def test_nobody_works_on_a_run_while_it_goes(clean, warehouse, monkeypatch):
+    folder = make_run(warehouse, "old", 9)
+    removed, held = shutil.rmtree, []
+
+    def removing(path):
+        held.append(is_held(path / ".lock"))
+        removed(path)
+
+    monkeypatch.setattr(shutil, "rmtree", removing)
+    clean("--keep-runs", "0")
+    assert held == [True]
+    assert not folder.exists()
+
+
+def test_what_a_killed_training_needs_to_go_on_outlives_tidy(warehouse, capsys):
+    run = make_run(warehouse, "r", 0)
+    staging = warehouse / "staging" / "r"
+    tidy = ["--warehouse", str(warehouse), "--run-id", "r"]
+    for name in ("checkpoints", "blocks"):
+        (staging / name).mkdir(parents=True)
+    (staging / "checkpoints" / "latest.pt").touch()
+    (staging / "spec.json").touch()
+    cleanup.tidy(tidy)
+    assert names(staging) == {"checkpoints"}
+    assert "train has not finished, and goes on from there" in capsys.readouterr().out
+    write_json(run / "steps" / "train.json", {})
+    cleanup.tidy(tidy)
+    assert not staging.exists()
+    cleanup.tidy(tidy)
 
 
 def test_scratch_goes_after_a_day_and_a_fetched_model_after_a_week(clean, warehouse):

@@ -1,0 +1,111 @@
+"""Take a date out of the published tables, as after a night whose clock was wrong.
+
+    nightreel forget --ds 2031-01-02              shows what would go
+    nightreel forget --ds 2031-01-02 --apply
+
+The date's recommendations go, and the rows of its runs in `runs` and `quarantine`. Where `movies`,
+`users` and `ratings` are of such a run they go back to the version before, and the next night's
+replace them. Readers see all of it at once. The versions from before stay until cleanup removes
+them: `nightreel sql --at` reads them. The runs' folders, models and champion stay.
+"""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import nullcontext
+from datetime import date
+from typing import Any
+
+from deltalake import DeltaTable
+from deltalake.transaction import CommitProperties
+
+from jobs.engines.terminal import show_table
+from jobs.published.log import NO_CHECKPOINT, commit_info, newest_version, sync_commit
+from jobs.published.runs_table import runs_of
+from jobs.published.whole import decide, decisions, newest_whole, publishing
+from jobs.runs.command import command_arguments, day
+from jobs.runs.configuration import load_configuration, postgresql_dsn, warehouse_of
+from jobs.runs.errors import JobError
+from jobs.runs.schemas import CLEAN
+from jobs.runs.warehouse import Warehouse
+from jobs.sinks.postgresql import connection_to
+from jobs.sinks.postgresql_dates import dates_in, drop_dates
+from jobs.upkeep.old_dates import dates_of
+
+
+def version_before(warehouse: Warehouse, name: str, run_ids: set[str]) -> int | None:
+    """The version of a table that these runs did not make; None if the newest is not theirs.
+
+    Raises JobError if all that readers were ever shown is theirs.
+    """
+    whole, table = newest_whole(warehouse), warehouse.table(name)
+    newest = newest_version(table)
+    if newest is None or (commit_info(table, newest) or {}).get("run_id") not in run_ids:
+        return None
+    past = decisions(warehouse.table("runs"), whole.runs) if whole else ()
+    for decided in past:
+        version = decided.versions.get(name)
+        made_by = (commit_info(table, version) or {}).get("run_id") if version is not None else None
+        if made_by and made_by not in run_ids:
+            return version
+    raise JobError(
+        f"All that table {name} ever held is of these runs: publish another date first, with "
+        "make nightly, and then forget this one."
+    )
+
+
+def forget(warehouse: Warehouse, ds: date, run_ids: set[str], back: dict[str, int]) -> None:
+    """Take it out; the caller holds the lock of publish."""
+    runs = ", ".join("'" + run_id.replace("'", "''") + "'" for run_id in sorted(run_ids))
+    rows = {"recommendations": f"ds = '{ds}'"}
+    rows |= dict.fromkeys(("quarantine", "runs"), f"run_id in ({runs})") if runs else {}
+    told = CommitProperties(custom_metadata={"removed_dates": f"'{ds}'"})
+    how: dict[str, Any] = {
+        "commit_properties": told,
+        "post_commithook_properties": NO_CHECKPOINT,
+    }
+    for name, version in back.items():
+        table = DeltaTable(warehouse.table(name))
+        table.restore(version, **how)
+        sync_commit(warehouse.table(name), table.version())
+    for name, where in rows.items():
+        if newest_version(warehouse.table(name)) is not None:
+            table = DeltaTable(warehouse.table(name))
+            # Partitions alone are looked at: no file is read or written.
+            table.delete(where, **how)
+            table.update_incremental()
+            sync_commit(warehouse.table(name), table.version())
+    decide(warehouse)
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = command_arguments(__doc__)
+    parser.add_argument("--ds", type=day, required=True, help="the date, as YYYY-MM-DD")
+    parser.add_argument("--apply", action="store_true", help="take it out, not only show it")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """`nightreel forget`."""
+    arguments = parse_arguments(argv)
+    warehouse, ds = warehouse_of(arguments), arguments.ds
+    dsn = postgresql_dsn(load_configuration(warehouse=arguments.warehouse))
+    with publishing(warehouse) if arguments.apply else nullcontext():
+        run_ids = runs_of(warehouse, ds)
+        if ds not in dates_of(warehouse) and not run_ids:
+            raise JobError(f"Nothing is published for {ds}.")
+        found = {name: version_before(warehouse, name, run_ids) for name in CLEAN}
+        back = {name: version for name, version in found.items() if version is not None}
+        rows = [(f"date {ds} of recommendations",)]
+        rows += [(f"run {run_id} in runs and quarantine",) for run_id in sorted(run_ids)]
+        rows += [(f"{name}: back to version {version}",) for name, version in back.items()]
+        show_table("To be taken out", [""], rows)
+        if arguments.apply:
+            forget(warehouse, ds, run_ids, back)
+    if not arguments.apply:
+        print("Nothing was changed: this was a dry run. To take it out: --apply")
+        return
+    if dsn:
+        with connection_to(dsn) as server:
+            drop_dates(server, [each for each in dates_in(server) if each == ds])
+    print(f"{ds} is taken out. Copies elsewhere follow with: nightreel sink")

@@ -1,0 +1,72 @@
+"""Taking out a date whose run had a wrong clock."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jobs.published.runs_table import latest_run
+from jobs.published.views import connect
+from jobs.runs.command import refuse_future
+from jobs.runs.errors import JobError
+from jobs.upkeep import forget
+from tests.jobs.published.test_whole import made, of, publish, seen
+
+AHEAD = "2031-01-02"
+
+
+@pytest.fixture
+def call(tmp_path, capsys):
+    def called(*argv):
+        forget.main(["--warehouse", str(tmp_path), *argv])
+        return capsys.readouterr().out
+
+    return called
+
+
+@pytest.fixture
+def night(tmp_path):
+    """A good night, and one whose clock was years ahead."""
+    publish(made(tmp_path, "good"))
+    publish(run := made(tmp_path, "wrong", AHEAD, hour=1))
+    assert seen(run) == of("wrong", "good,wrong")
+    assert latest_run(connect(run.warehouse)).run_id == "wrong"
+    return run
+
+
+def test_a_date_is_taken_out_at_once(call, night):
+    before = seen(night)
+    printed = call("--ds", AHEAD)
+    assert "movies: back to version 0" in printed
+    assert printed.endswith("Nothing was changed: this was a dry run. To take it out: --apply\n")
+    assert seen(night) == before
+    call("--ds", AHEAD, "--apply")
+    with connect(night.warehouse) as tables:
+        assert tables.sql("select run_id from recommendations").fetchall() == [("good",)]
+        assert tables.sql("select run_id from runs").fetchall() == [("good",)]
+    assert seen(night) == of("good")
+    with pytest.raises(JobError, match=f"Nothing is published for {AHEAD}"):
+        call("--ds", AHEAD, "--apply")
+
+
+def test_later_nights_are_their_own_again(call, tmp_path, night):
+    # A date that is yet to come holds no clean table, even before it is taken out.
+    publish(made(tmp_path, "x-next", "2026-01-03", hour=2))
+    assert seen(night)[0] == "x-next"
+    call("--ds", AHEAD, "--apply")
+    publish(made(tmp_path, "third", "2026-01-04", hour=3))
+    assert seen(night)[0] == "third"
+    assert latest_run(connect(night.warehouse)).run_id == "third"
+
+
+def test_the_only_date_stays(call, tmp_path):
+    publish(run := made(tmp_path, "wrong", AHEAD))
+    with pytest.raises(JobError, match="All that table ratings ever held is of these runs"):
+        call("--ds", AHEAD, "--apply")
+    assert seen(run) == of("wrong")
+
+
+def test_dates_that_are_yet_to_come_are_refused():
+    today = datetime.now(UTC).date()
+    refuse_future(today + timedelta(days=1))
+    with pytest.raises(JobError, match="expected a date up to"):
+        refuse_future(today + timedelta(days=2))
