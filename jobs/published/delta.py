@@ -26,6 +26,7 @@ from jobs.published.log import (
     NO_CHECKPOINT,
     commit_file,
     commit_info,
+    committing,
     newest_version,
     sync_commit,
     versions_on_disk,
@@ -216,24 +217,27 @@ def commit_files(placed: Placed, metadata: dict[str, Any]) -> int:
         "commit_properties": CommitProperties(custom_metadata=metadata),
         "post_commithook_properties": NO_CHECKPOINT,
     }
-    if not DeltaTable.is_deltatable(table):
-        create_table_with_add_actions(
-            str(table), schema, placed.actions, partition_by=placed.partition_by, **told
-        )
-        version = 0
-    else:
-        current = DeltaTable(table)
-        current.create_write_transaction(
-            list(placed.actions),
-            "overwrite",
-            schema,
-            placed.partition_by,
-            partition_filters=[(key, "=", value) for key, value in placed.replace.items()] or None,
-            **told,
-        )
-        # A table object stays at its version, even after its own commit.
-        current.update_incremental()
-        version = current.version()
+    filters = [(key, "=", value) for key, value in placed.replace.items()]
+    with committing(table):
+        if not DeltaTable.is_deltatable(table):
+            create_table_with_add_actions(
+                str(table), schema, placed.actions, partition_by=placed.partition_by, **told
+            )
+            version = 0
+        else:
+            current = DeltaTable(table)
+            current.create_write_transaction(
+                list(placed.actions),
+                "overwrite",
+                schema,
+                placed.partition_by,
+                partition_filters=[(key, "=", value) for key, value in placed.replace.items()]
+                or None,
+                **told,
+            )
+            # A table object stays at its version, even after its own commit.
+            current.update_incremental()
+            version = current.version()
     sync_commit(table, version)
     return version
 

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from deltalake import DeltaTable, PostCommitHookProperties
+from deltalake.exceptions import DeltaError
 
+from jobs.runs.errors import JobError
 from model.files import sync
 
 # A checkpoint lets old commits be forgotten: that must wait until both are on disk.
@@ -84,6 +88,19 @@ def is_json(file: Path) -> bool:
         return isinstance(json.loads(file.read_bytes()), dict)
     except ValueError:
         return False
+
+
+@contextmanager
+def committing(table: Path) -> Iterator[None]:
+    """Raises JobError where delta-rs could not write a commit: it is there whole, or not at all."""
+    try:
+        yield
+    except (OSError, DeltaError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        # It says where it was in several lines, the cause in the last.
+        cause = re.sub(r"\x1b\[[0-9;]*m|\u21b3", "", str(error)).strip().splitlines()[-1].strip()
+        raise JobError(f"{log_of(table)} could not be written: {cause}.") from error
 
 
 def sync_commit(table: Path, version: int) -> None:

@@ -24,6 +24,7 @@ from jobs.published.delta import is_committed
 from jobs.published.log import (
     NO_CHECKPOINT,
     commit_info,
+    committing,
     newest_version,
     repair_log,
     sync_commit,
@@ -171,14 +172,15 @@ def decide(warehouse: Warehouse) -> None:
         return
     opened = DeltaTable(runs)
     told = CommitProperties(custom_metadata={VERSIONS: in_json(newest_versions(warehouse))})
-    opened.create_write_transaction(
-        [],
-        "append",
-        opened.schema(),
-        opened.metadata().partition_columns,
-        commit_properties=told,
-        post_commithook_properties=NO_CHECKPOINT,
-    )
+    with committing(runs):
+        opened.create_write_transaction(
+            [],
+            "append",
+            opened.schema(),
+            opened.metadata().partition_columns,
+            commit_properties=told,
+            post_commithook_properties=NO_CHECKPOINT,
+        )
     opened.update_incremental()
     sync_commit(runs, opened.version())
 

@@ -13,7 +13,7 @@ from jobs.runs.errors import JobError, NotNeeded
 from jobs.runs.text import visible
 
 # What the machine lacks, and not what the code does wrong.
-FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 
 
 def run_command(main: Callable[[], None]) -> None:

@@ -20,7 +20,13 @@ from deltalake import DeltaTable
 from deltalake.transaction import CommitProperties
 
 from jobs.engines.terminal import show_table
-from jobs.published.log import NO_CHECKPOINT, commit_info, newest_version, sync_commit
+from jobs.published.log import (
+    NO_CHECKPOINT,
+    commit_info,
+    committing,
+    newest_version,
+    sync_commit,
+)
 from jobs.published.runs_table import runs_of
 from jobs.published.whole import decide, decisions, newest_whole, publishing
 from jobs.runs.command import command_arguments, day
@@ -66,13 +72,15 @@ def forget(warehouse: Warehouse, ds: date, run_ids: set[str], back: dict[str, in
     }
     for name, version in back.items():
         table = DeltaTable(warehouse.table(name))
-        table.restore(version, **how)
+        with committing(warehouse.table(name)):
+            table.restore(version, **how)
         sync_commit(warehouse.table(name), table.version())
     for name, where in rows.items():
         if newest_version(warehouse.table(name)) is not None:
             table = DeltaTable(warehouse.table(name))
             # Partitions alone are looked at: no file is read or written.
-            table.delete(where, **how)
+            with committing(warehouse.table(name)):
+                table.delete(where, **how)
             table.update_incremental()
             sync_commit(warehouse.table(name), table.version())
     decide(warehouse)

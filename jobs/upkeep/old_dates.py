@@ -16,7 +16,7 @@ from deltalake.transaction import CommitProperties
 from psycopg import Connection
 
 from jobs.published.delta import is_published, open_table
-from jobs.published.log import NO_CHECKPOINT, sync_commit
+from jobs.published.log import NO_CHECKPOINT, committing, sync_commit
 from jobs.published.runs_table import newest_date
 from jobs.published.whole import decide
 from jobs.runs.configuration import postgresql_dsn
@@ -83,9 +83,12 @@ def remove_from_delta(warehouse: Warehouse, old: OldDates) -> None:
         told = CommitProperties(custom_metadata={"removed_dates": listed})
         # Partitions alone are looked at: no file is read or written.
         table = open_table(warehouse, "recommendations")
-        table.delete(
-            f"ds in ({listed})", commit_properties=told, post_commithook_properties=NO_CHECKPOINT
-        )
+        with committing(warehouse.table("recommendations")):
+            table.delete(
+                f"ds in ({listed})",
+                commit_properties=told,
+                post_commithook_properties=NO_CHECKPOINT,
+            )
         sync_commit(warehouse.table("recommendations"), table.version())
         decide(warehouse)
 

@@ -26,7 +26,7 @@ from deltalake.transaction import CommitProperties
 
 from jobs.engines.terminal import show_table
 from jobs.published.delta import Commit, File, file_paths, files_of, history, open_table
-from jobs.published.log import NO_CHECKPOINT, sync_commit
+from jobs.published.log import NO_CHECKPOINT, committing, sync_commit
 from jobs.published.versions import find_version, load_version, no_version, tables_at
 from jobs.published.whole import (
     TOGETHER,
@@ -112,11 +112,12 @@ def restore(warehouse: Warehouse, name: str, current: DeltaTable, version: int) 
     told = {"restored_version": str(version)}
     if name == "runs":
         told[VERSIONS] = in_json(newest_versions(warehouse))
-    current.restore(
-        version,
-        commit_properties=CommitProperties(custom_metadata=told),
-        post_commithook_properties=NO_CHECKPOINT,
-    )
+    with committing(warehouse.table(name)):
+        current.restore(
+            version,
+            commit_properties=CommitProperties(custom_metadata=told),
+            post_commithook_properties=NO_CHECKPOINT,
+        )
     sync_commit(warehouse.table(name), current.version())
     if name in TOGETHER:
         decide(warehouse)

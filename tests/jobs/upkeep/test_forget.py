@@ -9,7 +9,7 @@ from jobs.published.views import connect
 from jobs.runs.command import refuse_future
 from jobs.runs.errors import JobError
 from jobs.upkeep import forget
-from tests.jobs.published.test_whole import made, of, publish, seen
+from tests.jobs.published.small_publish import made, of, publish, seen
 
 AHEAD = "2031-01-02"
 
