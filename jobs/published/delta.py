@@ -231,8 +231,7 @@ def commit_files(placed: Placed, metadata: dict[str, Any]) -> int:
                 "overwrite",
                 schema,
                 placed.partition_by,
-                partition_filters=[(key, "=", value) for key, value in placed.replace.items()]
-                or None,
+                partition_filters=filters or None,
                 **told,
             )
             # A table object stays at its version, even after its own commit.
