@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.runs.errors import JobError
+from jobs.runs.files import exclusive
 from jobs.runs.run import Run
 from jobs.runs.settings import Configuration
 from jobs.runs.warehouse import Warehouse
