@@ -5,6 +5,7 @@
     PYTHONPATH=. python tests/benchmarks/lists.py --split 0.9 --data ml-1m-times
     ... --part test                         once all settings are chosen
     ... --members visits ridge --set visits.factors=64
+    ... --figures                           all figures of the table `metrics` as well
 
 Data are read from the zips of --releases: ml-1m in the given order without movies rated fewer than
 5 times (leave-last-out), ml-1m-times (its users 1 to 2999, whose times are real), ml-100k,
@@ -20,6 +21,7 @@ import io
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ from model.data.histories import TEST, TRAIN, VALIDATION, Histories
 from model.factors import load_factors
 from model.family import ORDER_MODELS, load
 from model.held_out import HeldOut, held_out, rank
-from model.list_measure import GAPS
+from model.list_measure import GAPS, Catalogue, measure
 from model.ranking.ranker import Ranked
 from model.ranking_metrics import accuracy, ranked_by_score, ranks_of
 from model.training.loop import train
@@ -42,7 +44,7 @@ from tests.benchmarks.order_data import Release, in_order, release, spec_of, spl
 RELEASES = Path(__file__).resolve().parents[3] / "shared/data"
 PENALTIES = (300, 1000, 3000)
 LAGS = (5, 20, 100)
-K = 10
+K, LENGTH = 10, 100
 # Named by: whom it asks, ranked lists and seconds of learning.
 Named = tuple[str, Callable[[HeldOut], Ranked], float]
 
@@ -63,7 +65,7 @@ def of_scores(
     """Lists by a baseline's scores, of movies with training ratings."""
 
     def ranked(held: HeldOut) -> Ranked:
-        return ranked_by_score(np.where(trained_M, score(held), -np.inf), held.excluded, K)
+        return ranked_by_score(np.where(trained_M, score(held), -np.inf), held.excluded, LENGTH)
 
     return ranked
 
@@ -107,7 +109,7 @@ def members(
             encoder = load(name).encoder(Path(spec.output), torch.device("cpu"))
 
             def ranked(held: HeldOut, factors=factors, encoder=encoder) -> Ranked:
-                return rank(factors, encoder.encode(held.known).numpy(), held, K)
+                return rank(factors, encoder.encode(held.known).numpy(), held, LENGTH)
 
             yield name, ranked, seconds
 
@@ -125,6 +127,27 @@ def line(name: str, ranked: Ranked, held: HeldOut, seconds: float) -> str:
         text += f" {np.nanmean(of_gap):9.4f}" if among_N.any() else f" {'':9}"
         least = most
     return f"{text} {seconds:8.1f}"
+
+
+def figures(ranked: Ranked, held: HeldOut, shown: Release, histories: Histories) -> str:
+    """All that the table `metrics` has, a line for each segment and k, and how long it took."""
+    train = histories.of(TRAIN)
+    count_M = np.bincount(train.movie_N, minlength=len(shown.movie_ids))
+    started = time.perf_counter()
+    found = measure(
+        ranked,
+        held,
+        Catalogue(
+            count_M, int((train.count_U > 0).sum()), shown.genre_MG, shown.genres, shown.gender_U
+        ),
+    )
+    text = f"    {len(found)} figures in {time.perf_counter() - started:.1f} s"
+    for (segment, k), of_segment in groupby(
+        sorted(found, key=lambda f: (f.segment, f.k)), key=lambda f: (f.segment, f.k)
+    ):
+        values = ", ".join(f"{figure.name} {figure.value:.4f}" for figure in of_segment)
+        text += f"\n    {segment} at {k}: {values}"
+    return text
 
 
 def compare(arguments: argparse.Namespace, name: str) -> None:
@@ -151,6 +174,8 @@ def compare(arguments: argparse.Namespace, name: str) -> None:
             ranked = ranked_of(held)
             found[label] = ndcg(ranked, held)
             print(line(label, ranked, held, seconds), flush=True)
+            if arguments.figures:
+                print(figures(ranked, held, shown, histories), flush=True)
         best[kind] = max(found.items(), key=lambda item: np.nanmean(item[1]))
     (label, theirs), (member, ours) = best["baseline"], best["member"]
     apart = difference(ours, theirs)
@@ -182,6 +207,7 @@ def main() -> None:
     parser.add_argument("--set", nargs="+", default=[], dest="words")
     parser.add_argument("--releases", type=Path, default=RELEASES)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--figures", action="store_true")
     arguments = parser.parse_args()
     arguments.changes = changes_of(arguments.words)
     for name in arguments.data:
