@@ -271,7 +271,7 @@ def test_conf_names_a_store_and_holds_no_credentials(uri, message):
     "setting", ["ingest.source=https://u:hidden@h/x.zip", "tracking.uri=http://u:hidden@host"]
 )
 def test_no_other_address_holds_a_password(setting):
-    with pytest.raises(JobError, match="holds credentials") as told:
+    with pytest.raises(JobError, match="holds a user, a password") as told:
         load_configuration([setting])
     assert "hidden" not in str(told.value)
 
