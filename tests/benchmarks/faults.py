@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from tests.benchmarks.drills import changes, first_runs, power, reads
+from tests.benchmarks.drills import changes, first_runs, outside, power, reads
 from tests.benchmarks.drills.forks import LIBRARY, preload
 
 Rows = Iterable[tuple[str, str, str]]
@@ -31,6 +31,7 @@ DRILLS: dict[str, Callable[[Path, argparse.Namespace], Rows]] = {
     "interleaved": lambda folder, told: changes.interleaved(folder),
     "reads": lambda folder, told: reads.mixed(folder),
     "power": lambda folder, told: power.failures(folder),
+    "outside": lambda folder, told: outside.drills(),
     "first runs": lambda folder, told: first_runs.at_once(folder, told.times),
 }
 # Counts of what must not be.
