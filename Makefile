@@ -12,6 +12,8 @@ export DATASET SOURCE DS PROFILE RANKS TOP_K USER_ID
 
 # pip's warnings are for its maintainers; its errors are shown.
 PIP_INSTALL := -m pip install -q -q --no-input --disable-pip-version-check
+# Files whose digests stand in a lock, and what is built of them is built with what another lock has.
+LOCKED := $(PIP_INSTALL) --require-hashes --no-build-isolation
 
 .PHONY: help
 help:
@@ -24,6 +26,7 @@ help:
 	@echo "make airflow       start Airflow: schedule, web interface, REST API"
 	@echo "make test          the tests and checks"
 	@echo "make lint          the checks alone: ruff, mypy, import-linter"
+	@echo "make audit         known vulnerabilities of the pinned packages"
 	@echo "make environments  set up .venv and .venv-airflow (done by the others when needed)"
 	@echo "make clean         remove the environments, Airflow's database and caches; the warehouse stays"
 
@@ -56,31 +59,48 @@ lint: environments
 .PHONY: environments
 environments: .venv/.ready .venv-airflow/.ready
 
-.venv/.ready: conf/requirements-jobs.txt conf/requirements-test.txt setup.py \
-        conf/horovod/build_wheel.sh conf/horovod/source.txt $(wildcard conf/horovod/patches/*)
+.venv/.ready: conf/locks/build.lock conf/locks/jobs.lock conf/locks/torch.lock \
+        conf/install_torch.sh conf/horovod/build_wheel.sh conf/horovod/source.txt \
+        $(wildcard conf/horovod/patches/*) setup.py
 	@python="$$(conf/check_prerequisites.sh)" && \
 	echo "Setting up .venv, the jobs environment (2.6 GB, some minutes):" && \
 	{ .venv/bin/python -c '' 2>/dev/null || "$$python" -m venv --clear .venv; } && \
+	echo "  Spark, petastorm, MLflow, Delta Lake and the rest ..." && \
+	.venv/bin/python $(PIP_INSTALL) --require-hashes -r conf/locks/build.lock && \
+	.venv/bin/python $(LOCKED) -r conf/locks/jobs.lock && \
 	echo "  PyTorch ..." && \
-	.venv/bin/python $(PIP_INSTALL) -c conf/requirements-jobs.txt setuptools wheel numpy torch && \
+	conf/install_torch.sh .venv/bin/python && \
 	wheel="$$(conf/horovod/build_wheel.sh .venv/bin/python 2> >(sed 's/^/  /' >&2))" && \
 	.venv/bin/python $(PIP_INSTALL) --no-deps --force-reinstall "$$wheel" && \
-	echo "  Spark, petastorm, MLflow, Delta Lake and the rest ..." && \
-	.venv/bin/python $(PIP_INSTALL) -r conf/requirements-jobs.txt -r conf/requirements-test.txt && \
 	.venv/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e . && \
 	.venv/bin/python -c 'import horovod.torch' && \
 	touch $@
 
-.venv-airflow/.ready: conf/requirements-airflow.txt conf/requirements-test.txt
+.venv-airflow/.ready: conf/locks/build.lock conf/locks/airflow.lock
 	@python="$$(conf/check_prerequisites.sh)" && \
 	echo "Setting up .venv-airflow, the Airflow environment (0.7 GB) ..." && \
 	{ .venv-airflow/bin/python -c '' 2>/dev/null || "$$python" -m venv --clear .venv-airflow; } && \
-	.venv-airflow/bin/python $(PIP_INSTALL) -r conf/requirements-airflow.txt \
-	    -c conf/requirements-test.txt pytest pytest-timeout && \
+	.venv-airflow/bin/python $(PIP_INSTALL) --require-hashes -r conf/locks/build.lock && \
+	.venv-airflow/bin/python $(LOCKED) -r conf/locks/airflow.lock && \
+	touch $@
+
+# After a change of conf/requirements-*.txt: needs PyPI.
+.PHONY: locks
+locks:
+	@conf/locks/write.sh "$$(conf/check_prerequisites.sh)"
+
+.PHONY: audit
+audit: .venv-audit/.ready
+	@.venv-audit/bin/python conf/audit.py
+
+.venv-audit/.ready: conf/locks/audit.lock
+	@python="$$(conf/check_prerequisites.sh)" && \
+	{ .venv-audit/bin/python -c '' 2>/dev/null || "$$python" -m venv --clear .venv-audit; } && \
+	.venv-audit/bin/python $(PIP_INSTALL) --require-hashes -r conf/locks/audit.lock && \
 	touch $@
 
 .PHONY: clean
 clean:
-	rm -rf .venv .venv-airflow .airflow build dist *.egg-info
+	rm -rf .venv .venv-airflow .venv-audit .airflow build dist *.egg-info
 	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache spark-warehouse metastore_db derby.log
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,7 +7,7 @@ source "$here/environment.sh"
 
 name="$(printf '%s' "$AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" | cksum | cut -d ' ' -f 1)"
 stamp="$AIRFLOW_HOME/database-$name.ready"
-if [ "$stamp" -nt "$here/pools.json" ] && [ "$stamp" -nt "$here/../requirements-airflow.txt" ]; then
+if [ "$stamp" -nt "$here/pools.json" ] && [ "$stamp" -nt "$here/../locks/airflow.lock" ]; then
     exit 0
 fi
 mkdir -p "$AIRFLOW_HOME"
