@@ -5,6 +5,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from threading import Timer
 
 from jobs.runs.command import run_command
 from jobs.runs.files import exclusive, is_held, replacing
@@ -25,23 +26,26 @@ def test_a_file_is_replaced_when_it_is_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
-# Holds a lock and ends, but leaves a process behind that holds it still, as a launcher does.
+# Holds a lock and ends, but leaves a fork behind that holds it still, until its input ends.
 LEFT_BEHIND = """
-import subprocess, sys
+import os, sys
 from pathlib import Path
 from jobs.runs.files import exclusive
 with exclusive(Path(sys.argv[1]), "nobody"):
-    left = subprocess.Popen(["sleep", "1"], close_fds=False)
-    print(left.pid)
+    if os.fork() == 0:
+        sys.stdin.read()
+        os._exit(0)
 """
 
 
 def test_a_lock_that_was_left_behind_is_said_to_be(tmp_path, capsys):
     lock = tmp_path / "lock"
     command = [sys.executable, "-c", LEFT_BEHIND, lock]
-    holder = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE)
     holder.wait()
     assert is_held(lock)
+    assert holder.stdin is not None
+    Timer(0.5, holder.stdin.close).start()
     with exclusive(lock, "the others to end"):
         told = capsys.readouterr().out
         assert f"is held by what process {holder.pid} on" in told
