@@ -7,12 +7,12 @@
 | prepare.explore | a page about the clean data | process |
 | prepare.check | checks the clean data, and stops a bad delivery | process |
 | prepare.plan | decides whether to train: by `mode`, else `retrain.policy` in `conf/` | process |
-| train.train | learns the model, one Horovod process per rank | process |
-| train.evaluate | measures the model on the test rows, beside the champion | process |
+| train.train | learns the models, of ratings and of order, one Horovod process per rank | process |
+| train.evaluate | measures them on what was held back, beside the champions | process |
 | keep_champion | says why the champion scores instead | |
 | score.score | scores every movie that a user has not rated | Spark |
 | score.publish | audits the result and shows all tables to readers at once | Spark |
-| promote | makes the model the champion, if it is good enough | process |
+| promote | makes the models that are good enough champions | process |
 | score.report | a page about the run: learning, errors, coverage, drift | process |
 | summary | the run's figures, as its result | process |
 | tidy | removes scratch, also when a task has failed | process |
@@ -60,6 +60,7 @@ WITHOUT_SECRETS = r"^(?![Hh][Tt][Tt][Pp][Ss]?:.*[@?#])"
 # Parameters that are settings: the key in conf/ that each one changes for the run.
 SETTINGS = {
     "model": "train.model",
+    "order_model": "train.order.model",
     "factors": "train.matrix_factorisation.factors",
     "learning_rate": "train.matrix_factorisation.learning_rate",
     "regularisation": "train.matrix_factorisation.regularisation",
@@ -98,6 +99,13 @@ PARAMETERS: dict[str, Param] = {
         "Model",
         "Which model of the family is trained, as in 'matrix_factorisation' or 'biases'. Empty: "
         "as in conf.",
+        pattern="^[a-z][a-z0-9_]*$",
+    ),
+    "order_model": optional(
+        "string",
+        "Model of order",
+        "Which model of the family is trained to order movies by what a user will want next, as in "
+        "'visits'; 'none': they are ordered by predicted rating. Empty: as in conf.",
         pattern="^[a-z][a-z0-9_]*$",
     ),
     "factors": optional(
@@ -215,12 +223,12 @@ with DAG(
             "train",
             pool=TRAINING_POOL,
             execution_timeout=timedelta(hours=24),
-            doc_md="Learns the model and exports its factors; best epoch by validation loss.",
+            doc_md="Learns the models and exports their factors; best epoch by validation loss.",
         )
         evaluate = process(
             "evaluate",
             execution_timeout=timedelta(hours=2),
-            doc_md="RMSE and MAE on the test rows, and whether the model is good enough.",
+            doc_md="RMSE and MAE on the test rows, NDCG of the lists, and what is good enough.",
         )
 
         @task.branch(doc_md="Scores with a model that is good enough; else with the champion.")
@@ -250,7 +258,7 @@ with DAG(
     def good_enough(ti: Any) -> bool:
         if not ti.xcom_pull(task_ids="prepare.plan")["train"]:
             return False
-        return ti.xcom_pull(task_ids="train.evaluate")["promoted"]
+        return ti.xcom_pull(task_ids="train.evaluate")["promotes"]
 
     champion = keep_champion()
     ending = score_and_publish(

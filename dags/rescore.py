@@ -39,6 +39,7 @@ from nightreel_common.tasks import COMMON, process, score_and_publish
 OPTIONS = {
     "dataset": "--dataset",
     "model_version": "--model-version",
+    "order_version": "--order-version",
     "ds": "--ds",
     "users": "--users",
 }
@@ -48,6 +49,13 @@ PARAMETERS: dict[str, Param] = {
         "string",
         "Model version",
         "Number of a version in the registry. Empty: that of the event, else the champion.",
+        pattern="^[1-9][0-9]*$",
+    ),
+    "order_version": optional(
+        "string",
+        "Version of order",
+        "Number of a version of the models of order. Empty: that of the event, else the champion, "
+        "where 'train.order.model' in conf is not 'none'.",
         pattern="^[1-9][0-9]*$",
     ),
     "users": optional(
@@ -74,7 +82,8 @@ def rescore_options(params: Mapping[str, Any], events: Mapping[Any, Any]) -> str
     refuse_unknown(params, PARAMETERS)
     event = newest_event(events)
     model = event.extra if event else {}
-    said = {"model_version": model.get("model_version"), "dataset": model.get("release")}
+    told = {"dataset": "release"} | {name: name for name in ("model_version", "order_version")}
+    said = {name: model.get(key) for name, key in told.items()}
     known = {name: said.get(name) if value is None else value for name, value in params.items()}
     return quoted(given(known, OPTIONS) + scoring_settings(params))
 

@@ -16,7 +16,16 @@ from nightreel_common.assets import RATINGS, RECOMMENDATIONS
 from nightreel_common.parameters import given, optional, quoted, refuse_unknown
 from nightreel_common.tasks import COMMON, report
 
-TABLES = ["recommendations", "movies", "users", "ratings", "quarantine", "runs", "quality"]
+TABLES = [
+    "recommendations",
+    "movies",
+    "users",
+    "ratings",
+    "quarantine",
+    "runs",
+    "quality",
+    "metrics",
+]
 # Which asset has changed is known when the table is.
 RESTORED = AssetAlias("restored", group="nightreel")
 ASSETS = {"recommendations": RECOMMENDATIONS, "ratings": RATINGS}

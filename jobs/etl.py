@@ -20,9 +20,9 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.cleaning.delivery import Delivery, own_test, quarantine, read_delivery
-from jobs.cleaning.histories import has_test, histories
+from jobs.cleaning.histories import histories, takes_part
 from jobs.cleaning.model_inputs import rated_movies, shuffled, with_index
-from jobs.cleaning.order_splits import Choice, choose
+from jobs.cleaning.order_splits import TEST, VALIDATION, Choice, choose
 from jobs.cleaning.ratings import newest, with_time
 from jobs.cleaning.splits import with_split
 from jobs.cleaning.users import all_users
@@ -61,8 +61,9 @@ def write_histories(run: Run, ratings: DataFrame, counts: dict[str, int]) -> dic
 
     def write_dealt(split: str) -> dict[str, int]:
         seen = Observation()
-        figures = F.count("*").alias("users"), F.count_if(has_test()).alias("measured")
-        rows = histories(ratings, split, conf).observe(seen, *figures)
+        parts = {"measured": TEST, "validated": VALIDATION}
+        figures = [F.count_if(takes_part(part)).alias(name) for name, part in parts.items()]
+        rows = histories(ratings, split, conf).observe(seen, F.count("*").alias("users"), *figures)
         most = max(1, counts["users"] // conf.min_row_groups)
         write(run, rows, "histories", schemas.HISTORIES, most_rows=most)
         return seen.get
@@ -78,7 +79,12 @@ def write_histories(run: Run, ratings: DataFrame, counts: dict[str, int]) -> dic
             dealt = write_dealt(chosen.split)
     users = dealt["measured"]
     print(f"etl: order is measured by {chosen.split}, {users:,} users: {chosen.why}", flush=True)
-    return {"order_split": chosen.split, "why_order_split": chosen.why, "order_users": users}
+    return {
+        "order_split": chosen.split,
+        "why_order_split": chosen.why,
+        "order_users": users,
+        "order_validation_users": dealt["validated"],
+    }
 
 
 def clean_ratings(delivery: Delivery, run: Run, given_test: DataFrame | None) -> DataFrame:

@@ -1,19 +1,23 @@
-"""Measure a run's model on ratings held back, and decide whether it becomes the champion.
+"""Measure a run's models on what was held back, and decide whether they become champions.
 
     nightreel evaluate --run-id <run>
 
-The model is good enough if it beats the user and movie biases and is not worse than the champion,
-on the same ratings, by more than evaluate.champion_tolerance. Where neither it nor a champion beats
-the biases, these become a version themselves: a run never ends without a model to score with.
+The model of ratings is good enough if it beats the user and movie biases and is not worse than the
+champion, on the same ratings, by more than evaluate.champion_tolerance. Where neither it nor a
+champion beats the biases, these become a version themselves: a run never ends without a model to
+score with.
 Metrics and versions go to MLflow. The step's record names the version that scoring uses.
 
 These are the test ratings. A split that leaves none, as that of the profile james-le, is measured
 on the validation ratings, on which the best epoch was chosen: metrics are then named after these.
+
+How the model of order is measured and judged, where the run has one, is told in
+jobs/training/order_gate.py. All figures become rows of the table `metrics`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -22,11 +26,15 @@ from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
 from jobs.runs.evaluation import Evaluation
 from jobs.runs.run import Run, run_of
+from jobs.training.metrics_table import write_metrics
+from jobs.training.order_gate import evaluate_order
 from jobs.training.registry import Registry, same_split
 from model.biases import BiasesSettings, biases_beside
 from model.data.ratings import Ratings, read_ratings
 from model.factors import Factors, load_factors
+from model.list_measure import Figure
 from model.metrics import mae, rmse
+from model.ranking.damping import damped
 
 
 @dataclass(frozen=True)
@@ -106,10 +114,22 @@ def champion_rmse(run: Run, registry: Registry, candidate: Factors, held: Rating
 
 
 def evaluate(run: Run) -> Evaluation:
-    """Measure, register, decide."""
+    """Measure, register, decide; write the figures down."""
+    evaluation = evaluate_rating(run)
+    of_order: dict[str, list[Figure]] = {}
+    if run.trains_order:
+        rating = damped(load_factors(run.output("factors")), run.conf.score.damping)
+        order, of_order = evaluate_order(run, rating)
+        evaluation = replace(evaluation, order=order)
+    write_metrics(run, evaluation, of_order)
+    return evaluation
+
+
+def evaluate_rating(run: Run) -> Evaluation:
+    """The same of the run's model of ratings."""
     folder = run.output("factors")
     factors = load_factors(folder)
-    if factors.manifest["settings"] != run.conf.train.learning():
+    if factors.manifest["settings"] != run.conf.train.learning(run.conf.train.model):
         raise JobError(f"{folder} was trained with other settings than the run's: train it again.")
     split = run.conf.etl.splits[-1]
     held = read_ratings(run.split(split))
@@ -126,7 +146,7 @@ def evaluate(run: Run) -> Evaluation:
     tolerance, model = run.conf.evaluate.champion_tolerance, run.conf.train.model
     decision = decide(own, bias, champion, tolerance, split, model)
     data = {**run.conf.etl.model_dump(), "digest": run.digest}
-    version = registry.register(run.run_id, folder, run.conf.train.tracked() | data, metrics)
+    version = registry.register(run.run_id, folder, run.conf.train.tracked(model) | data, metrics)
     scores, fallback = {"model": version, "champion": run.champion}, None
     if decision.scores == "biases":
         fallback = scores["biases"] = register_biases(run, registry, biases, metrics, split, data)

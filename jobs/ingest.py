@@ -80,14 +80,22 @@ def configuration_of(arguments: argparse.Namespace) -> Configuration:
     return with_blocked(conf.model_copy(update={"ingest": ingest}))
 
 
-def champion_of(run: Run) -> str | None:
-    """The champion that this run starts from: the one of its first attempt on the same content."""
+def with_champions(run: Run) -> Run:
+    """The run with the champions that it starts from: those of its first attempt on this content.
+
+    Where no model of order is wanted, there is no champion of order either.
+    """
+    ordered = run.conf.train.order.model != "none"
     if earlier := read_json(run.warehouse.run_file(run.run_id)):
         if earlier.get("data_run"):
             raise JobError(f"Run {run.run_id} scores another run's data. Choose another --run-id.")
         if (earlier["release"], earlier["digest"]) == (run.release, run.digest):
-            return earlier["champion"]
-    return present_champion(Registry.of(run), published_last(run.warehouse, run.release))
+            order = earlier.get("order_champion") if ordered else None
+            return replace(run, champion=earlier["champion"], order_champion=order)
+    # First, because it makes up for promotions that are owed, of either kind.
+    champion = present_champion(Registry.of(run), published_last(run.warehouse, run.release))
+    order = Registry.of(run, "order").champion() if ordered else None
+    return replace(run, champion=champion, order_champion=order)
 
 
 def deliver(
@@ -104,7 +112,7 @@ def deliver(
         files = describe(delivery)
         size = sum(int(file["bytes"]) for file in files.values())
         run = Run(warehouse, run_id, ds, release, digest_of(files), None, conf)
-        run = replace(run, champion=champion_of(run))
+        run = with_champions(run)
         manifest = {
             "release": release,
             "source": source,

@@ -1,4 +1,4 @@
-"""Decide whether a run trains a model of its own, or scores with the champion.
+"""Decide whether a run trains models of its own, or scores with the champions.
 
     nightreel plan --run-id <run>
 
@@ -11,6 +11,10 @@ A champion of another model than train.model, as where only the biases were good
 training due with weekly and new-ratings too. Without a champion a run trains, whatever the policy;
 only `never` then stops it. A model that was not good enough changes nothing: the next run that is
 due trains again.
+
+Where train.order.model names a model of order, its champion is looked at in the same way, and both
+are trained where one is due. Without such a champion movies are ordered by predicted rating, until
+a training that is due gives one.
 """
 
 from __future__ import annotations
@@ -48,7 +52,12 @@ class Plan:
 
 
 def decide(
-    settings: RetrainSettings, ds: date, ratings: int, champion: Champion | None, model: str
+    settings: RetrainSettings,
+    ds: date,
+    ratings: int,
+    champion: Champion | None,
+    model: str,
+    of_order: bool = False,
 ) -> Plan:
     """Apply the policy to a run of date `ds` that would train `model` on so many ratings.
 
@@ -61,7 +70,7 @@ def decide(
                 "(in Airflow: mode full)."
             )
         return Plan(True, "there is no champion yet")
-    name = f"champion {champion.version}"
+    name = f"champion {champion.version}{' of order' if of_order else ''}"
     if settings.policy == "always":
         return Plan(True, "every run trains")
     if settings.policy == "never":
@@ -79,14 +88,29 @@ def decide(
     )
 
 
-def champion_of(run: Run, registry: Registry) -> Champion | None:
+def decide_both(run: Run, ratings: int) -> Plan:
+    """The plan of a run's model of ratings, or of its model of order where that one makes it train.
+
+    Raises JobError if there is nothing to score with.
+    """
+    settings, train = run.conf.retrain, run.conf.train
+    champion = champion_of(Registry.of(run), run.champion)
+    plan = decide(settings, run.ds, ratings, champion, train.model)
+    if plan.train or not run.trains_order or run.order_champion is None:
+        return plan
+    champion = champion_of(Registry.of(run, "order"), run.order_champion)
+    of_order = decide(settings, run.ds, ratings, champion, train.order.model, of_order=True)
+    return of_order if of_order.train else plan
+
+
+def champion_of(registry: Registry, version: str | None) -> Champion | None:
     """The champion that the run started from, as its manifest describes it."""
-    if run.champion is None:
+    if version is None:
         return None
-    manifest = registry.factors(run.champion).manifest
+    manifest = registry.factors(version).manifest
     ds = manifest.get("ds")
     return Champion(
-        run.champion,
+        version,
         date.fromisoformat(ds) if ds else None,
         manifest.get("ratings"),
         # What was saved before there was a family names none.
@@ -94,10 +118,11 @@ def champion_of(run: Run, registry: Registry) -> Champion | None:
     )
 
 
-def refuse_undampable(run: Run, registry: Registry) -> None:
+def refuse_undampable(run: Run) -> None:
     """Raises JobError if the champion cannot be ranked by as score.damping says."""
-    if run.champion:
-        model = registry.factors(run.champion)
+    by_rating = run.conf.score.order_by == "rating" or run.order_champion is None
+    if run.champion and by_rating:
+        model = Registry.of(run).factors(run.champion)
         damped_model(model, run.conf.score.damping, run.champion)
 
 
@@ -105,14 +130,13 @@ def main(argv: list[str] | None = None) -> None:
     """Run the step from the command line."""
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("plan") as figures:
-        registry, ratings = Registry.of(run), run.record("etl")["ratings"]
-        champion = champion_of(run, registry)
-        plan = decide(run.conf.retrain, run.ds, ratings, champion, run.conf.train.model)
+        plan = decide_both(run, run.record("etl")["ratings"])
         if not plan.train:
             # Better now than in score, after everything else.
-            refuse_undampable(run, registry)
+            refuse_undampable(run)
         print(f"{'train' if plan.train else 'score only'}: {plan.reason}", flush=True)
         figures.update(train=plan.train, reason=plan.reason, model_version=run.champion)
+        figures.update(order_version=run.order_champion)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Make a run's model, or the biases that it did not beat, the champion: what scores from now on.
+"""Make a run's models champions: what predicts ratings and orders movies from now on.
 
     nightreel promote --run-id <run>
 
 Runs after publish: no model becomes champion whose recommendations did not pass the audit. If
-evaluate has not found the model good enough there is nothing to do. A newer champion that another
-run has set meanwhile stays. What a run that was stopped before this step owes, the next one makes
-up for (jobs/training/promotion.py).
+evaluate has found neither model good enough, nor put the biases in the place of that of ratings,
+there is nothing to do. A newer champion that another run has set meanwhile stays. What a run that
+was stopped before this step owes, the next one makes up for (jobs/training/promotion.py).
 """
 
 from __future__ import annotations

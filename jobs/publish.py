@@ -35,8 +35,10 @@ from jobs.published.whole import in_json, publishing
 from jobs.runs import schemas
 from jobs.runs.command import refuse_future, run_command, step_arguments
 from jobs.runs.errors import JobError
+from jobs.runs.evaluation import Evaluation
 from jobs.runs.run import Run, run_of
-from jobs.scoring.filters import allowed_movies, trained_movies
+from jobs.scoring.filters import allowed_movies
+from jobs.scoring.models import Models
 from jobs.sinks.sinks import copy_all, sinks_of
 from jobs.training.registry import Registry
 
@@ -55,8 +57,9 @@ def to_audit(spark: SparkSession, run: Run) -> ToPublish:
     top_k = run.conf.score.top_k
     users = read(run.data("users"), schemas.USERS)
     # Worked out anew, not taken from what score has noted.
-    model = Registry.of(run).factors(run.record("score")["model_version"])
-    movie_ids = trained_movies(model, allowed_movies(run).movie_ids)
+    scored = run.record("score")
+    models = Models.of(run, scored["model_version"], scored["order_version"])
+    movie_ids = models.known(allowed_movies(run).movie_ids)
     return ToPublish(
         recommendations=read(run.output("scored"), schemas.RECOMMENDATIONS),
         ratings=read(run.data("ratings"), schemas.RATINGS),
@@ -68,6 +71,7 @@ def to_audit(spark: SparkSession, run: Run) -> ToPublish:
         if run.conf.score.candidates
         else None,
         rating_range=run.rating_range,
+        order_version=scored["order_version"],
     )
 
 
@@ -96,8 +100,20 @@ def runs_row(run: Run, started: float, versions: dict[str, int]) -> tuple[object
         "started_at": run.started_at,
         "data_run": run.data_run,
         "versions": in_json(versions),
+        **of_order(run, evaluation),
     }
     return tuple(row[name] for name in schemas.columns_of(schemas.RUNS))
+
+
+def of_order(run: Run, evaluation: Evaluation | None) -> dict[str, Any]:
+    """What the row says of the models that order movies."""
+    own = evaluation.order if evaluation else None
+    return {
+        "order_version": run.order_version,
+        "order_candidate_version": own and own.candidate_version,
+        "ndcg_10": own and own.ndcg_10["model"],
+        "hr_10": own and own.hr_10["model"],
+    }
 
 
 def merge_others(spark: SparkSession, run: Run, scored: DataFrame) -> None:

@@ -15,6 +15,7 @@ from jobs.pages.drift import drift
 from jobs.pages.errors import errors
 from jobs.pages.examples import examples
 from jobs.pages.learning import learning
+from jobs.pages.order import order
 from jobs.pages.page import Page, Section, Text, number, share, write_page
 from jobs.pages.scope import scope
 from jobs.pages.tables import clean_tables, overall
@@ -37,7 +38,9 @@ def model_sections(connection: DuckDBPyConnection, run: Run) -> list[Section]:
         raise JobError(str(error)) from error
     best = run.record("train")["best_epoch"]
     history = factors.manifest.get("history", [])
-    return [learning(history, best, run.evaluation), errors(connection, run, factors)]
+    sections = [learning(history, best, run.evaluation), errors(connection, run, factors)]
+    found = run.evaluation.order
+    return [*sections, order(found)] if found else sections
 
 
 def run_report(run: Run) -> Page:

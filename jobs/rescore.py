@@ -2,6 +2,7 @@
 
     nightreel rescore --run-id wednesday                      everybody, by the present champion
     nightreel rescore --run-id wednesday --model-version 3    by another version
+    nightreel rescore --run-id wednesday --order-version 2    ordered by another version
     nightreel rescore --run-id wednesday --set score.top_k=50
     nightreel rescore --run-id wednesday --users 17,2000      these only; others keep their rows
 
@@ -46,6 +47,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--model-version", metavar="N", help="the version that scores (default: the champion)"
     )
     parser.add_argument(
+        "--order-version",
+        metavar="N",
+        help="the version that orders movies (default: the champion, where train.order.model is "
+        "not none)",
+    )
+    parser.add_argument(
         "--users", type=user_ids, metavar="IDS", help="as in 17,2000 (default: all)"
     )
     parser.add_argument(
@@ -71,6 +78,22 @@ def data_run(warehouse: Warehouse, earlier: Run | None) -> Run:
     with connect(warehouse, ("runs",)) as connection:
         newest = open_run(warehouse, latest_run(connection).run_id)
     return open_run(warehouse, newest.data_run) if newest.data_run else newest
+
+
+def order_version(
+    arguments: argparse.Namespace, earlier: Run | None, registry: Registry
+) -> str | None:
+    """The version that orders movies; None where none does. Raises JobError if it is not there."""
+    version = arguments.order_version
+    if version and registry.conf.score.order_by == "rating":
+        raise JobError(f"--order-version {version}: score.order_by is rating, and takes none.")
+    if version is None and earlier:
+        version = earlier.order_champion
+    elif version is None and registry.conf.train.order.model != "none":
+        version = registry.champion()
+    if version:
+        registry.factors(version)
+    return version
 
 
 def plan_run(arguments: argparse.Namespace) -> Run:
@@ -107,6 +130,9 @@ def plan_run(arguments: argparse.Namespace) -> Run:
         release=data.release,
         digest=data.digest,
         champion=version,
+        order_champion=order_version(
+            arguments, earlier, Registry(conf, warehouse, data.release, "order")
+        ),
         conf=conf,
         data_run=data.run_id,
         users=arguments.users,
@@ -128,6 +154,7 @@ def main(argv: list[str] | None = None) -> None:
         if lists:
             figures["candidates"] = lists.write(run.output("candidates"))
         figures.update(data_run=run.data_run, model_version=run.champion, ds=run.ds.isoformat())
+        figures.update(order_version=run.order_version)
         figures.update(base_run=base, why_base=why)
         if run.users:
             figures["users"] = len(run.users)

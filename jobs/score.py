@@ -2,12 +2,14 @@
 
     nightreel score --run-id <run>
 
-Reads the `Factors` of the run's own version if it was good enough, else of the champion, and each
-user's rated movies; writes `scored`: the rows of the recommendations table, partitioned by ds as
-the table is. Never a rated movie, whatever its split; never a movie without a training rating,
-whose weights are untrained; never one that the filters of `score` in conf take away.
-Movies are ranked by unclipped score, so that the best do not all tie at the top of the scale, and
-damped by score.damping. With score.mode=incremental, users for whom nothing has changed since the
+Reads the `Factors` of the run's own versions if they were good enough, else of the champions, each
+user's rated movies and, where a model orders movies, each user's history; writes `scored`: the rows
+of the recommendations table, partitioned by ds as the table is. Never a rated movie, whatever its
+split; never one that a model has not learned; never one that the filters of `score` in conf take
+away.
+Movies are ranked by the model of order, with users' rows made of their histories of today; without
+one by unclipped predicted rating, so that the best do not all tie at the top of the scale, damped
+by score.damping. With score.mode=incremental, users for whom nothing has changed since the
 newest published run keep its rows.
 
 A pandas UDF of Spark scores: it is handed numbers of ranges of users, maps the model, writes their
@@ -18,7 +20,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -31,10 +32,10 @@ from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, run_of
 from jobs.scoring.inputs import Inputs, write_inputs
+from jobs.scoring.models import Models
 from jobs.scoring.plan import plan_scoring
 from jobs.scoring.task import Scoring, even_ranges, score_range, task_device
-from jobs.training.registry import Registry
-from model.factors import Factors, is_trained
+from model.factors import is_trained
 
 FIGURES = "users long, rows long"
 # Pairs of a task: about a second's work, and so the step by which progress is seen.
@@ -79,11 +80,9 @@ def require_users(inputs: Inputs, user_ids: list[int], release: str) -> None:
         raise JobError(f"Release {release} has no user {', '.join(map(str, sorted(unknown)))}.")
 
 
-def score(
-    spark: SparkSession, run: Run, version: str, model: Factors, folder: Path
-) -> dict[str, Any]:
-    """Score with a model, saved in a folder, as the run's settings say; returns the figures."""
-    plan = plan_scoring(run, version, model, folder)
+def score(spark: SparkSession, run: Run, models: Models) -> dict[str, Any]:
+    """Score with models as the run's settings say; returns the figures."""
+    plan = plan_scoring(run, models)
     print(f"score: {plan}", flush=True)
     # What is left of an attempt that was killed, which can then write nothing more.
     for abandoned in run.staging.glob("scoring-*"):
@@ -95,7 +94,7 @@ def score(
     inputs = write_inputs(plan, prepared)
     if run.users is not None:
         require_users(inputs, run.users, run.release)
-    ranking = folder
+    ranking = models.rating.folder
     if plan.ranking is not plan.model:
         ranking = prepared / "ranking"
         plan.ranking.save(ranking)
@@ -104,14 +103,15 @@ def score(
     target.mkdir(parents=True)
     top_k = run.conf.score.top_k
     scoring = Scoring(
-        factors=folder,
+        factors=models.rating.folder,
         ranking=ranking,
         inputs=prepared,
         target=target,
         base=base.output("scored") if base else None,
         top_k=None if top_k == "all" else top_k,
         device=run.conf.score.device,
-        model_version=version,
+        model_version=models.rating.version,
+        order_version=models.order.version if models.order else None,
         run_id=run.run_id,
     )
     users, rows = score_all(spark, scoring, inputs)
@@ -121,7 +121,7 @@ def score(
             "again."
         )
     kept = int(inputs.kept_U.sum())
-    trained = is_trained(plan.model.user_idx(inputs.user_ids_U), plan.model.user_trained_U)
+    trained = is_trained(plan.ranking.user_idx(inputs.user_ids_U), plan.ranking.user_trained_U)
     shutil.rmtree(prepared)
     return plan.figures | {
         "users": users,
@@ -142,9 +142,8 @@ def main(argv: list[str] | None = None) -> None:
                 f"No model to score with: {run.evaluation.reason}, and release "
                 f"{run.release} has no champion yet. Change the settings of train and run again."
             )
-        registry = Registry.of(run)
-        model, folder = registry.factors(version), registry.folder(version)
-        figures.update(score(spark_session("score", run.staging), run, version, model, folder))
+        models = Models.of(run, version, run.order_version)
+        figures.update(score(spark_session("score", run.staging), run, models))
 
 
 if __name__ == "__main__":

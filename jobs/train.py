@@ -1,16 +1,18 @@
-"""Train the model of a run: train.model names it.
+"""Train the models of a run: train.model names that of ratings, train.order.model that of order.
 
     nightreel train --run-id <run>
 
-Reads train, validation and the indexes; writes `factors`: the `Factors` of the best epoch with
-their manifest. The ranks are started as jobs/training/launchers.py says; the loop itself is
-model/training/loop.py.
+Reads train, validation, histories and the indexes; writes `factors`, and `order` where there is a
+model of order: the `Factors` of the best epoch with their manifest. The ranks are started as
+jobs/training/launchers.py says; the loop itself is model/training/loop.py.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
@@ -21,18 +23,41 @@ from model.family import load
 from model.settings import TrainingSpec, chosen
 
 
-def training_spec(run: Run) -> TrainingSpec:
+def rating_spec(run: Run) -> TrainingSpec:
+    """The training of the run's model of ratings."""
+    first = champion_to_start_from(run)
+    spec = training_spec(run, run.conf.train.model, "factors")
+    return replace(
+        spec,
+        provenance=spec.provenance | {"started_from": run.champion if first else None},
+        initial_factors=str(first) if first else None,
+    )
+
+
+def order_spec(run: Run) -> TrainingSpec:
+    """The training of the run's model of order; the curves stand beside those of ratings."""
+    spec = training_spec(run, run.conf.train.order.model, "order")
+    # Of what it learns from, the split of the ratings decides nothing.
+    told = spec.provenance["data"] | {"order_split": run.record("etl")["order_split"]}
+    return replace(
+        spec,
+        events=f"{spec.events}/order",
+        provenance=spec.provenance | {"data": told},
+    )
+
+
+def training_spec(run: Run, model: str, output: str) -> TrainingSpec:
     """What model/training/loop.py needs to know of a run."""
     low, high = run.rating_range
-    first = champion_to_start_from(run)
     return TrainingSpec(
-        **chosen(run.conf.train.model, run.conf.train.learning()),
+        **chosen(model, run.conf.train.learning(model)),
         train=str(run.split("train")),
         validation=str(run.split("validation")),
         user_index=str(run.data("user_index")),
         movie_index=str(run.data("movie_index")),
-        output=str(run.output("factors")),
-        checkpoints=str(run.warehouse.checkpoints(run.run_id)),
+        histories=str(run.data("histories")),
+        output=str(run.output(output)),
+        checkpoints=str(run.warehouse.checkpoints(run.run_id) / output),
         events=str(run.output("tensorboard")),
         rating_min=low,
         rating_max=high,
@@ -42,9 +67,7 @@ def training_spec(run: Run) -> TrainingSpec:
             "release": run.release,
             "ratings": run.record("etl")["ratings"],
             "data": {"digest": run.digest, **run.conf.etl.model_dump()},
-            "started_from": run.champion if first else None,
         },
-        initial_factors=str(first) if first else None,
     )
 
 
@@ -90,16 +113,31 @@ def check_shards(folder: Path, ranks: int) -> None:
         )
 
 
+def train(run: Run) -> dict[str, Any]:
+    """Train one after the other; returns the figures of the step."""
+    settings, folders = run.conf.train, {run.split("train"), run.split("validation")}
+    specs = {"factors": rating_spec(run)}
+    if run.trains_order:
+        specs["order"] = order_spec(run)
+        folders.add(run.data("histories"))
+    elif settings.order.model != "none":
+        print("no user has two parts to be measured by: no model of order is trained", flush=True)
+    for folder in sorted(folders):
+        check_shards(folder, settings.max_ranks or settings.ranks)
+    metrics = {}
+    for output, spec in specs.items():
+        launch(spec, settings, run.staging / output)
+        manifest = json.loads((run.output(output) / "manifest.json").read_text())["manifest"]
+        metrics[output] = manifest["metrics"]
+    figures = metrics.pop("factors")
+    return figures | metrics
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run the step from the command line."""
     run = run_of(step_arguments(__doc__).parse_args(argv))
-    settings = run.conf.train
     with run.step("train") as figures:
-        for split in ("train", "validation"):
-            check_shards(run.split(split), settings.max_ranks or settings.ranks)
-        launch(training_spec(run), settings, run.staging)
-        manifest = json.loads((run.output("factors") / "manifest.json").read_text())["manifest"]
-        figures.update(manifest["metrics"])
+        figures.update(train(run))
 
 
 if __name__ == "__main__":

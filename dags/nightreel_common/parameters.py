@@ -57,6 +57,7 @@ def top_k() -> Param:
 SCORING = {
     "top_k": "score.top_k",
     "scoring": "score.mode",
+    "order_by": "score.order_by",
     "damping": "score.damping",
     "genres_in": "score.genres_in",
     "genres_out": "score.genres_out",
@@ -81,11 +82,18 @@ def scoring_parameters() -> dict[str, Param]:
             "has changed since the newest run. The result is the same. Empty: as in conf.",
             enum=["full", "incremental"],
         ),
+        "order_by": optional(
+            "string",
+            "Order",
+            "'preference' orders movies by what the user will want next, where there is a model of "
+            "order; 'rating' by predicted rating. Empty: as in conf.",
+            enum=["preference", "rating"],
+        ),
         "damping": optional(
             "number",
             "Damping",
-            "Ratings at which a movie's prediction counts by half in the order of movies; 0 orders "
-            "by predicted rating alone. Empty: as in conf.",
+            "With the order by predicted rating: ratings at which a movie's prediction counts by "
+            "half; 0 orders by predicted rating alone. Empty: as in conf.",
             minimum=0,
         ),
         "genres_in": optional(
@@ -134,7 +142,7 @@ def scoring_settings(params: Mapping[str, Any]) -> list[str]:
 
     def value(name: str) -> str:
         given = params[name]
-        if name in ("top_k", "scoring"):
+        if name in ("top_k", "scoring", "order_by"):
             return str(given)
         if name.startswith("genres_"):
             given = [genre.strip() for genre in given.split(",")]

@@ -15,7 +15,6 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.cleaning.order_splits import (
-    TEST,
     UNKNOWN,
     Split,
     cuts,
@@ -43,9 +42,10 @@ def histories(ratings: DataFrame, split: str, settings: EtlSettings) -> DataFram
     return columns.mapInArrow(partial(in_lists, deal=deal), schemas.HISTORIES)
 
 
-def has_test() -> Column:
-    """Whether a user takes part in the measure."""
-    return F.array_contains("split", F.lit(TEST).cast("tinyint"))
+def takes_part(split: int) -> Column:
+    """Whether a user has ratings of a split, and earlier ones to know the user by."""
+    wanted = F.array_contains("split", F.lit(split).cast("tinyint"))
+    return wanted & (F.element_at("split", 1) < split)
 
 
 def dealing(ratings: DataFrame, split: str, settings: EtlSettings) -> Deal:

@@ -20,7 +20,7 @@ WORDS = {
 
 def scope(scored: dict[str, Any], settings: ScoreSettings) -> Section:
     """From the record of the step `score`."""
-    parts: list[Part] = [Text(users(scored)), Text(order(settings))]
+    parts: list[Part] = [Text(users(scored)), Text(order(scored, settings))]
     rows = [("movies of the release", scored["movies"])]
     for name, taken in scored["filtered"].items():
         value = getattr(settings, name)
@@ -52,8 +52,13 @@ def users(scored: dict[str, Any]) -> str:
     return f"{told}."
 
 
-def order(settings: ScoreSettings) -> str:
+def order(scored: dict[str, Any], settings: ScoreSettings) -> str:
     """What ranks the movies."""
+    if version := scored.get("order_version"):
+        return (
+            f"Movies are ranked by what the user will want next, as version {version} of the "
+            "models of order says; the predicted rating stands beside."
+        )
     if not settings.damping:
         return "Movies are ranked by predicted rating."
     return (

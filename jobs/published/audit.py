@@ -35,16 +35,20 @@ class ToPublish:
     candidates: DataFrame | None
     """Of schemas.CANDIDATES: the users who have a list of their own, and its movies. None: none."""
     rating_range: tuple[float, float]
+    order_version: str | None = None
+    """What ordered the movies; None: predicted ratings did."""
 
 
 def bad_rows(data: ToPublish) -> dict[str, Column]:
     """Whether a single row breaks a check; `allowed` is null where the movie must not be there."""
     low, high = data.rating_range
-    missing = [F.col(f"row.{name}").isNull() for name in data.recommendations.columns]
+    told = [name for name in data.recommendations.columns if name != "order_version"]
+    missing = [F.col(f"row.{name}").isNull() for name in told]
     on_scale = F.col("row.predicted_rating").between(low, high)
     return {
         "missing_value": reduce(or_, missing, F.isnan("row.predicted_rating")),
         "other_date": F.col("row.ds") != F.lit(data.ds),
+        "other_order": ~F.col("row.order_version").eqNullSafe(F.lit(data.order_version)),
         "filtered_out": F.col("allowed").isNull(),
         "off_scale": ~(on_scale & F.col("row.source").isin("model", "popular")),
     }
@@ -147,6 +151,7 @@ def checks(data: ToPublish) -> dict[str, Column]:
         "every user has the rows that top_k asks for": wrong_count(data),
         "ranks run from 1 without gaps, each with another movie": broken_ranks(),
         "higher scores rank higher": wrong_order(),
+        "every row says what ordered it": F.col("other_order"),
         "no recommended movie is filtered out, blocked or new": F.col("filtered_out"),
         "users with a list get movies of their list": F.when(
             F.col("has_list"), with_movie(F.array_except(movie_ids, "listed"))

@@ -33,7 +33,8 @@ from jobs.runs.warehouse import Warehouse
 
 def outputs(run: Run) -> dict[str, Path]:
     """The tables that a run publishes, in this order, and the folder that each comes from."""
-    published = {
+    metrics = {"metrics": run.output("metrics")} if run.trains else {}
+    published = metrics | {
         "recommendations": run.output("scored" if run.users is None else "merged"),
         "runs": run.output("summary"),
     }

@@ -62,7 +62,7 @@ def recommended(
     rows = connection.execute(
         """
         select r.rank, r.movie_id, r.title, genres, r.predicted_rating, r.source, r.model_version,
-            r.run_id, if(damping > 0, r.ranking_score, null)
+            r.run_id, if(damping > 0 or r.order_version is not null, r.ranking_score, null)
         from recommendations r
         left join runs using (run_id)
         -- Movies are those of the release published last: another's have other ids.
@@ -75,8 +75,8 @@ def recommended(
 
 
 def show_recommendations(title: str, rows: Sequence[Recommendation]) -> None:
-    """Print one user's recommendations, best first; with what ranks them, if it is damped."""
-    damped = any(row.ranking_score is not None for row in rows)
+    """Print one user's recommendations, best first; with what ranks them, if that is another."""
+    scored = any(row.ranking_score is not None for row in rows)
     cells = (
         (
             row.rank,
@@ -84,12 +84,12 @@ def show_recommendations(title: str, rows: Sequence[Recommendation]) -> None:
             row.title,
             ", ".join(row.genres or []),
             f"{row.predicted_rating:.2f}",
-            *([] if row.ranking_score is None else [f"{row.ranking_score:.2f}"]),
+            *([] if row.ranking_score is None else [f"{row.ranking_score:.3g}"]),
             row.source,
         )
         for row in rows
     )
     headers = ["Rank", "Movie", "Title", "Genres", "Predicted", "Score", "Source"]
-    if not damped:
+    if not scored:
         headers.remove("Score")
     show_table(title, headers, cells, numbers={"Rank", "Movie", "Predicted", "Score"})

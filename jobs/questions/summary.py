@@ -23,6 +23,7 @@ from jobs.runs.command import command_arguments, positive, run_command
 from jobs.runs.configuration import warehouse_of
 from jobs.runs.errors import JobError
 from jobs.runs.evaluation import Whose
+from jobs.runs.order_evaluation import NAMES
 from jobs.runs.run import PAGES, STEPS, Run, open_run
 
 Records = dict[str, dict[str, Any]]
@@ -101,6 +102,25 @@ def show_quality(records: Records, run: Run) -> None:
         )
 
 
+def show_order(run: Run) -> None:
+    """How well lists name what users went on to rate, beside simpler ones, and what orders them."""
+    found = run.evaluation.order if run.trains else None
+    if found:
+        cells = (
+            (name, f"{found.ndcg_10[whose]:.4f}", f"{found.hr_10[whose]:.4f}")
+            for whose, name in NAMES.items()
+            if whose in found.ndcg_10
+        )
+        title = f"Lists against what {found.users:,} users rated next ({found.split})"
+        show_table(title, ["", "NDCG@10", "HR@10"], cells, numbers={"NDCG@10", "HR@10"})
+        verdict = "promoted" if found.promoted else "not promoted"
+        print(f"Version {found.candidate_version} of order was {verdict}: {found.reason}.")
+    if found or run.order_version:
+        version = run.order_version
+        by = f"version {version} of order" if version else "predicted rating"
+        print(f"Movies are ordered by {by}.\n")
+
+
 def show_times(records: Records) -> None:
     """Seconds of each step, and of all."""
     seconds = {step: record["seconds"] for step, record in records.items()}
@@ -119,6 +139,7 @@ def figures(run: Run, records: Records) -> dict[str, Any]:
         "release": run.release,
         **{name: etl[name] for name in ("ratings", "users", "movies", "quarantined")},
         "promoted": run.promoted,
+        "order_version": run.order_version,
         # Of the version that scored.
         **{name: publish[name] for name in ("model_version", "test_rmse", "rows_published")},
         "seconds": round(sum(records[s]["seconds"] for s in run.steps() if s in records), 1),
@@ -184,6 +205,7 @@ def main(argv: list[str] | None = None) -> None:
     print(f"Run {run.run_id}: release {run.release}, date {run.ds}\n")
     show_data(records)
     show_quality(records, run)
+    show_order(run)
     show_times({step: records[step] for step in run.steps() if step in records})
     for name, what in (("exploration", "The data"), ("report", "The run")):
         if (page := run.output(f"{name}.html")).is_file():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from jobs.runs.order_evaluation import OrderEvaluation
+
 Whose = Literal["mean", "biases", "champion", "model"]
 
 
@@ -27,18 +29,28 @@ class Evaluation:
     """The biases, where nothing beat them and they are to be the champion; else None."""
     measured_on: str = "test"
     """The split whose ratings these errors are on."""
+    order: OrderEvaluation | None = None
+    """The run's model of order; None where it trained none."""
 
     @classmethod
     def of_record(cls, record: dict[str, Any]) -> Evaluation:
         """From the step's record; those of older versions lack the fields that have a default."""
         told = {f.name: record[f.name] for f in fields(cls) if f.name in record}
+        if told.get("order"):
+            told["order"] = OrderEvaluation.of_record(told["order"])
         errors = {name: e for name, e in record.items() if "_rmse" in name or "_mae" in name}
         return cls(errors=errors, **told)
 
     def record(self) -> dict[str, Any]:
         """The figures of the step: flat, as summaries and events read them."""
         values = asdict(self)
+        values["promotes"] = self.promotes
         return {"measured_on": values.pop("measured_on"), **values.pop("errors"), **values}
+
+    @property
+    def promotes(self) -> bool:
+        """Whether there is a champion to be made, of either kind."""
+        return self.promoted or bool(self.order and self.order.promoted)
 
     @property
     def rmse(self) -> dict[Whose, float]:

@@ -58,6 +58,9 @@ class Run:
     """The earlier run whose clean data this one scores again; None: its own data."""
     users: list[int] | None = None
     """The users to score; None: all."""
+    order_champion: str | None = None
+    """Version that orders movies unless the run trains a better one; None where there is none, or
+    where train.order.model is."""
     base_run: str | None = None
     """The published run whose rows may be taken over where nothing has changed; None: none."""
     named: str | None = None
@@ -151,6 +154,25 @@ class Run:
         return self.evaluation.model_version if self.trains else self.champion
 
     @property
+    def trains_order(self) -> bool:
+        """Whether a run that trains has a model of order: one is named, and can be measured.
+
+        For that, there have to be users who rated something later.
+        """
+        if self.conf.train.order.model == "none":
+            return False
+        etl = self.etl_figures
+        return all(etl.get(name) for name in ("order_users", "order_validation_users"))
+
+    @property
+    def order_version(self) -> str | None:
+        """The version by which movies are ordered; None where predicted ratings do."""
+        if self.conf.score.order_by == "rating":
+            return None
+        own = self.evaluation.order if self.trains else None
+        return own.model_version if own else self.order_champion
+
+    @property
     def evaluation(self) -> Evaluation:
         """What evaluate found of the run's own model. Raises JobError if it has not finished."""
         return Evaluation.of_record(self.record("evaluate"))
@@ -183,7 +205,7 @@ class Run:
         needless: tuple[str, ...] = ()
         if plan and not plan["train"]:
             needless = TRAINING
-        elif evaluation and not evaluation["promoted"]:
+        elif evaluation and not evaluation.get("promotes", evaluation["promoted"]):
             needless = ("promote",)
         return tuple(step for step in STEPS if step not in needless)
 

@@ -28,11 +28,12 @@ RATED = "user_id int, movie_ids array<int>"
 # Of the users who have one, the only movies that may be recommended to them.
 CANDIDATES = "user_id int, movie_id int"
 
-# ranking_score is what movies are ranked by: not clipped, and damped where score.damping says so.
-# It is null in rows that were published before there was such a column.
+# ranking_score is what movies are ranked by: the score of order_version, a model of order; where
+# there is none, the predicted rating, not clipped, and damped where score.damping says so. It is
+# null in rows that were published before there was such a column.
 RECOMMENDATIONS = (
     "ds date, user_id int, rank int, movie_id int, title string, predicted_rating float, "
-    "source string, model_version string, run_id string, ranking_score float"
+    "source string, model_version string, run_id string, ranking_score float, order_version string"
 )
 # model_version scored; test_rmse and test_mae are those of candidate_version, the run's own model:
 # the same version where it was promoted, and not the biases in its place. Where a split left no
@@ -40,13 +41,24 @@ RECOMMENDATIONS = (
 # that is null. users_scored: null for all of them. damping: of the order of the recommendations;
 # null before there was any. started_at: when the run's inputs were fixed; data_run: the run whose
 # data it scored again, null for its own; versions: JSON of the versions of all other tables as this
-# publish left them.
+# publish left them. order_version ordered movies, null where predicted ratings did; ndcg_10 and
+# hr_10 are those of order_candidate_version, the run's own model of order.
 RUNS = (
     "run_id string, ds date, release string, ratings bigint, users int, movies int, "
     "quarantined bigint, model_version string, promoted boolean, test_rmse double, "
     "test_mae double, rows_published bigint, seconds double, finished_at timestamp, "
     "candidate_version string, users_scored int, validation_rmse double, damping double, "
-    "started_at timestamp, data_run string, versions string"
+    "started_at timestamp, data_run string, versions string, order_version string, "
+    "order_candidate_version string, ndcg_10 double, hr_10 double"
+)
+
+# How good lists were, of the version `order/3` of order and of what it was compared with:
+# popularity, recent_popularity, and `rating`, the order by predicted rating; and how far off the
+# ratings of `rating/3`, `biases` and `mean` were (k is null). split: of the histories, or of the
+# ratings. low and high: 95% intervals, by drawing users; null where chance is not in it.
+METRICS = (
+    "run_id string, ds date, version string, split string, segment string, name string, k int, "
+    "value double, low double, high double"
 )
 
 # What the rules about a run's clean data found.
@@ -68,6 +80,7 @@ PUBLISHED: dict[str, tuple[str, list[str]]] = {
     "recommendations": (RECOMMENDATIONS, ["ds"]),
     "runs": (RUNS, ["run_id"]),
     "quality": (QUALITY, ["run_id"]),
+    "metrics": (METRICS, ["run_id"]),
 }
 
 

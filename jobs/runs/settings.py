@@ -16,7 +16,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from jobs.runs.addresses import checked_uri, is_object_uri, without_secrets
-from model.family import FAMILY, RATING_MODELS, load
+from model.family import FAMILY, ORDER_MODELS, RATING_MODELS, load
 from model.settings import SHARED
 
 # Strict, because Python takes true for 1.
@@ -89,11 +89,21 @@ class LaunchSettings(Section):
         return bool(elsewhere) and not named
 
 
+class OrderSettings(Section):
+    """The second model of a night, which orders what the first one rates."""
+
+    model: Literal["none", *ORDER_MODELS]  # type: ignore[valid-type]
+    """Which model of the family learns what a user will want next, and orders movies by it; its
+    settings stand in the section of its name. none: they are ordered by predicted rating."""
+
+
 class TrainSettings(LaunchSettings):
     """Beside these it holds a section for each model of the family: see `Configuration`."""
 
     model: Literal[*RATING_MODELS]  # type: ignore[valid-type]
     """Which model of the family predicts ratings; its settings stand in the section of its name."""
+    # Runs that were started before there was such a model can still be read.
+    order: OrderSettings = OrderSettings(model="none")
     seed: WholeNumber
     """Seed of the initial weights and of the order of rows."""
     warm_start: bool
@@ -108,22 +118,30 @@ class TrainSettings(LaunchSettings):
 
     @model_validator(mode="after")
     def every_rank_has_work(self) -> TrainSettings:
-        batch = self.of(self.model).get("batch_size", self.ranks)
-        if isinstance(batch, int) and batch < self.ranks:
-            raise ValueError(f"a batch of {batch} ratings cannot be shared by {self.ranks} ranks")
+        for model in self.models():
+            batch = self.of(model).get("batch_size", self.ranks)
+            if isinstance(batch, int) and batch < self.ranks:
+                raise ValueError(
+                    f"a batch of {batch} ratings cannot be shared by {self.ranks} ranks"
+                )
         return self
+
+    def models(self) -> list[str]:
+        """Those that a night trains: of ratings, and of order where there is one."""
+        return [self.model] + [self.order.model] * (self.order.model != "none")
 
     def of(self, model: str) -> dict[str, Any]:
         """The settings of a model of the family, as its class `Settings` takes them."""
         return dict(getattr(self, model))
 
-    def learning(self) -> dict[str, Any]:
-        """What decides the outcome: the chosen model's settings, and those that all share."""
-        return self.of(self.model) | self.model_dump(include=set(SHARED))
+    def learning(self, model: str) -> dict[str, Any]:
+        """What decides the outcome: a model's own settings, and those that all share."""
+        return self.of(model) | self.model_dump(include=set(SHARED))
 
-    def tracked(self) -> dict[str, Any]:
-        """All settings but those of models that are not trained, by name."""
-        return self.model_dump(exclude=set(FAMILY)) | self.of(self.model)
+    def tracked(self, model: str) -> dict[str, Any]:
+        """All settings but those of other models, by name."""
+        common = self.model_dump(exclude={*FAMILY, "order"})
+        return common | {"model": model} | self.of(model)
 
 
 Release = Literal[
@@ -254,6 +272,10 @@ class RetrainSettings(Section):
 class EvaluateSettings(Section):
     champion_tolerance: Annotated[float, Field(ge=0)]
     """By how much RMSE a new version may be worse than the champion and still replace it."""
+    # Runs that were started before there were these settings can still be read.
+    coverage_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """A model of order replaces the champion only if its lists name at least this share of the
+    number of movies that the champion's do."""
 
 
 class ScoreSettings(Section):
@@ -264,9 +286,12 @@ class ScoreSettings(Section):
     mode: Literal["full", "incremental"]
     """`incremental` takes over the rows of users for whom nothing has changed since the newest
     published run; the result is that of `full`."""
+    order_by: Literal["preference", "rating"] = "preference"
+    """By what movies are ordered: what the user will want next, as the model of order says, where
+    there is one; or the predicted rating."""
     damping: Annotated[float, Field(ge=0)]
-    """Training ratings at which a movie's prediction counts by half in the order of movies; 0
-    orders by predicted rating alone."""
+    """With the order by predicted rating: training ratings at which a movie's prediction counts by
+    half in the order of movies; 0 orders by predicted rating alone."""
     genres_in: list[str]
     """Only movies of one of these genres; [] for all."""
     genres_out: list[str]

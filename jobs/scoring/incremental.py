@@ -1,7 +1,8 @@
 """Incremental scoring: the run whose rows are taken over, for whom that is right, and the rows.
 
-A user's rows follow from the model, the movies that may be recommended, top_k and damping, the
-same for everybody, and from the user's own rated movies and list. Where all of these are as they
+A user's rows follow from the models, the movies that may be recommended, top_k and damping, the
+same for everybody, and from the user's own rated movies and list; where a model orders movies, also
+from when and how the user has rated them. Where all of these are as they
 were in an earlier run, so are the rows. That run, the base, is fixed when a run starts. Where there
 is none, or what it wrote is gone or was made otherwise, everybody is scored, and the step says why.
 """
@@ -27,6 +28,7 @@ from jobs.published.runs_table import newest_other
 from jobs.published.views import connect
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, open_run
+from jobs.scoring.models import Models
 from jobs.training.registered import digest_of
 from model.ranking.lists import Lists
 
@@ -34,6 +36,8 @@ from model.ranking.lists import Lists
 NAMES = {
     "model_version": "model version",
     "model": "model",
+    "order_version": "version of order",
+    "order": "model of order",
     "movies": "movies that may be recommended",
     "top_k": "top_k",
     "damping": "damping",
@@ -54,25 +58,33 @@ class Basis:
     movies: str
     """Digest of the ids of the movies that may be recommended."""
     top_k: int | str
-    damping: float
+    damping: float | None
+    """None where a model orders movies."""
+    order_version: str | None = None
+    order: str | None = None
+    """Digest of the model that orders movies, and of its encoder; None where none does."""
 
     @classmethod
-    def of(cls, run: Run, version: str, factors: Path, movie_ids: NDArray[np.int32]) -> Basis:
-        """That of a run, by the model in a folder and the movies that may be recommended."""
+    def of(cls, run: Run, models: Models, movie_ids: NDArray[np.int32]) -> Basis:
+        """That of a run, by its models and the movies that may be recommended."""
+        order = models.order
         return cls(
-            model_version=version,
-            model=digest_of(factors)[:16],
+            model_version=models.rating.version,
+            model=digest_of(models.rating.folder)[:16],
             movies=hashlib.sha256(movie_ids.astype("<i4").tobytes()).hexdigest()[:16],
             top_k=run.conf.score.top_k,
-            damping=run.conf.score.damping,
+            damping=None if order else run.conf.score.damping,
+            order_version=order.version if order else None,
+            order=digest_of(order.folder)[:16] if order else None,
         )
 
     def changed_since(self, then: dict[str, Any]) -> list[str]:
         """What has changed since another basis was recorded, in words."""
         changed = [name for name, value in asdict(self).items() if then.get(name) != value]
         # Another version is another model: that need not be said twice.
-        if "model_version" in changed and "model" in changed:
-            changed.remove("model")
+        for version, model in (("model_version", "model"), ("order_version", "order")):
+            if version in changed and model in changed:
+                changed.remove(model)
         return [NAMES[name] for name in changed]
 
 
@@ -117,6 +129,7 @@ def usable_base(run: Run, basis: Basis) -> tuple[Run | None, str | None]:
         return None, f"since {name}, this has changed: {', '.join(changed)}"
     needed = [base.output("scored"), base.data("rated")]
     needed += [base.output("candidates")] if base.conf.score.candidates else []
+    needed += [base.data("histories")] if basis.order_version else []
     if missing := [folder for folder in needed if not folder.is_dir()]:
         return None, f"{missing[0].name} of {name} is gone"
     return base, None

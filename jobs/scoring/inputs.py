@@ -21,6 +21,8 @@ from jobs.runs.errors import JobError
 from jobs.runs.run import Run
 from jobs.scoring.incremental import unchanged
 from jobs.scoring.plan import ScoringPlan, candidates_folder
+from model.data.dataset import read_ids
+from model.data.histories import read_histories
 from model.factors import Factors, index_of
 from model.ranking.catalogue import Catalogue, load_catalogue, prepare_catalogue
 from model.ranking.lists import VALUES, Lists, load_lists
@@ -57,6 +59,8 @@ def write_inputs(plan: ScoringPlan, folder: Path) -> Inputs:
         user_ids_before, rated_before, own_before = write_lists(plan.base, folder / "before")
         place_U = index_of(user_ids_before, user_ids_U)
         kept_U = unchanged(rated, rated_before, place_U) & unchanged(own, own_before, place_U)
+        if plan.figures["order_version"]:
+            kept_U &= same_histories(plan.run, plan.base, user_ids_U)
     np.save(folder / "kept.npy", kept_U)
     return read_inputs(folder)
 
@@ -114,6 +118,29 @@ def write_rated(source: Path, user_ids: list[int] | None, folder: Path) -> None:
         raise JobError(f"{source} is not in the order of users. Run etl again.")
     np.save(folder / "user_ids.npy", user_ids_U)
     np.save(folder / "rated" / "offset.npy", np.cumsum(np.concatenate(counts)))
+
+
+def same_histories(run: Run, base: Run, user_ids_U: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Which of U users have rated the same movies alike, and at the same times, in both runs."""
+    now, before = (histories_of(each, user_ids_U) for each in (run, base))
+    place_U = np.arange(len(user_ids_U))
+    same_U = np.ones(len(user_ids_U), bool)
+    for ours, theirs in zip(now, before, strict=True):
+        same_U &= unchanged(ours, theirs, place_U)
+    return same_U
+
+
+def histories_of(run: Run, user_ids_U: NDArray[np.int32]) -> list[Lists]:
+    """Movies, ratings and times of U users, oldest first; empty of whom the run knows none."""
+    user_index, movie_index = (str(run.data(f"{entity}_index")) for entity in ("user", "movie"))
+    histories = read_histories(run.data("histories"))
+    place_U = index_of(read_ids(user_index, "user")[histories.user_U], user_ids_U)
+    count_U = np.where(place_U >= 0, histories.count_U[place_U], 0)
+    known = histories.take(place_U[place_U >= 0])
+    offset_U1 = np.concatenate([[0], np.cumsum(count_U)])
+    # Lists hold whole numbers; of ratings, their bits.
+    values = read_ids(movie_index, "movie")[known.movie_N], known.rating_N.view(np.int32)
+    return [Lists(offset_U1, each_N) for each_N in (*values, known.time_N)]
 
 
 def own_lists(run: Run, user_ids_U: NDArray[np.int32]) -> Lists:

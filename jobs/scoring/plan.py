@@ -1,6 +1,6 @@
-"""What a run has to score: which movies, by which model, and whose rows it may take over instead.
+"""What a run has to score: which movies, by which models, and whose rows it may take over instead.
 
-Worked out before anything is written, from the run's data, settings, model and base.
+Worked out before anything is written, from the run's data, settings, models and base.
 """
 
 from __future__ import annotations
@@ -14,8 +14,12 @@ from numpy.typing import NDArray
 
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
-from jobs.scoring.filters import allowed_movies, trained_movies
+from jobs.scoring.filters import allowed_movies
 from jobs.scoring.incremental import Basis, usable_base
+from jobs.scoring.models import Models
+from jobs.training.fresh_rows import with_fresh_rows
+from model.data.dataset import read_ids
+from model.data.histories import read_histories
 from model.factors import Factors
 from model.ranking.damping import damped
 
@@ -28,7 +32,7 @@ class ScoringPlan:
     model: Factors
     """Predicts ratings."""
     ranking: Factors
-    """Ranks movies: the same, unless it is damped."""
+    """Ranks movies: the same, perhaps damped; or a model of order, with rows of the run's users."""
     movie_ids: NDArray[np.int32]
     """The movies that may be recommended, ascending."""
     base: Run | None
@@ -43,28 +47,31 @@ class ScoringPlan:
             f"{f['movies_scored']:,} of {f['movies']:,} movies can be recommended: "
             f"{', '.join([*taken, format(f['movies_new'], ',')])} are new to the model"
         )
+        if f["order_version"]:
+            movies += f". They are ordered by version {f['order_version']} of order"
         if self.base:
             return f"{movies}. Users of whom nothing has changed keep rows of run {f['base_run']}"
         return f"{movies}. Everybody is scored: {f['why_all']}"
 
 
-def plan_scoring(run: Run, version: str, model: Factors, folder: Path) -> ScoringPlan:
-    """Apply the filters, damp the model, which is saved in `folder`, and look at the base.
+def plan_scoring(run: Run, models: Models) -> ScoringPlan:
+    """Apply the filters, look at the base, and make ready what ranks.
 
     Raises JobError if the run cannot be scored as its settings say.
     """
-    ranking = damped_model(model, run.conf.score.damping, version)
     left = allowed_movies(run)
-    movie_ids = trained_movies(model, left.movie_ids)
+    movie_ids = models.known(left.movie_ids)
     if not len(movie_ids):
         raise JobError(
-            f"Model version {version} knows none of the {len(left.movie_ids):,} movies that the "
-            "filters leave. Train a new one, or loosen the filters."
+            f"Model version {models.rating.version} knows none of the {len(left.movie_ids):,} "
+            "movies that the filters leave. Train a new one, or loosen the filters."
         )
-    basis = Basis.of(run, version, folder, movie_ids)
+    basis = Basis.of(run, models, movie_ids)
     base, why_all = usable_base(run, basis)
+    ranking = ranking_model(run, models)
     figures = {
-        "model_version": version,
+        "model_version": models.rating.version,
+        "order_version": models.order.version if models.order else None,
         "base_run": base and base.run_id,
         "why_all": why_all,
         "basis": asdict(basis),
@@ -73,7 +80,22 @@ def plan_scoring(run: Run, version: str, model: Factors, folder: Path) -> Scorin
         "movies_new": len(left.movie_ids) - len(movie_ids),
         "movies_scored": len(movie_ids),
     }
-    return ScoringPlan(run, model, ranking, movie_ids, base, figures)
+    return ScoringPlan(run, models.rating.factors, ranking, movie_ids, base, figures)
+
+
+def ranking_model(run: Run, models: Models) -> Factors:
+    """What movies are ranked by. Raises JobError if the model cannot rank as the settings say."""
+    rating, order = models.rating, models.order
+    if order is None:
+        return damped_model(rating.factors, run.conf.score.damping, rating.version)
+    ids = (read_ids(str(run.data(f"{entity}_index")), entity) for entity in ("user", "movie"))
+    user_ids_U, movie_ids_M = ids
+    try:
+        histories = read_histories(run.data("histories"))
+        user_ids = user_ids_U[histories.user_U]
+        return with_fresh_rows(order.factors, order.folder, histories, user_ids, movie_ids_M)
+    except ValueError as error:
+        raise JobError(f"Version {order.version} of order cannot be used: {error}") from error
 
 
 def damped_model(model: Factors, damping: float, version: str) -> Factors:

@@ -23,12 +23,14 @@ class Rows(NamedTuple):
     user_id_R: NDArray[np.int32]
     rank_R: NDArray[np.integer]
     movie_idx_R: NDArray[np.integer]
+    """Row numbers in what ranks."""
     predicted_R: NDArray[np.float32]
     """On the rating scale."""
     popular_R: NDArray[np.bool_]
-    """Whether it rests on popularity rather than on the model."""
+    """Whether the ranking rests on popularity rather than on the model."""
     score_R: NDArray[np.float32]
-    """What ranks the movies: not clipped, and damped if the run says so."""
+    """What ranks the movies: a model of order, or the predicted rating, not clipped, and damped if
+    the run says so."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Scorer:
 
     ranker: Ranker
     model: Factors
-    """Predicts the ratings: what the ranker ranks by, unless that is damped."""
+    """Predicts the ratings: what the ranker ranks by, unless that is damped or a model of order."""
     inputs: Inputs
     top_k: int | None
     """None: every pair."""
@@ -57,20 +59,20 @@ class Scorer:
 
     def scored(self, users: NDArray[np.int64]) -> Rows:
         """The rows of users, who ascend, made anew."""
-        model, ranked = self.model, self.ranked(users)
+        model, ranking, ranked = self.model, self.ranker.factors, self.ranked(users)
         user_id_R = self.inputs.user_ids_U[users[ranked.row_R]]
-        # The model may be older than the ratings, so its row numbers are looked up by id.
-        user_idx_R = model.user_idx(user_id_R)
-        if self.ranker.factors is model:
+        if ranking is model:
             predicted_R = ranked.score_R.clip(model.rating_min, model.rating_max)
         else:
-            predicted_R = model.predict(user_idx_R, ranked.movie_idx_R)
+            # A model may be older than the ratings, so its row numbers are looked up by id.
+            movie_id_R = ranking.movie_ids_M[ranked.movie_idx_R]
+            predicted_R = model.predict(model.user_idx(user_id_R), model.movie_idx(movie_id_R))
         return Rows(
             user_id_R,
             ranked.rank_R,
             ranked.movie_idx_R,
             predicted_R.astype(np.float32),
-            model.source(user_idx_R, ranked.movie_idx_R) == "popular",
+            ranking.source(ranking.user_idx(user_id_R), ranked.movie_idx_R) == "popular",
             ranked.score_R,
         )
 
@@ -81,7 +83,7 @@ class Scorer:
         return Rows(
             columns["user_id"].astype(np.int32),
             columns["rank"].astype(np.int32),
-            self.model.movie_idx(columns["movie_id"]),
+            self.ranker.factors.movie_idx(columns["movie_id"]),
             columns["predicted_rating"].astype(np.float32),
             columns["source"] == "popular",
             columns["ranking_score"].astype(np.float32),

@@ -42,7 +42,8 @@ class Scoring:
     factors: Path
     """Folder of the model's `Factors`, which predict the ratings."""
     ranking: Path
-    """Folder of the `Factors` that movies are ranked by: the same, unless they are damped."""
+    """Folder of the `Factors` that movies are ranked by: the same, unless they are damped or those
+    of a model of order."""
     inputs: Path
     """Folder of what `write_inputs` wrote."""
     target: Path
@@ -54,6 +55,7 @@ class Scoring:
     device: str
     """auto, cpu or cuda."""
     model_version: str
+    order_version: str | None
     run_id: str
 
 
@@ -63,8 +65,8 @@ def scorer_of(scoring: Scoring, device: str) -> Scorer:
     # Spark runs a process per core: more threads would fight one another.
     torch.set_num_threads(1)
     model = load_factors(scoring.factors)
-    damped = scoring.ranking != scoring.factors
-    ranking = load_factors(scoring.ranking) if damped else model
+    other = scoring.ranking != scoring.factors
+    ranking = load_factors(scoring.ranking) if other else model
     inputs = read_inputs(scoring.inputs)
     ranker = Ranker(ranking, catalogue=inputs.catalogue, device=device)
     return Scorer(ranker, model, inputs, scoring.top_k, scoring.base)
@@ -122,6 +124,7 @@ SCHEMA = pa.schema(
         "model_version": pa.dictionary(pa.int8(), pa.string()),
         "run_id": pa.dictionary(pa.int8(), pa.string()),
         "ranking_score": pa.float32(),
+        "order_version": pa.dictionary(pa.int8(), pa.string()),
     }
 )
 
@@ -132,7 +135,7 @@ def table_of(rows: Rows, scorer: Scorer, scoring: Scoring) -> pa.Table:
     columns = [
         rows.user_id_R,
         rows.rank_R,
-        scorer.model.movie_ids_M[rows.movie_idx_R].astype(np.int32),
+        scorer.ranker.factors.movie_ids_M[rows.movie_idx_R].astype(np.int32),
         # No dictionary of all titles, which Parquet would repeat in every row group.
         scorer.inputs.titles.take(pa.array(rows.movie_idx_R)),
         rows.predicted_R,
@@ -140,8 +143,15 @@ def table_of(rows: Rows, scorer: Scorer, scoring: Scoring) -> pa.Table:
         pa.DictionaryArray.from_arrays(same_R, [scoring.model_version]),
         pa.DictionaryArray.from_arrays(same_R, [scoring.run_id]),
         rows.score_R,
+        versions(scoring.order_version, len(same_R)),
     ]
     return pa.table(columns, schema=SCHEMA)
+
+
+def versions(version: str | None, rows: int) -> pa.DictionaryArray:
+    """So many times a version, or nothing."""
+    kind = SCHEMA.field("order_version").type
+    return pa.nulls(rows, kind) if version is None else pa.array([version] * rows, kind)
 
 
 @contextmanager

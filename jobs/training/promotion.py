@@ -10,29 +10,52 @@ from __future__ import annotations
 from typing import Any
 
 from jobs.runs.errors import JobError
+from jobs.runs.evaluation import Evaluation
 from jobs.runs.run import Run, open_run
 from jobs.training.registry import Registry
 
 
 def promote(run: Run) -> dict[str, Any]:
-    """Make a run's version the champion, unless a later run has set one; returns the figures."""
+    """Make a run's versions champions, unless a later run has set others; returns the figures."""
     evaluation = run.evaluation
-    version = evaluation.fallback_version or evaluation.candidate_version
-    registry = Registry.of(run)
+    ratings = promote_rating(run, evaluation)
+    return {**ratings, "release": run.release, **promote_order(run, evaluation)}
+
+
+def crown(run: Run, registry: Registry, version: str) -> tuple[str, bool]:
+    """Make a version the champion; returns who is champion now, and whether that is the version."""
     champion = registry.promote(version, run)
-    promoted = champion == version
-    if promoted:
-        print(f"version {version} is the champion of {run.release}", flush=True)
+    if champion == version:
+        print(f"version {version} of {registry.name} is the champion", flush=True)
     else:
         print("a later run has already set a newer champion: it stays", flush=True)
+    return champion, champion == version
+
+
+def promote_rating(run: Run, evaluation: Evaluation) -> dict[str, Any]:
+    """The figures of the model of ratings, which may be none of this run's."""
+    registry = Registry.of(run)
+    champion, promoted = evaluation.model_version, False
+    if evaluation.promoted:
+        version = evaluation.fallback_version or evaluation.candidate_version
+        champion, promoted = crown(run, registry, version)
+    assert champion is not None
     # Of this run's own version None where the run has no test ratings.
+    ours = promoted or not evaluation.promoted
     own = evaluation.rmse_of_scored("test")
-    return {
-        "promoted": promoted,
-        "model_version": champion,
-        "release": run.release,
-        "test_rmse": own if promoted else registry.test_rmse(champion),
-    }
+    rmse = own if ours and own is not None else registry.test_rmse(champion)
+    return {"promoted": promoted, "model_version": champion, "test_rmse": rmse}
+
+
+def promote_order(run: Run, evaluation: Evaluation) -> dict[str, Any]:
+    """The figures of the model of order, where the run trained one."""
+    if evaluation.order is None:
+        return {"order_promoted": False, "order_version": None}
+    champion, promoted = evaluation.order.model_version, False
+    if evaluation.order.promoted:
+        version = evaluation.order.candidate_version
+        champion, promoted = crown(run, Registry.of(run, "order"), version)
+    return {"order_promoted": promoted, "order_version": champion}
 
 
 def present_champion(registry: Registry, published_last: str | None) -> str | None:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jobs.runs.errors import JobError
 from jobs.runs.files import exclusive
@@ -35,7 +35,7 @@ ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 @dataclass(frozen=True)
 class Registry:
-    """The models of one release: their versions, and the one that is the champion.
+    """The models of one release and objective: their versions, and the one that is the champion.
 
     On the conf's MLflow server, or in the warehouse's own store if none is named. Those that were
     asked for stay mapped.
@@ -44,20 +44,21 @@ class Registry:
     conf: Configuration
     warehouse: Warehouse
     release: str
+    objective: Literal["rating", "order"] = "rating"
     opened: dict[str, tuple[Path, Factors]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
     """Versions that were asked for: the folder, and what is mapped of it."""
 
     @classmethod
-    def of(cls, run: Run) -> Registry:
+    def of(cls, run: Run, objective: Literal["rating", "order"] = "rating") -> Registry:
         """That of a run's release, where its settings say."""
-        return cls(run.conf, run.warehouse, run.release)
+        return cls(run.conf, run.warehouse, run.release, objective)
 
     @property
     def name(self) -> str:
         """Name of the release's registered model, and of its experiment."""
-        return f"nightreel-{self.release}"
+        return f"nightreel-{self.release}" + ("-order" if self.objective == "order" else "")
 
     @cached_property
     def client(self) -> Any:
@@ -222,7 +223,8 @@ class Registry:
         It is not if another run has crowned one meanwhile, with which nobody has compared it.
         """
         current = self.champion()
-        if current is None or current == run.champion:
+        known = run.champion if self.objective == "rating" else run.order_champion
+        if current is None or current == known:
             return True
         crowned = self.client.get_model_version(self.name, current)
         return crowned.tags.get(RUN_TAG) == run.run_id

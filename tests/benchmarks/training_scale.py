@@ -76,7 +76,7 @@ def make_data(folder: Path, ratings: int) -> TrainingSpec:
         events=None,
         rating_min=0.5,
         rating_max=5,
-        **chosen("matrix_factorisation", conf.train.learning()),
+        **chosen("matrix_factorisation", conf.train.learning("matrix_factorisation")),
         provenance={},
     )
 

@@ -24,7 +24,7 @@ import yaml
 from jobs.runs.configuration import load_configuration
 from jobs.runs.run import open_run
 from jobs.runs.warehouse import Warehouse
-from jobs.train import training_spec
+from jobs.train import rating_spec
 from model.settings import TrainingSpec, chosen
 from model.training.loop import train
 
@@ -57,7 +57,7 @@ def try_out(spec: TrainingSpec, changes: dict[str, Any], folder: Path) -> dict[s
     conf = load_configuration().train
     spec = replace(
         spec,
-        **chosen(conf.model, conf.learning() | changes),
+        **chosen(conf.model, conf.learning(conf.model) | changes),
         output=str(folder / "factors"),
         checkpoints=str(folder / "checkpoints"),
         events=None,
@@ -69,7 +69,7 @@ def main() -> None:
     """Try all candidates."""
     if len(sys.argv) < 3:
         sys.exit(__doc__)
-    spec = training_spec(open_run(Warehouse(Path(sys.argv[1]).resolve()), sys.argv[2]))
+    spec = rating_spec(open_run(Warehouse(Path(sys.argv[1]).resolve()), sys.argv[2]))
     found = []
     for changes in candidates(sys.argv[3:]):
         start = time.perf_counter()

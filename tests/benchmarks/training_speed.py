@@ -29,7 +29,7 @@ import torch
 from jobs.runs.configuration import load_configuration
 from jobs.runs.run import open_run
 from jobs.runs.warehouse import Warehouse
-from jobs.train import training_spec
+from jobs.train import rating_spec
 from model.data.ratings import Ratings, read_ratings
 from model.matrix_factorisation import MatrixFactorisationSettings
 from model.settings import TrainingSpec, chosen
@@ -192,9 +192,8 @@ def main() -> None:
     if len(sys.argv) < 3:
         sys.exit(__doc__)
     run = open_run(Warehouse(Path(sys.argv[1]).resolve()), sys.argv[2])
-    spec = replace(
-        training_spec(run), **chosen("matrix_factorisation", load_configuration().train.learning())
-    )
+    learning = load_configuration().train.learning("matrix_factorisation")
+    spec = replace(rating_spec(run), **chosen("matrix_factorisation", learning))
     settings = spec.settings
     train, validation = (read_ratings(Path(folder)) for folder in (spec.train, spec.validation))
     users, movies = (len(read_ratings_index(i)) for i in (spec.user_index, spec.movie_index))

@@ -25,6 +25,7 @@ TRIGGERED = "manual__2026-03-01T09:30:00.123456+00:00"
 # A run with every parameter; nothing in one may reach the shell or the template engine.
 SCORING: dict[str, Any] = {
     "scoring": "incremental",
+    "order_by": "rating",
     "damping": 12.5,
     "genres_in": "Comedy,  Children's ",
     "genres_out": "Film-Noir",
@@ -42,6 +43,7 @@ EVERY_PARAMETER: dict[str, dict[str, Any]] = {
         "source": "my files/$(id)'s {{ ds }}.zip",
         "profile": "james-le",
         "model": "matrix_factorisation",
+        "order_model": "visits",
         "factors": 32,
         "learning_rate": 0.01,
         "regularisation": 0,
@@ -53,6 +55,7 @@ EVERY_PARAMETER: dict[str, dict[str, Any]] = {
     },
     "rescore": {
         "model_version": "3",
+        "order_version": "2",
         "top_k": 50,
         "users": "17, 2000",
         "dataset": "ml-1m",

@@ -69,7 +69,7 @@ def test_a_model_is_promoted_once_its_table_stands(
     nightly: Any, train: bool, good: bool, wanted: bool
 ) -> None:
     """What an earlier attempt evaluated, when it trained, is no result of this one."""
-    results = {"prepare.plan": {"train": train}, "train.evaluate": {"promoted": good}}
+    results = {"prepare.plan": {"train": train}, "train.evaluate": {"promotes": good}}
     ti = SimpleNamespace(xcom_pull=lambda task_ids: results[task_ids])
     assert nightly.get_task("good_enough").python_callable(ti=ti) is wanted
 

@@ -7,7 +7,7 @@ import pytest
 
 from jobs.runs.run import open_run
 from jobs.runs.warehouse import warehouse_named
-from jobs.train import training_spec
+from jobs.train import rating_spec
 from jobs.training.launchers import launch
 from model.data.ratings import read_ratings
 from model.factors import load_factors
@@ -26,7 +26,7 @@ def test_two_ranks_are_as_good_as_one(tmp_path):
     assert (figures["ratings"], figures["quarantined"], figures["duplicates"]) == (1_000_209, 0, 0)
     assert (figures["users"], figures["movies"]) == (6_040, 3_883)
 
-    both = dataclasses.replace(training_spec(run), output=str(tmp_path / "two-ranks"))
+    both = dataclasses.replace(rating_spec(run), output=str(tmp_path / "two-ranks"))
     launch(both, run.conf.train.model_copy(update={"ranks": 2}), tmp_path)
     test = read_ratings(run.split("test"))
     pairs, rating_N = (test.user_N.numpy(), test.movie_N.numpy()), test.rating_N.numpy()

@@ -61,7 +61,7 @@ def test_questions_are_answered(published):
         ),
         (
             ["sql", "select nothing from nowhere"],
-            "Tables: movies, quality, quarantine, ratings, recommendations, runs, users",
+            "Tables: metrics, movies, quality, quarantine, ratings, recommendations, runs, users",
         ),
     ],
 )

@@ -12,6 +12,8 @@ from jobs.runs.configuration import load_configuration
 from jobs.runs.run import Run
 from jobs.runs.schemas import columns_of, names_of
 from jobs.runs.warehouse import Warehouse
+from jobs.scoring.models import Models, Version
+from model.factors import load_factors
 from tests.model.examples import factors
 
 # Users 1 to 3 and movies 10 to 12; nothing was learned of user 3 and movie 12.
@@ -60,6 +62,11 @@ RATINGS = """1::1::5::978300760
 
 0::1::3::978301968
 """
+
+
+def saved_models(folder: Path, version: str = "1") -> Models:
+    """The model that is saved in a folder, which predicts ratings and orders movies by them."""
+    return Models(Version(version, load_factors(folder), folder), None)
 
 
 def small_run(

@@ -164,6 +164,7 @@ def test_histories_are_dealt_as_the_settings_say(spark, tmp_path):
     run = delivery(tmp_path, "ml-1m", dat, order_split="next-visit", visit_gap_minutes=90)
     figures = run_etl(spark, run)
     assert (figures["order_split"], figures["order_users"]) == ("next-visit", 40)
+    assert figures["order_validation_users"] == 40
     times = [hour, hour, 3 * hour, 9 * hour, 10 * hour]
     assert rows(spark, run, "histories", "user_idx") == [
         (user, [1, 2, 0, 3, 4], [4.0] * 5, times, [0, 0, 1, 2, 2]) for user in range(40)

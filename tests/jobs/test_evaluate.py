@@ -52,12 +52,13 @@ def test_models_are_compared_on_one_deal():
 
 def test_without_test_ratings_the_validation_ratings_are_measured_and_named(tmp_path):
     shares = ["etl.train_share=0.9", "etl.validation_share=0.1", "etl.test_share=0"]
-    run = small_run(tmp_path, overrides=["etl.split=position", *shares])
+    only = ["etl.split=position", "train.order.model=none"]
+    run = small_run(tmp_path, overrides=[*only, *shares])
     # By row number: MODEL predicts 3.75 and 3.5.
     held = [(0, 0, 4.75), (1, 0, 3.5)]
     for split, rows in (("train", [(0, 0, 1.0), (1, 1, 5.0)]), ("validation", held)):
         write(run.output("splits"), schemas.INDEXED_RATINGS, {"split": split}, rows)
-    manifest = {"settings": run.conf.train.learning()}
+    manifest = {"settings": run.conf.train.learning(run.conf.train.model)}
     replace(MODEL, manifest=manifest).save(run.output("factors"))
     evaluation = evaluate(run)
     assert evaluation.measured_on == "validation"

@@ -62,7 +62,7 @@ def test_a_champion_of_another_model_makes_a_training_due(policy, train):
 
 def test_a_champion_that_cannot_be_damped_does_not_score(tmp_path, monkeypatch):
     def refuse(run):
-        refuse_undampable(run, Registry.of(run))
+        refuse_undampable(run)
 
     # Without the numbers of its movies' ratings.
     monkeypatch.setattr(Registry, "factors", lambda *_: MODEL)

@@ -23,7 +23,8 @@ def test_a_question_about_one_user_reads_one_row_group(spark, tmp_path):
         F.hash("id").cast("string").alias("title"),
         *(F.lit(4.0).cast(kind).alias(name) for name, kind in
           (("predicted_rating", "float"), ("source", "string"), ("model_version", "string"),
-           ("run_id", "string"), ("ranking_score", "float"))),
+           ("run_id", "string"), ("ranking_score", "float"),
+           ("order_version", "string"))),
     )  # fmt: skip
     ddl = in_json(RECOMMENDATIONS)
     write_by_user(rows, tmp_path / "scored")

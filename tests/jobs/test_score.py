@@ -11,8 +11,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.files import write_json
 from jobs.score import score
 from jobs.scoring.given_ids import IdFile
-from model.factors import load_factors
-from tests.jobs.examples import small_run, write
+from tests.jobs.examples import saved_models, small_run, write
 from tests.model.examples import factors
 
 # Users 1 to 4, whose only factor is their number, so that best movies are those of the largest
@@ -57,7 +56,7 @@ def scored(spark, tmp_path):
         (run.folder / "steps").mkdir()
         write_json(run.folder / "steps/ingest.json", {"why_base": "none was fixed"})
         folder = tmp_path / "factors"
-        figures = score(spark, run, "1", load_factors(folder), folder)
+        figures = score(spark, run, saved_models(folder))
         for step, record in (("score", figures), ("publish", {})):
             write_json(run.folder / "steps" / f"{step}.json", record)
         files = f"read_parquet('{run.output('scored')}/*/*.parquet', hive_partitioning = false)"
@@ -75,8 +74,8 @@ def test_everybody_by_model_or_by_popularity(scored):
     figures, rows = scored("run")
     assert movies_of(rows) == {1: [12, 13], 2: [12, 13], 3: [14, 10], 4: [14, 10], 5: [11, 14]}
     # Unclipped scores order what lies beyond the scale; user 5 is unknown to the model.
-    assert rows[2] == (2, 1, 12, "Movie 12", 5.0, "model", "1", 7.0)
-    assert rows[8] == (5, 1, 11, "Movie 11", 4.5, "popular", "1", 4.5)
+    assert rows[2] == (2, 1, 12, "Movie 12", 5.0, "model", "1", 7.0, None)
+    assert rows[8] == (5, 1, 11, "Movie 11", 4.5, "popular", "1", 4.5, None)
     assert {name: figures[name] for name in ("users", "users_scored", "users_popular")} == {
         **{"users": 5, "users_scored": 5, "users_popular": 2}
     }
@@ -96,7 +95,7 @@ def test_filters_lists_and_damping(scored, tmp_path):
     # Left are 11, 12 and 14; of the lists, less what was rated, 14 for both.
     assert movies_of(rows) == {1: [12, 11], 2: [14], 3: [14, 12], 4: [14], 5: [11, 14]}
     # Movie 12 has one rating, and so half of 3 + 2 - 3; the prediction stays as it is.
-    assert rows[0] == (1, 1, 12, "Movie 12", 5.0, "model", "1", 4.0)
+    assert rows[0] == (1, 1, 12, "Movie 12", 5.0, "model", "1", 4.0, None)
     popular = next(row for row in rows if row[0] == 5)
     assert popular[4:] == (4.5, "popular", "1", pytest.approx(3 + 1.5 * 8 / 9))
 

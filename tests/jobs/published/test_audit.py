@@ -13,8 +13,10 @@ from jobs.runs.errors import JobError
 DS = date(2026, 1, 2)
 
 
-def row(user_id, rank, movie_id, predicted=4.0, source="model", ds=DS, title="A", score=4.0):
-    return (ds, user_id, rank, movie_id, title, predicted, source, "1", "run", score)
+def row(
+    user_id, rank, movie_id, predicted=4.0, source="model", ds=DS, title="A", score=4.0, order="2"
+):
+    return (ds, user_id, rank, movie_id, title, predicted, source, "1", "run", score, order)
 
 
 # Four movies can be scored, 15 is filtered out; user 1 has rated movie 14, user 2 all but movie 13
@@ -38,12 +40,13 @@ def published(spark, recommendations, users=(1, 2, 3)) -> ToPublish:
         movie_ids=np.array([11, 12, 13, 14], np.int32),
         candidates=spark.createDataFrame(LISTED, schemas.CANDIDATES),
         rating_range=(1.0, 5.0),
+        order_version="2",
     )
 
 
 def test_what_is_right_passes(spark):
     right = published(spark, GOOD)
-    assert len(audit(right)) == 10
+    assert len(audit(right)) == 11
     # Without lists, user 3 may have two of the three movies that are left.
     with pytest.raises(JobError, match=r"every user has the rows.*user_id=3, rows=1"):
         audit(replace(right, candidates=None))
@@ -57,6 +60,7 @@ def test_what_is_right_passes(spark):
         ({2: row(2, 1, 12)}, "no recommended movie was rated.*movie_id=12"),
         ({2: row(2, 1, 13, float("nan"))}, "no value is missing.*nan"),
         ({2: row(2, 1, 13, title=None)}, "no value is missing.*title=None"),
+        ({2: row(2, 1, 13, order=None)}, "says what ordered it.*user_id=2"),
         ({2: row(2, 1, 13, score=None)}, "no value is missing.*ranking_score=None"),
         ({2: None}, "every user has the rows.*user_id=2, rows=0"),
         ({1: None}, "every user has the rows.*user_id=1, rows=1"),

@@ -119,6 +119,12 @@ def test_wrong_overrides_and_profiles_are_named(folder):
         load_configuration(profile="nobody", folder=folder)
 
 
+def test_a_model_of_ratings_orders_no_movies(folder):
+    wrong = r"--set train.order.model=biases: train.order.model: found 'biases'.*'none'"
+    with pytest.raises(JobError, match=wrong):
+        load_configuration(["train.order.model=biases"], folder=folder)
+
+
 def test_a_number_as_people_write_it_is_one():
     # YAML takes 1e-05 for a text.
     change = "train.matrix_factorisation.learning_rate=1e-05"

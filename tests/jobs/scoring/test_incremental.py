@@ -16,7 +16,7 @@ from jobs.runs.files import write_json
 from jobs.scoring.incremental import Basis, find_base, unchanged, usable_base
 from model.factors import index_of
 from model.ranking.lists import Lists
-from tests.jobs.examples import MODEL, small_run, write
+from tests.jobs.examples import MODEL, saved_models, small_run, write
 
 MOVIE_IDS = np.array([10, 11], np.int32)
 INCREMENTAL = ["score.mode=incremental", "score.top_k=2"]
@@ -54,7 +54,8 @@ def base(tmp_path, factors):
         run.output(name).mkdir()
     (run.folder / "steps").mkdir()
     write_json(
-        run.folder / "steps/score.json", {"basis": asdict(Basis.of(run, "1", factors, MOVIE_IDS))}
+        run.folder / "steps/score.json",
+        {"basis": asdict(Basis.of(run, saved_models(factors), MOVIE_IDS))},
     )
     write_json(run.folder / "steps/publish.json", {})
     return run
@@ -83,7 +84,7 @@ def test_before_the_first_run_there_is_no_base(tmp_path):
 def usable(base, factors, *overrides, version="1", movie_ids=MOVIE_IDS):
     run = small_run(base.warehouse.folder, overrides=[*INCREMENTAL, *overrides])
     run = replace(run, base_run="base")
-    found, why = usable_base(run, Basis.of(run, version, factors, movie_ids))
+    found, why = usable_base(run, Basis.of(run, saved_models(factors, version), movie_ids))
     assert (found is None) is (why is not None)
     return why
 
@@ -130,7 +131,10 @@ def test_without_a_base_the_reason_of_the_start_is_given(base, factors):
     run = small_run(base.warehouse.folder, overrides=INCREMENTAL)
     (run.folder / "steps").mkdir(parents=True)
     write_json(run.folder / "steps/ingest.json", {"why_base": "none was fixed"})
-    assert usable_base(run, Basis.of(run, "1", factors, MOVIE_IDS)) == (None, "none was fixed")
+    assert usable_base(run, Basis.of(run, saved_models(factors), MOVIE_IDS)) == (
+        None,
+        "none was fixed",
+    )
 
 
 def kept(now: dict[int, list[int]], before: dict[int, list[int]]) -> list[int]:

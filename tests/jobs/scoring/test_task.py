@@ -66,6 +66,7 @@ def scored(tmp_path, top_k=2, users=None) -> list[tuple]:
         top_k=top_k,
         device="cpu",
         model_version="3",
+        order_version=None,
         run_id="run",
     )
     figures = [score_range(scoring, (u, u + 1), "cpu") for u in range(len(inputs.user_ids_U))]

@@ -106,7 +106,7 @@ def spec_of(data: Path, output: Path, settings: TrainSettings) -> TrainingSpec:
         events=None,
         rating_min=1,
         rating_max=5,
-        **chosen(settings.model, settings.learning()),
+        **chosen(settings.model, settings.learning(settings.model)),
         provenance={},
     )
 
