@@ -97,7 +97,7 @@ def test_filters_lists_and_damping(scored, tmp_path):
     # Movie 12 has one rating, and so half of 3 + 2 - 3; the prediction stays as it is.
     assert rows[0] == (1, 1, 12, "Movie 12", 5.0, "model", "1", 4.0, None)
     popular = next(row for row in rows if row[0] == 5)
-    assert popular[4:] == (4.5, "popular", "1", pytest.approx(3 + 1.5 * 8 / 9))
+    assert popular[4:] == (4.5, "popular", "1", pytest.approx(3 + 1.5 * 8 / 9), None)
 
 
 def test_what_is_taken_over_is_what_would_be_scored(scored, tmp_path):
