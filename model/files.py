@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -26,12 +26,17 @@ def sync(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Force all files in a folder, and all names, to disk; links are not followed."""
+    """Force all files in a folder, and all names, to disk; links are not followed.
+
+    What others replace there meanwhile, they force to disk themselves.
+    """
     for inner, _, names in os.walk(folder, topdown=False):
         for name in names:
             if not os.path.islink(file := Path(inner, name)):
-                sync(file)
-        sync(Path(inner))
+                with suppress(FileNotFoundError):
+                    sync(file)
+        with suppress(FileNotFoundError):
+            sync(Path(inner))
 
 
 def make_folder(folder: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model.files import make_folder, whole_folder
+from model.files import make_folder, sync_tree, whole_folder
 
 
 @pytest.fixture
@@ -48,3 +48,24 @@ def test_new_folders_are_named_on_disk(tmp_path, happened):
     assert happened == [f"synced {tmp_path.name}", "synced runs", "synced r"]
     make_folder(tmp_path / "runs" / "r" / "steps")
     assert len(happened) == 3
+
+
+def test_what_others_take_away_meanwhile_needs_no_forcing(tmp_path, monkeypatch):
+    kept, replaced = tmp_path / "kept", tmp_path / "replaced"
+    for folder in (kept, replaced):
+        folder.mkdir()
+    (tmp_path / ".page.html.1").touch()
+    fsync, synced = os.fsync, []
+
+    def taken_away(descriptor):
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        synced.append(path)
+        fsync(descriptor)
+        (tmp_path / ".page.html.1").unlink(missing_ok=True)
+        if replaced.is_dir() and path != replaced:
+            replaced.rmdir()
+
+    monkeypatch.setattr(os, "fsync", taken_away)
+    sync_tree(tmp_path)
+    assert kept in synced
+    assert synced[-1] == tmp_path
