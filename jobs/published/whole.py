@@ -148,16 +148,24 @@ def take_back(warehouse: Warehouse, name: str, shown: int | None) -> None:
     table = warehouse.table(name)
     if shown is None:
         # Of a first publish: nobody has ever been shown the table.
-        gone = table.rename(table.with_name(f".undone-{name}"))
+        gone = table.with_name(f".undone-{name}")
+        # Left there by who was killed while removing it.
+        shutil.rmtree(gone, ignore_errors=True)
+        table.rename(gone)
         sync(table.parent)
         shutil.rmtree(gone)
         print(f"{name}: an unfinished first publish is taken back", flush=True)
         return
     opened = DeltaTable(table)
-    told = CommitProperties(
-        custom_metadata={UNDOES: str(opened.version()), "restored_version": str(shown)}
+    made = commit_info(table, shown) or {}
+    # Whose rows they are, and of which date, others go by.
+    told = {key: made[key] for key in ("run_id", "ds", "model_version") if key in made}
+    told |= {UNDOES: str(opened.version()), "restored_version": str(shown)}
+    opened.restore(
+        shown,
+        commit_properties=CommitProperties(custom_metadata=told),
+        post_commithook_properties=NO_CHECKPOINT,
     )
-    opened.restore(shown, commit_properties=told, post_commithook_properties=NO_CHECKPOINT)
     sync_commit(table, opened.version())
     print(f"{name}: an unfinished publish is taken back, to version {shown}", flush=True)
 

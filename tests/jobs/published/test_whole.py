@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from jobs.published import commit, delta, runs_table
+from jobs.published import commit, delta, runs_table, whole
 from jobs.published.log import commit_file, newest_version
 from jobs.published.views import connect
 from jobs.runs import files as run_files
@@ -25,6 +25,16 @@ TABLES = ("movies", "users", "ratings", "quarantine", "recommendations", "runs")
 
 class Killed(BaseException):
     """Nothing after it runs: see `dying`."""
+
+
+REMOVE_TREE = shutil.rmtree
+
+
+def die_removing(folder: Path, ignore_errors: bool = False) -> None:
+    """In place of shutil.rmtree; what an earlier attempt left is removed first."""
+    if not ignore_errors:
+        raise Killed
+    REMOVE_TREE(folder, ignore_errors)
 
 
 def dying(monkeypatch, table: str, before: bool) -> None:
@@ -74,6 +84,16 @@ def test_readers_see_all_of_a_killed_publish_or_nothing(tmp_path, monkeypatch, t
     ]  # fmt: skip
 
 
+def test_an_earlier_date_leaves_clean_tables_after_a_killed_publish_too(tmp_path, monkeypatch):
+    publish(made(tmp_path, "newer", "2026-01-05"))
+    with monkeypatch.context() as patch:
+        dying(patch, "recommendations", before=True)
+        with pytest.raises(Killed):
+            publish(made(tmp_path, "killed", "2026-01-06", hour=1))
+    publish(run := made(tmp_path, "late", "2026-01-02", hour=2))
+    assert seen(run)[:3] == ("newer", "newer", "newer")
+
+
 def test_a_killed_first_publish_shows_nothing(tmp_path, monkeypatch):
     run = made(tmp_path, "a")
     with monkeypatch.context() as patch:
@@ -85,6 +105,23 @@ def test_a_killed_first_publish_shows_nothing(tmp_path, monkeypatch):
     publish(run)
     assert seen(run) == of("a")
     assert newest_version(run.warehouse.table("movies")) == 0
+
+
+def test_who_is_killed_while_taking_a_first_publish_back_leaves_nothing_in_the_way(
+    tmp_path, monkeypatch
+):
+    run = made(tmp_path, "a")
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            dying(patch, "movies", before=False)
+            with pytest.raises(Killed):
+                publish(run)
+        with monkeypatch.context() as patch:
+            patch.setattr(whole.shutil, "rmtree", die_removing)
+            with pytest.raises(Killed), whole.publishing(run.warehouse):
+                pass
+    publish(run)
+    assert seen(run) == of("a")
 
 
 def test_a_version_that_nobody_was_shown_cannot_be_asked_for(tmp_path, monkeypatch):
