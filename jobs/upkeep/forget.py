@@ -3,10 +3,10 @@
     nightreel forget --ds 2031-01-02              shows what would go
     nightreel forget --ds 2031-01-02 --apply
 
-The date's recommendations go, and the rows of its runs in `runs` and `quarantine`. Where `movies`,
-`users` and `ratings` are of such a run they go back to the version before, and the next night's
-replace them. Readers see all of it at once. The versions from before stay until cleanup removes
-them: `nightreel sql --at` reads them. The runs' folders, models and champion stay.
+The date's recommendations go, and the rows of its runs in `runs`, `metrics` and `quarantine`. Where
+`movies`, `users` and `ratings` are of such a run they go back to the version before, and the next
+night's replace them. Readers see all of it at once. The versions from before stay until cleanup
+removes them: `nightreel sql --at` reads them. The runs' folders, models and champion stay.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from deltalake import DeltaTable
 from deltalake.transaction import CommitProperties
 
 from jobs.engines.terminal import show_table
+from jobs.published.delta import new_attempt
 from jobs.published.log import (
     NO_CHECKPOINT,
     commit_info,
@@ -28,7 +29,16 @@ from jobs.published.log import (
     sync_commit,
 )
 from jobs.published.runs_table import runs_of
-from jobs.published.whole import decide, decisions, newest_whole, publishing
+from jobs.published.whole import (
+    PART_OF,
+    VERSIONS,
+    decide,
+    decisions,
+    in_json,
+    newest_versions,
+    newest_whole,
+    publishing,
+)
 from jobs.runs.command import command_arguments, day
 from jobs.runs.configuration import load_configuration, postgresql_dsn, warehouse_of
 from jobs.runs.errors import JobError
@@ -61,29 +71,41 @@ def version_before(warehouse: Warehouse, name: str, run_ids: set[str]) -> int | 
 
 
 def forget(warehouse: Warehouse, ds: date, run_ids: set[str], back: dict[str, int]) -> None:
-    """Take it out; the caller holds the lock of publish."""
+    """Take it out; the caller holds the lock of publish.
+
+    As in a publish, `runs` comes last and decides: who is stopped before that has changed nothing.
+    """
     runs = ", ".join("'" + run_id.replace("'", "''") + "'" for run_id in sorted(run_ids))
     rows = {"recommendations": f"ds = '{ds}'"}
-    rows |= dict.fromkeys(("quarantine", "runs"), f"run_id in ({runs})") if runs else {}
-    told = CommitProperties(custom_metadata={"removed_dates": f"'{ds}'"})
-    how: dict[str, Any] = {
-        "commit_properties": told,
-        "post_commithook_properties": NO_CHECKPOINT,
-    }
+    rows |= dict.fromkeys(("quarantine", "metrics", "runs"), f"run_id in ({runs})") if runs else {}
+    attempt = new_attempt()
+
+    def how(name: str) -> dict[str, Any]:
+        told = {"removed_dates": f"'{ds}'"}
+        if name == "runs":
+            told[VERSIONS] = in_json(newest_versions(warehouse))
+        else:
+            told[PART_OF] = attempt
+        return {
+            "commit_properties": CommitProperties(custom_metadata=told),
+            "post_commithook_properties": NO_CHECKPOINT,
+        }
+
     for name, version in back.items():
         table = DeltaTable(warehouse.table(name))
         with committing(warehouse.table(name)):
-            table.restore(version, **how)
+            table.restore(version, **how(name))
         sync_commit(warehouse.table(name), table.version())
     for name, where in rows.items():
         if newest_version(warehouse.table(name)) is not None:
             table = DeltaTable(warehouse.table(name))
             # Partitions alone are looked at: no file is read or written.
             with committing(warehouse.table(name)):
-                table.delete(where, **how)
+                table.delete(where, **how(name))
             table.update_incremental()
             sync_commit(warehouse.table(name), table.version())
-    decide(warehouse)
+    if not runs:
+        decide(warehouse)
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -105,7 +127,7 @@ def main(argv: list[str] | None = None) -> None:
         found = {name: version_before(warehouse, name, run_ids) for name in CLEAN}
         back = {name: version for name, version in found.items() if version is not None}
         rows = [(f"date {ds} of recommendations",)]
-        rows += [(f"run {run_id} in runs and quarantine",) for run_id in sorted(run_ids)]
+        rows += [(f"run {run_id} in runs, metrics and quarantine",) for run_id in sorted(run_ids)]
         rows += [(f"{name}: back to version {version}",) for name, version in back.items()]
         show_table("To be taken out", [""], rows)
         if arguments.apply:

@@ -6,6 +6,7 @@ import pytest
 
 from jobs.published.runs_table import latest_run
 from jobs.published.views import connect
+from jobs.published.whole import publishing
 from jobs.runs.command import refuse_future
 from jobs.runs.errors import JobError
 from jobs.upkeep import forget
@@ -46,6 +47,29 @@ def test_a_date_is_taken_out_at_once(call, night):
     assert seen(night) == of("good")
     with pytest.raises(JobError, match=f"Nothing is published for {AHEAD}"):
         call("--ds", AHEAD, "--apply")
+
+
+@pytest.mark.parametrize("commits", range(5))
+def test_who_is_stopped_while_taking_a_date_out_has_changed_nothing(
+    call, night, monkeypatch, commits
+):
+    before, sync_commit, left = seen(night), forget.sync_commit, [commits]
+
+    def dying(table, version):
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        sync_commit(table, version)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(forget, "sync_commit", dying)
+        with pytest.raises(KeyboardInterrupt):
+            call("--ds", AHEAD, "--apply")
+    assert seen(night) == before
+    with publishing(night.warehouse):
+        assert seen(night) == before
+    call("--ds", AHEAD, "--apply")
+    assert seen(night) == of("good")
 
 
 def test_later_nights_are_their_own_again(call, tmp_path, night):
