@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from deltalake import DeltaTable
 from deltalake.transaction import CommitProperties
@@ -159,7 +159,7 @@ def take_back(warehouse: Warehouse, name: str, shown: int | None) -> None:
     opened = DeltaTable(table)
     made = commit_info(table, shown) or {}
     # Whose rows they are, and of which date, others go by.
-    told = {key: made[key] for key in ("run_id", "ds", "model_version") if key in made}
+    told: dict[str, Any] = {k: made[k] for k in ("run_id", "ds", "model_version") if k in made}
     told |= {UNDOES: str(opened.version()), "restored_version": str(shown)}
     opened.restore(
         shown,
