@@ -115,9 +115,13 @@ def previous_run(run: Run) -> Previous | None:
 
 
 def published_last(warehouse: Warehouse, release: str) -> str | None:
-    """The run of a release that was the last to publish by a model of its own; None: none was."""
+    """The run of a release that published last of those that trained; None: none did.
+
+    Whether any of its models was good enough, its records say.
+    """
     query = """
-        select run_id from runs where release = ? and promoted order by finished_at desc limit 1
+        select run_id from runs where release = ? and candidate_version is not null
+        order by finished_at desc limit 1
         """
     found = ask(warehouse, query, [release])
     return found[0][0] if found else None

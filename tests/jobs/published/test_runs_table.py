@@ -50,6 +50,18 @@ def test_cleanup_keeps_the_newest_of_both(warehouse):
     assert runs_table.readers_runs(warehouse) == {"all", "some"}
 
 
+def test_a_run_that_is_to_promote_a_model_of_order_alone_is_asked_too(warehouse):
+    assert runs_table.published_last(warehouse, "ml-1m") is None
+    told = {"run_id": "order", "ds": THIRD, "release": "ml-1m", "promoted": False}
+    told |= {"candidate_version": "2", "finished_at": datetime(2026, 1, 8, tzinfo=UTC)}
+    write_few_rows(
+        warehouse.folder / "order", "runs", [[told.get(column) for column in columns_of(RUNS)]]
+    )
+    table, partition = warehouse.table("runs"), {"run_id": "order"}
+    publish_files(table, warehouse.folder / "order", in_json(RUNS), ["run_id"], partition, {})
+    assert runs_table.published_last(warehouse, "ml-1m") == "order"
+
+
 def test_before_anything_is_published_there_is_no_answer(tmp_path):
     run = small_run(tmp_path)
     warehouse = Warehouse(tmp_path)
