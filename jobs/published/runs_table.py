@@ -140,10 +140,11 @@ def stands(warehouse: Warehouse, run_id: str, ds: date) -> bool:
 def newer_run(run: Run) -> str | None:
     """The run that stands for this one's date, if it is newer than this one; None: none is.
 
-    Newer is who has newer data: whose ingest began later. Of the same data, who began later.
+    Newer is who has newer data: whose ingest began later. Of the same data, who began later. What
+    had been published before this run began is what it is meant to replace.
     """
     query = """
-        select r.run_id, coalesce(d.started_at, r.started_at), r.started_at
+        select r.run_id, r.finished_at, coalesce(d.started_at, r.started_at), r.started_at
         from runs r left join runs d on d.run_id = r.data_run
         where r.ds = ? and r.run_id <> ? order by r.finished_at desc limit 1
         """
@@ -151,7 +152,9 @@ def newer_run(run: Run) -> str | None:
     if not found or None in found[0]:
         return None
     run_id, *times = found[0]
-    theirs = [time.replace(tzinfo=UTC) for time in times]
+    finished, *theirs = [time.replace(tzinfo=UTC) for time in times]
+    if finished < run.started_at:
+        return None
     # A clock that was wrong does not hold a date for ever.
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     if max(theirs) > tomorrow:

@@ -84,7 +84,7 @@ def show_recommendations(title: str, rows: Sequence[Recommendation]) -> None:
             row.title,
             ", ".join(row.genres or []),
             f"{row.predicted_rating:.2f}",
-            *([] if row.ranking_score is None else [f"{row.ranking_score:.3g}"]),
+            *([] if row.ranking_score is None else [f"{row.ranking_score:.2f}"]),
             row.source,
         )
         for row in rows

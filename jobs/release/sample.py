@@ -59,8 +59,8 @@ def true_scores(rng: np.random.Generator, genres: NDArray[np.bool_], leaning: Fl
 def choose_rated(rng: np.random.Generator, scores: Floats, ratings: int) -> tuple[Ints, Ints]:
     """Choose who rates what: two columns of row numbers, no pair twice, ordered by user.
 
-    Long tails both ways: lognormal ratings per user, Zipf-like popularity of movies. A user's
-    likeliest movies come first.
+    Long tails both ways: lognormal ratings per user, Zipf-like popularity of movies. What a user
+    rates next follows from taste, as what was rated before does, and is in no order.
     """
     users, movies = scores.shape
     # Capped, so that nobody rates nearly every movie.
@@ -69,18 +69,20 @@ def choose_rated(rng: np.random.Generator, scores: Floats, ratings: int) -> tupl
     counts = FEWEST_RATINGS + np.rint(extra).astype(int)
     rank = np.arange(movies)
     popularity = -1.1 * np.log(rank + 40) - 5 * (rank / movies) ** 3
+    taste = scores - scores.mean(axis=0) - scores.mean(axis=1, keepdims=True) + scores.mean()
     # Gumbel noise makes the highest keys a draw without replacement, weighted by exp(key).
-    keys = popularity + 0.6 * scores + rng.gumbel(size=scores.shape)
+    keys = popularity + 0.6 * scores + taste + rng.gumbel(size=scores.shape)
     order = np.argsort(-keys, axis=1)
     chosen = np.arange(movies) < counts[:, None]
-    return np.repeat(np.arange(users), counts), order[chosen]
+    user_row, movie_row = np.repeat(np.arange(users), counts), order[chosen]
+    return user_row, movie_row[np.lexsort((rng.random(len(user_row)), user_row))]
 
 
 def session_times(rng: np.random.Generator, user_row: Ints) -> Ints:
     """Give each rating a time, rising within a user: seconds apart, now and then days."""
     count = len(user_row)
     seconds = rng.exponential(20, size=count) + 1
-    seconds += np.where(rng.random(count) < 0.02, rng.exponential(12 * 86400, size=count), 0)
+    seconds += np.where(rng.random(count) < 0.05, rng.exponential(12 * 86400, size=count), 0)
     first = np.r_[True, user_row[1:] != user_row[:-1]]
     seconds[first] = 0
     total = np.cumsum(seconds)
@@ -102,7 +104,7 @@ def write_sample(folder: Path, seed: int = 1) -> None:
 
     scores = true_scores(rng, movies.genres, by_gender[gender] + by_age[age])
     user_row, movie_row = choose_rated(rng, scores, RATINGS)
-    noisy = scores[user_row, movie_row] + rng.normal(0, 0.79, size=len(user_row))
+    noisy = scores[user_row, movie_row] + rng.normal(0, 0.82, size=len(user_row))
     rating = np.clip(np.rint(noisy), 1, 5).astype(int)
     times = session_times(rng, user_row)
 

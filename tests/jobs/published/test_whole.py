@@ -299,6 +299,8 @@ def test_the_row_and_the_commit_of_runs_name_the_versions(tmp_path):
         ([("a", 1, None), ("b", 2, None)], ("r", 1, "a"), "b"),
         ([("a", 1, None), ("b", 2, None)], ("r", 3, "a"), "b"),
         ([("a", 1, None), ("b", 2, None)], ("r", 3, "b"), None),
+        # One that began when all of it had been published, and so was meant to replace it.
+        ([("a", 1, None), ("b", 2, None)], ("r", 5, "a"), None),
         # Two rescores of the same data.
         ([("a", 1, None), ("r", 4, "a")], ("q", 3, "a"), "r"),
         ([("a", 1, None), ("r", 4, "a")], ("b", 2, None), None),
