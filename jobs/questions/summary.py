@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 
 from jobs.engines.terminal import show_table
-from jobs.published.runs_table import latest_run
+from jobs.published.runs_table import latest_run, stands
 from jobs.published.views import connect
 from jobs.questions.recommendations import recommended, require_user, show_recommendations
 from jobs.runs.command import command_arguments, positive, run_command
@@ -88,7 +88,7 @@ def show_quality(records: Records, run: Run) -> None:
             f"Nothing better than the biases was learned: {evaluation.reason}. They were "
             f"promoted as version {evaluation.model_version}, and score.\n"
         )
-    elif run.must_promote:
+    elif run.must_promote and stands(run.warehouse, run.run_id, run.ds):
         print(
             f"Model version {evaluation.model_version} scored and is not the champion yet, as the "
             f"run was stopped before it was: nightreel promote --run-id {run.run_id}\n"

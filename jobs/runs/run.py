@@ -189,11 +189,11 @@ class Run:
 
     @property
     def must_promote(self) -> bool:
-        """Whether it was stopped after it had published by its own model, and before promoting it.
+        """Whether it owes a promotion, if it has published: that, the table `runs` knows.
 
-        While the run is at work, it is not.
+        While the run is at work, it does not.
         """
-        if self.finished("publish") is None or self.finished("promote") is not None:
+        if self.finished("score") is None or self.finished("promote") is not None:
             return False
         return "promote" in self.steps() and not is_held(self.folder / ".lock")
 
