@@ -9,7 +9,8 @@ from pathlib import Path
 from deltalake import DeltaTable
 
 from jobs.published.delta import Commit, commit_at, file_paths, history, is_published, no_table
-from jobs.published.whole import Whole, decisions, newest_whole, shown_version
+from jobs.published.log import commit_info, versions_on_disk
+from jobs.published.whole import UNDOES, Whole, decisions, newest_whole, shown_version
 from jobs.runs.errors import JobError
 from jobs.runs.schemas import PUBLISHED
 from jobs.runs.warehouse import Warehouse
@@ -35,6 +36,24 @@ def no_version(table: str, wanted: str, commits: list[Commit]) -> JobError:
         f"Table {table} has no {wanted}. Its versions are {oldest.version} to {newest.version}, "
         f"the oldest of {oldest.at:%Y-%m-%d %H:%M} UTC."
     )
+
+
+def never_shown(table: str, version: int) -> JobError:
+    return JobError(
+        f"Version {version} of table {table} is of a publish that did not come to its end: no "
+        f"reader was shown it. Choose another: nightreel history --table {table}"
+    )
+
+
+def taken_back(table: Path) -> dict[int, int]:
+    """The commits that took an unfinished publish back, with the version that each put back."""
+    told = ((version, commit_info(table, version) or {}) for version in versions_on_disk(table))
+    return {version: int(of["restored_version"]) for version, of in told if UNDOES in of}
+
+
+def undone(back: dict[int, int]) -> set[int]:
+    """The versions in between, which no reader was shown."""
+    return {between for version, to in back.items() for between in range(to + 1, version)}
 
 
 def load_version(table: DeltaTable, name: str, version: int, to: str) -> None:
@@ -118,10 +137,7 @@ def choose(warehouse: Warehouse, past: list[Whole], at: int | datetime) -> dict[
     else:
         made = [whole for whole in past if whole.versions.get("recommendations") == at]
         if not made and at > past[-1].versions.get("recommendations", -1):
-            raise JobError(
-                f"Version {at} of table recommendations is of a publish that did not come to its "
-                "end: no reader was shown it. Choose another: nightreel history"
-            )
+            raise never_shown("recommendations", at)
         decided = made[-1] if made else None
     if decided is None:
         return None

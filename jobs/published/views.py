@@ -39,39 +39,61 @@ def add_version(
     connection: duckdb.DuckDBPyConnection, name: str, table: DeltaTable, where: str | None = None
 ) -> None:
     """Show a version of a published table as a view; see `view_of`."""
-    view = view_of(table, columns_of(PUBLISHED[name][0]), where)
+    view = view_of(connection, table, columns_of(PUBLISHED[name][0]), where)
     connection.execute(f"create view {name} as {view}")
 
 
 def view_of(
-    table: DeltaTable, known: dict[str, str] | None = None, where: str | None = None
+    connection: duckdb.DuckDBPyConnection,
+    table: DeltaTable,
+    known: dict[str, str] | None = None,
+    where: str | None = None,
 ) -> str:
     """SQL that selects all rows of a version, in the columns and types of its schema.
 
-    Columns of `known`, by name and type, that the version does not have yet are null. With `where`,
-    a condition on columns in SQL, files that the log knows to hold no such row are left out: of the
-    others, rows that do not meet it may still come.
+    Columns that none of the files has are null, and those of `known`, by name and type, that the
+    version does not have yet. With `where`, a condition on columns in SQL, files that the log knows
+    to hold no such row are left out: of the others, rows that do not meet it may still come.
     """
     fields = [(field.name, sql_type(field.type)) for field in table.schema().fields]
     known = known or {}
     later = {name: kind for name, kind in known.items() if name not in dict(fields)}
+    partitions = table.metadata().partition_columns
     paths = file_paths(table, where)
     if not paths:
         return no_rows(dict(fields) | later)
+    stored = [name for name, _ in fields if name not in partitions]
+    nulls = in_no_file(connection, stored, paths) | set(later)
+    values = {name: "null" if name in nulls else f'"{name}"' for name in dict(fields) | later}
     columns = ", ".join(
-        [f'cast("{name}" as {kind}) as "{name}"' for name, kind in fields]
-        + [f'cast(null as {kind}) as "{name}"' for name, kind in later.items()]
+        f'cast({values[name]} as {kind}) as "{name}"'
+        for name, kind in (dict(fields) | later).items()
     )
     files = ", ".join(map(quoted, paths))
-    # Without types DuckDB would take a run named 2026 for a number. Files that were published
-    # before a column was added lack it: union_by_name gives nulls.
-    partitions = table.metadata().partition_columns
+    # Without types DuckDB would take a run named 2026 for a number. Where some files lack a column
+    # that was added later, union_by_name gives nulls.
     types = ", ".join(f"'{name}': {kind}" for name, kind in fields if name in partitions)
     hive = f", hive_types = {{{types}}}" if types else ""
     return (
         f"select {columns} from read_parquet([{files}], union_by_name = true, "
         f"hive_partitioning = {bool(types)}{hive})"
     )
+
+
+def in_no_file(
+    connection: duckdb.DuckDBPyConnection, columns: Iterable[str], paths: Iterable[str]
+) -> set[str]:
+    """Of these columns, those that none of the Parquet files has.
+
+    Files are opened until all are found, which most often is one.
+    """
+    missing = set(columns)
+    for path in paths:
+        rows = f"from read_parquet([{quoted(path)}], hive_partitioning = false)"
+        missing -= {name for name, *_ in connection.execute(f"describe {rows}").fetchall()}
+        if not missing:
+            break
+    return missing
 
 
 def sql_type(kind: Any) -> str:

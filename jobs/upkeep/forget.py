@@ -12,6 +12,7 @@ removes them: `nightreel sql --at` reads them. The runs' folders, models and cha
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import date
 from typing import Any
@@ -27,8 +28,10 @@ from jobs.published.log import (
     committing,
     newest_version,
     sync_commit,
+    versions_on_disk,
 )
 from jobs.published.runs_table import runs_of
+from jobs.published.versions import taken_back, undone
 from jobs.published.whole import (
     PART_OF,
     VERSIONS,
@@ -54,20 +57,34 @@ def version_before(warehouse: Warehouse, name: str, run_ids: set[str]) -> int | 
 
     Raises JobError if all that readers were ever shown is theirs.
     """
-    whole, table = newest_whole(warehouse), warehouse.table(name)
+    table = warehouse.table(name)
     newest = newest_version(table)
     if newest is None or (commit_info(table, newest) or {}).get("run_id") not in run_ids:
         return None
-    past = decisions(warehouse.table("runs"), whole.runs) if whole else ()
-    for decided in past:
-        version = decided.versions.get(name)
-        made_by = (commit_info(table, version) or {}).get("run_id") if version is not None else None
+    for version in shown_versions(warehouse, name):
+        made_by = (commit_info(table, version) or {}).get("run_id")
         if made_by and made_by not in run_ids:
             return version
     raise JobError(
         f"All that table {name} ever held is of these runs: publish another date first, with "
         "make nightly, and then forget this one."
     )
+
+
+def shown_versions(warehouse: Warehouse, name: str) -> Iterator[int]:
+    """The versions of a table that readers were shown, newest first; some come several times."""
+    whole, table = newest_whole(warehouse), warehouse.table(name)
+    oldest = None
+    for decided in decisions(warehouse.table("runs"), whole.runs) if whole else ():
+        version = decided.versions.get(name)
+        if version is not None:
+            oldest = version
+            yield version
+    # Before publishes were decisions, readers were shown every commit.
+    never = undone(taken_back(table))
+    for version in versions_on_disk(table):
+        if (oldest is None or version < oldest) and version not in never:
+            yield version
 
 
 def forget(warehouse: Warehouse, ds: date, run_ids: set[str], back: dict[str, int]) -> None:

@@ -11,7 +11,7 @@ of `runs` has readers see them: they see the table before or after, and as no ve
 restore can be undone by another. Rows are counted from the table's log; no data is read.
 
 Only this table changes; other tables, runs and model versions stay. A version whose files
-`nightreel cleanup` has removed cannot be restored.
+`nightreel cleanup` has removed cannot be restored, nor one of a publish that was taken back.
 """
 
 from __future__ import annotations
@@ -27,7 +27,15 @@ from deltalake.transaction import CommitProperties
 from jobs.engines.terminal import show_table
 from jobs.published.delta import Commit, File, file_paths, files_of, history, open_table
 from jobs.published.log import NO_CHECKPOINT, committing, sync_commit
-from jobs.published.versions import find_version, load_version, no_version, tables_at
+from jobs.published.versions import (
+    find_version,
+    load_version,
+    never_shown,
+    no_version,
+    tables_at,
+    taken_back,
+    undone,
+)
 from jobs.published.whole import (
     TOGETHER,
     VERSIONS,
@@ -43,13 +51,26 @@ from jobs.runs.schemas import PUBLISHED
 from jobs.runs.warehouse import Warehouse
 
 
-def wanted(arguments: argparse.Namespace, commits: list[Commit]) -> int:
-    """The version to restore. Raises JobError, saying which ones there are, if there is none."""
+def wanted(arguments: argparse.Namespace, commits: list[Commit], back: dict[int, int]) -> int:
+    """The version to restore, of those that readers were shown.
+
+    `commits` are the table's, newest first, `back` as in `versions.taken_back`. Raises JobError,
+    saying which ones there are, if there is none.
+    """
+    never = undone(back)
+    shown = [commit for commit in commits if commit.version not in never]
     if arguments.version is None and arguments.at is None:
-        if len(commits) == 1:
-            raise no_version(arguments.table, "earlier version", commits)
-        return commits[1].version
-    return find_version(arguments.table, commits, arguments.at or arguments.version)
+        held = commits[0].version
+        # Where a publish was taken back, readers went on seeing the version from before it.
+        while held in back:
+            held = back[held]
+        earlier = next((commit.version for commit in shown if commit.version < held), None)
+        if earlier is None:
+            raise no_version(arguments.table, "earlier version", shown)
+        return earlier
+    if arguments.version in never:
+        raise never_shown(arguments.table, arguments.version)
+    return find_version(arguments.table, shown, arguments.at or arguments.version)
 
 
 def seen(warehouse: Warehouse, name: str) -> tuple[DeltaTable, list[Commit]]:
@@ -137,7 +158,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args(argv)
     warehouse, name = warehouse_of(arguments), arguments.table
-    version = wanted(arguments, seen(warehouse, name)[1])
+    back = taken_back(warehouse.table(name))
+    version = wanted(arguments, seen(warehouse, name)[1], back)
     # The lock of publish: no run commits between what is shown here and this commit.
     with publishing(warehouse) if arguments.apply else nullcontext():
         (current, commits), target = seen(warehouse, name), open_table(warehouse, name)

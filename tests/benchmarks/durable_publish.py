@@ -60,6 +60,7 @@ def fill(run: Run, share: float) -> int:
             "model_version": pa.array(["1"] * (users * TOP_K // FILES)),
             "run_id": pa.array([run.run_id] * (users * TOP_K // FILES)),
             "ranking_score": random.random(users * TOP_K // FILES, np.float32),
+            "order_version": pa.array(["1"] * (users * TOP_K // FILES)),
         },
     }
     size = 0

@@ -58,6 +58,7 @@ def recommendations(spark: SparkSession, ds: str, users: int) -> DataFrame:
         F.lit("7").alias("model_version"),
         F.lit(f"scheduled__{ds}").alias("run_id"),
         (5 - n % TOP_K / 25).cast("float").alias("ranking_score"),
+        F.lit("1").alias("order_version"),
     )
 
 

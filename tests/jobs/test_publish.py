@@ -38,7 +38,8 @@ def test_a_question_about_one_user_reads_one_row_group(spark, tmp_path):
     bounds = [footer.row_group(i).column(0).statistics for i in range(footer.num_row_groups)]
     assert len(bounds) > 1
     assert sum(group.min <= 7777 <= group.max for group in bounds) == 1
-    query = f"select rank from ({view_of(table, where=where)}) where {where} order by 1"
+    view = view_of(duckdb.connect(), table, where=where)
+    query = f"select rank from ({view}) where {where} order by 1"
     found = duckdb.execute(query)
     assert found.fetchall() == [(rank,) for rank in range(1, TOP_K + 1)]
     assert file_paths(table, "ds = '2026-11-24'") == []

@@ -33,7 +33,7 @@ def publish(table, source, partition, ddl=QUARANTINE, run_id="r"):
 
 
 def rows_of(table: DeltaTable):
-    return duckdb.execute(view_of(table)).fetchall()
+    return duckdb.execute(view_of(duckdb.connect(), table)).fetchall()
 
 
 def bad_lines(*lines):
@@ -180,25 +180,32 @@ def test_a_column_added_later_is_null_in_older_files(tmp_path):
     ]
 
 
-def test_recommendations_of_before_there_was_a_ranking_score(tmp_path):
-    older, _, _ = RECOMMENDATIONS.rpartition(", ")
+def test_columns_that_were_added_later(tmp_path):
+    """They are null in rows of before, whether some of the files have them or none has."""
+    connection, known = duckdb.connect(), columns_of(RECOMMENDATIONS)
+    older, _, _ = RECOMMENDATIONS.partition(", ranking_score")
     row = (1, 1, 10, "A", 4.5, "model", "1", "r")
     for ds, ddl, rows in (
         ("2026-01-01", older, [row]),
-        ("2026-01-02", RECOMMENDATIONS, [(*row, 5.25)]),
+        ("2026-01-02", RECOMMENDATIONS, [(*row, 5.25, "2")]),
     ):
         source = write(tmp_path / ds, ddl, {"ds": ds}, rows)
         publish(tmp_path / "table", source, {"ds": ds}, ddl)
-    rows = rows_of(DeltaTable(tmp_path / "table"))
-    assert sorted((str(row[0]), row[-1]) for row in rows) == [
-        ("2026-01-01", None),
-        ("2026-01-02", 5.25),
-    ]
-    table = DeltaTable(tmp_path / "table", version=0)
-    [(score,)] = duckdb.execute(
-        f"select ranking_score from ({view_of(table, columns_of(RECOMMENDATIONS))})"
-    ).fetchall()
-    assert score is None
+    table, before = DeltaTable(tmp_path / "table"), DeltaTable(tmp_path / "table", version=0)
+
+    def found_in(table, where=None):
+        found = connection.sql(view_of(connection, table, known, where))
+        assert found.columns == list(known)
+        assert [str(kind) for kind in found.types[-2:]] == ["FLOAT", "VARCHAR"]
+        return sorted((str(ds), *others) for ds, *others in found.fetchall())
+
+    first, second = ("2026-01-01", *row, None, None), ("2026-01-02", *row, 5.25, "2")
+    assert found_in(table) == [first, second]
+    assert found_in(before) == [first]
+    # The schema has them still.
+    assert found_in(table, "ds = '2026-01-01'") == [first]
+    table.delete("ds = '2026-01-02'")
+    assert found_in(table) == [first]
 
 
 def test_schemas_are_those_that_spark_would_name(spark):

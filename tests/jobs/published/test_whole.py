@@ -278,6 +278,31 @@ def test_a_restore_is_seen_beside_the_other_tables(tmp_path, monkeypatch):
     assert newest_version(run.warehouse.table("movies")) == 2
 
 
+def test_a_restore_goes_by_what_readers_were_shown(tmp_path, monkeypatch):
+    """Not by the part of an unfinished publish, which was taken back."""
+    for hour, run_id in enumerate("ab"):
+        publish(run := made(tmp_path, run_id, hour=hour))
+    for hour in (2, 3):
+        with monkeypatch.context() as patch:
+            dying(patch, "movies", before=False)
+            with pytest.raises(Killed):
+                publish(made(tmp_path, "killed", hour=hour))
+        with whole.publishing(run.warehouse):
+            assert seen(run) == of("b")
+    # 0 is a, 1 is b, 2 and 4 are of the killed run, 3 and 5 took them back.
+    back = ["--warehouse", str(tmp_path), "--table", "movies", "--apply"]
+    for version in ("2", "4"):
+        with pytest.raises(JobError, match=f"Version {version} of table movies is of a publish"):
+            restore.main([*back, "--version", version])
+    at = delta.history(run.warehouse.table("movies"))[1].at
+    with pytest.raises(JobError, match="Version 3 of table movies is what readers see already"):
+        restore.main([*back, "--at", at.isoformat()])
+    restore.main(back)
+    assert seen(run) == ("a", *of("b")[1:])
+    restore.main(back)
+    assert seen(run) == of("b")
+
+
 def test_the_row_and_the_commit_of_runs_name_the_versions(tmp_path):
     publish(run := made(tmp_path, "a"))
     publish(made(tmp_path, "b", "2026-01-01", hour=1))  # an earlier date: clean tables stay

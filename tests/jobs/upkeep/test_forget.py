@@ -4,11 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from jobs.engines.duck import write_few_rows
+from jobs.published.delta import publish_files
 from jobs.published.runs_table import latest_run
 from jobs.published.views import connect
 from jobs.published.whole import publishing
 from jobs.runs.command import refuse_future
 from jobs.runs.errors import JobError
+from jobs.runs.schemas import PUBLISHED, RUNS, columns_of, in_json
 from jobs.upkeep import forget
 from tests.jobs.published.small_publish import made, of, publish, seen
 
@@ -87,6 +90,30 @@ def test_the_only_date_stays(call, tmp_path):
     with pytest.raises(JobError, match="All that table ratings ever held is of these runs"):
         call("--ds", AHEAD, "--apply")
     assert seen(run) == of("wrong")
+
+
+def publish_as_once(run):
+    """As before a publish was a decision: single commits, of which none names another."""
+    for name, (ddl, partition_by) in PUBLISHED.items():
+        source = {"recommendations": "scored", "runs": "summary"}.get(name, name)
+        if name not in ("quality", "metrics"):
+            partition = {"ds": f"{run.ds}", "run_id": run.run_id}
+            replace = {column: partition[column] for column in partition_by}
+            told = {"run_id": run.run_id, "ds": f"{run.ds}"}
+            table = run.warehouse.table(name)
+            publish_files(table, run.output(source), in_json(ddl), partition_by, replace, told)
+
+
+@pytest.mark.parametrize("last", [publish_as_once, publish])
+def test_a_warehouse_of_before_publishes_were_decisions_goes_back_too(call, tmp_path, last):
+    for hour, (run_id, ds) in enumerate([("good", "2026-01-02"), ("wrong", AHEAD)]):
+        run = made(tmp_path, run_id, ds, hour=hour)
+        row = [{"run_id": run_id, "ds": run.ds}.get(column) for column in columns_of(RUNS)]
+        write_few_rows(run.output("summary"), "runs", [row])
+        (publish_as_once if run_id == "good" else last)(run)
+    assert seen(run) == of("wrong", "good,wrong")
+    call("--ds", AHEAD, "--apply")
+    assert seen(run) == of("good")
 
 
 def test_dates_that_are_yet_to_come_are_refused():

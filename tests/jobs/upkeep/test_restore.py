@@ -60,8 +60,10 @@ def table_of(warehouse, name="recommendations"):
 
 
 def counts(warehouse):
-    query = f"select cast(ds as text), count(*) from ({view_of(table_of(warehouse))}) group by ds"
-    return dict(duckdb.execute(query).fetchall())
+    connection = duckdb.connect()
+    view = view_of(connection, table_of(warehouse))
+    query = f"select cast(ds as text), count(*) from ({view}) group by ds"
+    return dict(connection.execute(query).fetchall())
 
 
 def test_a_dry_run_shows_and_writes_nothing(call, warehouse):
