@@ -25,9 +25,9 @@ AGES = {1: 0.04, 18: 0.18, 25: 0.35, 35: 0.20, 45: 0.09, 50: 0.08, 56: 0.06}
 README = f"""An invented sample in the layout of MovieLens 1M
 ================================================
 
-No person, film or rating in these files is real: jobs/release/sample.py of Nightreel generated them, so
-they may be used and passed on freely. It holds {USERS:,} users, {MOVIES:,} movies and about
-{RATINGS:,} ratings.
+No person, film or rating in these files is real: jobs/release/sample.py of Nightreel generated
+them, so they may be used and passed on freely. It holds {USERS:,} users, {MOVIES:,} movies and
+about {RATINGS:,} ratings.
 
 ratings.dat  UserID::MovieID::Rating::Timestamp        1 to 5, whole stars; seconds since 1970
 movies.dat   MovieID::Title (Year)::Genre|Genre        latin-1
