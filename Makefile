@@ -28,6 +28,7 @@ help:
 	@echo "make lint          the checks alone: ruff, mypy, import-linter"
 	@echo "make audit         known vulnerabilities of the pinned packages"
 	@echo "make environments  set up .venv and .venv-airflow (done by the others when needed)"
+	@echo "make locks         write the digests of all packages anew, after a change of requirements"
 	@echo "make clean         remove the environments, Airflow's database and caches; the warehouse stays"
 
 .PHONY: nightly

@@ -65,7 +65,8 @@ def predict_one(
     title = require_movie(connection, movie)
     rating, source = predict_pairs(factors, np.array([user]), np.array([movie]))
     print(f"User {user}, {visible(title)}: predicted rating {rating[0]:.2f}")
-    print(f"  by {source[0]}, of model version {visible(run.model_version)} on {run.release}")
+    version = visible(run.model_version)
+    print(f"  source: {source[0]}; model version {version}, release {run.release}")
     if source[0] in NOT_LEARNED:
         print(f"  {NOT_LEARNED[source[0]]}")
     query = "select rating, split from ratings where user_id = ? and movie_id = ?"

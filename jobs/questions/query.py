@@ -56,9 +56,9 @@ With --at, each table is read as it was at that time (in UTC; a date stands for 
 a number, as the publish that made that version of recommendations left it: nightreel history.
 
 Tables: recommendations (one row per date, user and rank), movies, users, ratings, quarantine (the
-lines that could not be used, and why), quality (what each rule found in a run's data) and runs (one
-row per run, with its metrics). Their columns: docs/querying.md. Rows that are too wide for the
-terminal are shown one below the other.
+lines that could not be used, and why), quality (what each rule found in a run's data), metrics (how
+good lists and predictions were) and runs (one row per run). Their columns: docs/querying.md. Rows
+that are too wide for the terminal are shown one below the other.
 """
 
 # PIVOT is several statements to DuckDB.

@@ -11,7 +11,7 @@ from tests.jobs.questions.conftest import cells
 def test_one(ask):
     printed = ask(predict.main, "--user", "1", "--movie", "10")
     assert "User 1, Alien (1979): predicted rating 3.75" in printed
-    assert "by model, of model version 7 on ml-1m" in printed
+    assert "source: model; model version 7, release ml-1m" in printed
     assert "real rating 4.5, which lies in the train split" in printed
 
 
