@@ -93,7 +93,7 @@ def test_no_secret_is_left_anywhere(tmp_path, s3, web):
     client = bucket_client(s3)
     client.create_bucket(Bucket="planted")
     conf = shutil.copytree(ROOT / "conf", tmp_path / "conf")
-    published = {"publish": {"object_store": "s3://planted/tables"}}
+    published = {"publish": {"object_store": "s3://planted/nightreel"}}
     small = {"matrix_factorisation": {"factors": 8, "learning_rate": 0.02, "epochs": 20}}
     (conf / "local.yaml").write_text(yaml.safe_dump(published | {"train": small}))
     warehouse = Warehouse(tmp_path / "warehouse")
@@ -141,7 +141,8 @@ def test_no_secret_is_left_anywhere(tmp_path, s3, web):
     # All of it has happened ...
     assert seen == {"ranks"}
     assert web.told == 1
-    assert client.list_objects_v2(Bucket="planted", Prefix="tables/recommendations/")["KeyCount"]
+    copied = "nightreel/tables/recommendations/"
+    assert client.list_objects_v2(Bucket="planted", Prefix=copied)["KeyCount"]
     assert warehouse.sql("select count(*) > 0 from recommendations") == [(True,)]
     # ... and nothing is left of what it was told: logs, Airflow's database with its rendered
     # templates and XCom, records, manifests, MLflow, command lines.
