@@ -79,9 +79,22 @@ def write_few_rows(folder: Path, table: str, rows: Sequence[Sequence[object]]) -
         connection.execute(f"create table rows ({columns_in_sql(ddl)})")
         marks = ", ".join("?" * len(schemas.columns_of(ddl)))
         connection.executemany(f"insert into rows values ({marks})", rows)
-        by = ", ".join(partition_by)
-        target = quoted(str(folder))
-        connection.execute(f"copy rows to {target} (format parquet, partition_by ({by}))")
+        copy(connection, "from rows", folder, f", partition_by ({', '.join(partition_by)})")
+
+
+def copy(connection: duckdb.DuckDBPyConnection, query: str, target: Path, options: str = "") -> int:
+    """Write what a query returns to Parquet; returns the number of rows.
+
+    Raises JobError where the disk is full, broken or forbidden: with DuckDB this is no OSError.
+    """
+    try:
+        copied = connection.execute(
+            f"copy ({query}) to {quoted(str(target))} (format parquet{options})"
+        )
+        [(rows,)] = copied.fetchall()
+    except duckdb.IOException as error:
+        raise JobError(f"{target} cannot be written: {error}") from None
+    return rows
 
 
 def duckdb_columns(ddl: str) -> dict[str, str]:

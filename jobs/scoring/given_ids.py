@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from jobs.engines.duck import quoted
+from jobs.engines.duck import copy, quoted
 from jobs.runs import schemas
 from jobs.runs.errors import JobError
 from jobs.runs.files import replacing
@@ -86,10 +86,7 @@ class IdFile:
         """Write the rows, sorted, to one Parquet file in `folder`; returns their number."""
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(folder / "part-0.parquet") as temporary:
-            target = quoted(str(temporary))
-            copied = self.connection.execute(f"copy ({self.query}) to {target} (format parquet)")
-            [(rows,)] = copied.fetchall()
-        return rows
+            return copy(self.connection, self.query, temporary)
 
 
 def expected(columns: tuple[str, ...]) -> str:

@@ -9,6 +9,7 @@ from jobs.engines.duck import write_few_rows
 from jobs.published import runs_table
 from jobs.published.delta import publish_files
 from jobs.published.views import connect
+from jobs.runs.errors import JobError
 from jobs.runs.schemas import RUNS, columns_of, in_json
 from jobs.runs.warehouse import Warehouse
 from tests.jobs.examples import small_run
@@ -68,3 +69,9 @@ def test_before_anything_is_published_there_is_no_answer(tmp_path):
     assert runs_table.newest_date(warehouse) is None
     assert runs_table.newest_other(run) is runs_table.previous_run(run) is None
     assert runs_table.readers_runs(warehouse) == set()
+
+
+def test_a_row_that_cannot_be_written_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(JobError, match="file/summary cannot be written: "):
+        write_few_rows(tmp_path / "file" / "summary", "runs", [[None] * len(columns_of(RUNS))])
