@@ -6,6 +6,7 @@ import os
 import sys
 from difflib import get_close_matches
 from importlib import import_module
+from importlib.metadata import version
 
 from jobs.runs.command import run_command
 from jobs.runs.errors import JobError
@@ -52,7 +53,7 @@ def usage() -> str:
     def lines(commands: dict[str, tuple[str, str]]) -> str:
         return "\n".join(f"  {name:<10} {line}" for name, (_, line) in commands.items())
 
-    return f"""usage: nightreel <command> [options]
+    return f"""usage: nightreel <command> [options], or nightreel --version
 
 The steps of a run, in their order (`make nightly` makes them all):
 {lines(STEPS)}
@@ -75,6 +76,9 @@ def dispatch(argv: list[str]) -> None:
     """Call the main of the command that `argv` begins with. Raises JobError if there is none."""
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(usage(), end="")
+        return
+    if argv[0] == "--version":
+        print(f"nightreel {version('nightreel')}")
         return
     command, *rest = argv
     if command not in COMMANDS:

@@ -85,8 +85,8 @@ def recommend(argv: list[str] | None = None) -> None:
     if not rows:
         dates = {partition["ds"] for partition in published.partitions()}
         raise no_rows(connection, user, ds, sorted(dates, reverse=True))
-    title = f"Recommendations for user {user} of {ds}, model version"
-    show_recommendations(f"{title} {rows[0].model_version}", rows)
+    title = f"Recommendations for user {user} of {ds}, {rows[0].made_by}"
+    show_recommendations(title, rows)
     if len(rows) < arguments.top:
         print(
             f"{len(rows)} of {arguments.top}: no more are published for this user. "

@@ -26,6 +26,14 @@ class Recommendation(NamedTuple):
     run_id: str
     ranking_score: float | None
     """What movies are ranked by, where that is not the predicted rating itself."""
+    order_version: str | None
+    """Version of the model that ranks them; None where predicted ratings do."""
+
+    @property
+    def made_by(self) -> str:
+        """Which models, for a title."""
+        order = f", ordered by version {self.order_version}" if self.order_version else ""
+        return f"model version {self.model_version}{order}"
 
 
 def require_user(connection: duckdb.DuckDBPyConnection, user_id: int) -> None:
@@ -62,7 +70,8 @@ def recommended(
     rows = connection.execute(
         """
         select r.rank, r.movie_id, r.title, genres, r.predicted_rating, r.source, r.model_version,
-            r.run_id, if(damping > 0 or r.order_version is not null, r.ranking_score, null)
+            r.run_id, if(damping > 0 or r.order_version is not null, r.ranking_score, null),
+            r.order_version
         from recommendations r
         left join runs using (run_id)
         -- Movies are those of the release published last: another's have other ids.

@@ -170,9 +170,6 @@ def show_example(connection: duckdb.DuckDBPyConnection, run: Run, user: int | No
     elif rows:
         print(f"Run {rows[0].run_id} has since published other recommendations for {run.ds}.")
     elif named:
-        # Users are those of the release published last: another's have other ids.
-        if run.release == latest_run(connection).release:
-            require_user(connection, named)
         raise JobError(f"There are no recommendations for user {named} of {run.ds}.")
     else:
         print(f"There are no recommendations of {run.ds} any more.")
@@ -202,6 +199,9 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.json:
         print(json.dumps(figures(run, records)))
         return
+    # Users are those of the release published last: another's have other ids.
+    if arguments.user and run.release == latest_run(connection).release:
+        require_user(connection, arguments.user)
     print(f"Run {run.run_id}: release {run.release}, date {run.ds}\n")
     show_data(records)
     show_quality(records, run)

@@ -1,6 +1,7 @@
 """The console command: every command is there, and errors are sentences."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,11 @@ def test_every_command_exists_and_its_help_teaches(command, capsys, monkeypatch)
     assert printed.startswith(f"usage: nightreel {command} ")
     assert f"nightreel {command} " in printed.split("\n\n", 1)[1]
     assert "--warehouse" in printed
+
+
+def test_it_says_which_version_it_is(capsys):
+    dispatch(["--version"])
+    assert re.fullmatch(r"nightreel \d+\.\d+\.\d+\n", capsys.readouterr().out)
 
 
 def test_an_unknown_command_suggests_the_nearest():
