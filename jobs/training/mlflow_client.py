@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
 from jobs.runs.errors import JobError
@@ -15,49 +16,59 @@ LIMITS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
 }
 """Seconds without a byte, and further attempts, unless the environment says otherwise."""
+STORE_FAILED = ("BAD_REQUEST", "TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR")
+"""What MLflow says where its database cannot be read or written, as on a full disk."""
 
 
 def client_of(uri: str) -> Any:
-    """A client of the store or server at an address; see `Answering` for what a server's raises."""
+    """A client of the store or server at an address; see `Answering` for what it raises."""
     # MLflow takes seconds to import, and asks git for a commit that it does not need here.
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     for name, value in LIMITS.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
-    # Creating the store's tables is logged line by line.
+    # Creating the store's tables is logged line by line, and what fails there with its traceback.
     for name in ("alembic", "mlflow.store.db.utils"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    client = MlflowClient(uri)
-    return Answering(client) if uri.startswith(("http://", "https://")) else client
+    return Answering(asking(uri, lambda: MlflowClient(uri)), uri)
 
 
 class Answering:
-    """A client whose methods raise JobError where the server does not answer.
+    """A client whose methods raise JobError where server or store do not answer.
 
-    What it does answer, MlflowException with its error code, they raise as ever.
+    What they do answer, MlflowException with its error code, they raise as ever.
     """
 
-    def __init__(self, client: Any) -> None:
-        self.client = client
+    def __init__(self, client: Any, uri: str) -> None:
+        self.client, self.uri = client, uri
 
     def __getattr__(self, name: str) -> Any:
         asked = getattr(self.client, name)
         if not callable(asked):
             return asked
+        return lambda *arguments, **named: asking(self.uri, lambda: asked(*arguments, **named))
 
-        def ask(*arguments: Any, **named: Any) -> Any:
-            import requests
-            from mlflow.exceptions import MlflowException
 
-            try:
-                return asked(*arguments, **named)
-            except (MlflowException, requests.RequestException) as error:
-                if isinstance(error, MlflowException) and "API request to " not in str(error):
-                    raise
-                raise JobError(
-                    f"MLflow at {self.client.tracking_uri} does not answer: "
-                    f"{' '.join(str(error).split())[:300]}. Once it does, run the step again."
-                ) from None
+def asking(uri: str, question: Callable[[], Any]) -> Any:
+    """The answer of a server, or of a store in a file."""
+    import requests
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
-        return ask
+    try:
+        return question()
+    except MlflowException as error:
+        if uri.startswith(("http://", "https://")):
+            silent = "API request to " in str(error)
+        else:
+            silent = error.error_code in STORE_FAILED
+        if not silent:
+            raise
+        found = str(error)
+    except (requests.RequestException, SQLAlchemyError) as error:
+        found = str(error)
+    raise JobError(
+        f"MLflow at {uri} does not answer: {' '.join(found.split())[:300]}. Once it does, run the "
+        "step again."
+    )

@@ -199,7 +199,12 @@ class Registry:
             return f"{logged.artifact_uri}/factors"
         folder = self.warehouse.artifacts / logged.run_id / "artifacts" / "factors"
         make_folder(folder.parent)
-        shutil.copytree(factors, folder)
+        try:
+            shutil.copytree(factors, folder)
+        except shutil.Error as errors:
+            # It has gone on after the first file that failed, and tells of each.
+            [(_, file, why), *_] = errors.args[0]
+            raise JobError(f"{file} cannot be written: {why}") from None
         # Before MLflow's store, which forces its own rows to disk, names it.
         sync_tree(folder)
         sync(folder.parent)

@@ -159,6 +159,13 @@ def test_a_model_that_is_not_there_stops_with_a_sentence(warehouse):
         Registry.of(run).factors("9")
 
 
+def test_a_store_that_is_damaged_is_told_in_a_sentence(warehouse):
+    run = small_run(warehouse)
+    run.warehouse.tracking.write_bytes(b"no database " * 1000)
+    with pytest.raises(JobError, match=r"MLflow at sqlite:.* does not answer: .*not a database"):
+        registered(run, 1)
+
+
 @pytest.mark.parametrize("changed", ["movie_MK.npy", "manifest.json"])
 def test_what_was_changed_since_it_was_registered_is_not_used(warehouse, changed):
     run = small_run(warehouse)
