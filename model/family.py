@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from model.data.histories import Histories
     from model.data.history_data import HistoryData
     from model.data.ratings import Ratings
+    from model.data.sets import Sets
     from model.data.windows import Windows
     from model.factors import Factors
 
     # Of the kind that the model reads.
     Data: TypeAlias = Dataset | HistoryData
-    Batch: TypeAlias = Ratings | Windows
+    Batch: TypeAlias = Ratings | Windows | Sets
 
 RATING_MODELS = {
     "matrix_factorisation": "model.matrix_factorisation:MatrixFactorisation",
@@ -46,6 +47,7 @@ ORDER_MODELS = {
     "convolution": "model.convolution:Convolution",
     "recency": "model.recency:Recency",
     "ials": "model.ials:Ials",
+    "elsa": "model.elsa:Elsa",
 }
 FAMILY = RATING_MODELS | ORDER_MODELS
 

@@ -24,12 +24,10 @@ from model.data.collectives import sum_over_ranks
 from model.data.histories import Histories
 from model.data.history_data import HistoryData
 from model.data.windows import Windows, WindowShard
-from model.family import Rows
+from model.order_learner import OrderLearner
 from model.ridge import ENCODER, RidgeEncoder, RidgeSettings, regression
 from model.settings import LoopSettings
 from model.softmax_loss import sampled_softmax_loss, softmax_loss
-from model.training.autograd import ModuleLearner
-from model.validation_lists import validation_figures
 
 USERS_PER_BLOCK = 512
 
@@ -127,12 +125,10 @@ class SequenceEncoder:
         return torch.cat([user_UK, self.beside.encode(known)], 1)
 
 
-class SequenceLearner(ModuleLearner):
+class SequenceLearner(OrderLearner):
     """A learner of sequences; a member says which network it has."""
 
     Settings: ClassVar[type[SequenceSettings]]
-    reads = "histories"
-    objective = "order"
 
     @staticmethod
     def network(settings: Any) -> nn.Module:
@@ -140,7 +136,6 @@ class SequenceLearner(ModuleLearner):
         raise NotImplementedError
 
     module: SequenceModule
-    data: HistoryData
 
     def __init__(self, settings: SequenceSettings, data: HistoryData, seed: int) -> None:
         torch.manual_seed(seed)
@@ -152,6 +147,7 @@ class SequenceLearner(ModuleLearner):
         self.reader, self.clip = module.reader, settings.clip
         share_M = data.counts.movie_M / data.counts.movie_M.sum()
         self.share_M = share_M.float().to(data.device)
+        assert isinstance(data.shard, WindowShard)
         self.mean_weight = mean_weight(data.shard, settings.same_second)
 
     @property
@@ -190,24 +186,10 @@ class SequenceLearner(ModuleLearner):
         output_MK = self.module.output_MK.detach()
         return output_MK if self.beside_MK is None else torch.cat([output_MK, self.beside_MK], 1)
 
-    def validate(self, data: HistoryData) -> dict[str, float]:  # type: ignore[override]
-        """Lists of the weights of this moment, on all ranks' validation ratings."""
-        return validation_figures(
-            data, self.made.encode, self.movie_MK, self.module.bias_M.detach()
-        )
-
-    def score(self, user_B: Tensor, movie_B: Tensor) -> Tensor:
-        """From this rank's histories, each encoded anew."""
-        place_B = np.searchsorted(self.data.histories.user_U, user_B.cpu().numpy())
-        user_BK = self.made.encode(self.data.histories.take(place_B))
-        movie = movie_B.long()
-        return (user_BK * self.movie_MK[movie]).sum(1) + self.module.bias_M[movie]
-
-    def rows(self) -> Rows:
-        """All ranks' users by their whole histories."""
-        user_UK = self.data.whole_rows(self.made)
-        none_U = user_UK.new_zeros(len(user_UK))
-        return Rows(user_UK, self.movie_MK, none_U, self.module.bias_M.detach(), 0.0)
+    @property
+    def movie_bias_M(self) -> Tensor:
+        """Those of the output embeddings."""
+        return self.module.bias_M.detach()
 
     def save_encoder(self, folder: Path) -> None:
         """The reader's weights, its settings, and the regression's rows where they are beside."""

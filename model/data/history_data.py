@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import horovod.torch as hvd
 import numpy as np
@@ -17,7 +18,8 @@ from model.data.collectives import sum_over_ranks
 from model.data.dataset import Counts, read_ids
 from model.data.histories import TRAIN, Histories
 from model.data.history_reading import read_history_shard
-from model.data.windows import Windows, WindowShard
+from model.data.sets import SetShard
+from model.data.windows import WindowShard
 from model.family import Encoder
 from model.settings import TrainingSpec
 
@@ -32,8 +34,9 @@ class HistoryData:
     """
 
     histories: Histories
-    window: int
-    """Most targets that a training window holds."""
+    window: int | None
+    """Most targets that a training window holds; None: of models that know no order, which learn
+    from whole histories."""
     rows_R: list[int]
     """Training targets of each rank: ratings of the train split but for a user's first."""
     counts: Counts
@@ -64,15 +67,19 @@ class HistoryData:
         return self.histories.of(TRAIN)
 
     @cached_property
-    def shard(self) -> WindowShard:
+    def shard(self) -> WindowShard | SetShard:
+        if self.window is None:
+            return SetShard(self.train, self.seed, hvd.rank())
         return WindowShard(self.train, self.window, self.seed, hvd.rank())
 
-    def epoch(self, epoch: int, batch_size: int, start: int) -> tuple[list[int], Iterator[Windows]]:
+    def epoch(self, epoch: int, batch_size: int, start: int) -> tuple[list[int], Iterator[Any]]:
         """All ranks' targets in each step of an epoch, and this rank's batches from `start` on."""
         steps = max(1, math.ceil(sum(self.rows_R) / batch_size))
-        parts = self.shard.epoch(epoch, steps)
-        rows_S = sum_over_ranks(torch.tensor([int(length_B.sum()) for _, length_B in parts]))
-        return rows_S.tolist(), self.shard.batches(parts[start:])
+        # Parts are the shard's own, whichever it is.
+        shard: Any = self.shard
+        parts = shard.epoch(epoch, steps)
+        rows_S = sum_over_ranks(torch.tensor([shard.rows_in(part) for part in parts]))
+        return rows_S.tolist(), shard.batches(parts[start:])
 
     def whole_rows(self, encoder: Encoder) -> Tensor:
         """The rows of all ranks' users, U x K, from their whole histories."""
@@ -97,8 +104,7 @@ def read_history_data(spec: TrainingSpec, device: torch.device) -> HistoryData:
     counts = count_histories(histories, train, len(user_ids), len(movie_ids))
     return HistoryData(
         histories,
-        # Models of sets have none: they read whole histories.
-        getattr(spec.settings, "window", 1 << 30),
+        getattr(spec.settings, "window", None),
         rows_R,
         counts,
         (counts.rating_sum_M.sum() / counts.movie_M.sum()).item(),

@@ -94,6 +94,10 @@ class WindowShard:
         order_S = np.random.default_rng([self.seed, epoch]).permutation(steps)
         return [parts[step] for step in order_S]
 
+    def rows_in(self, part: tuple[Int, Int]) -> int:
+        """How many targets a step has."""
+        return int(part[1].sum())
+
     def batches(self, parts: list[tuple[Int, Int]]) -> Iterator[Windows]:
         """The windows of these steps."""
         return (self.windows(start_B, length_B) for start_B, length_B in parts)

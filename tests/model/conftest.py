@@ -31,6 +31,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "bayesian": {"factors": 4, "width": 8, "burn_in": 10, "samples": 30},
     "ridge": {"factors": 30, "penalty": 3},
     "ials": {"factors": 16, "penalty": 0.001},
+    "elsa": {"factors": 30, "learning_rate": 0.05, "batch_size": 128, "epochs": 30, "patience": 30},
     "visits": {"factors": 30, "penalty": 3},
     **{
         model: {
