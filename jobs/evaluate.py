@@ -30,11 +30,12 @@ from jobs.training.metrics_table import write_metrics
 from jobs.training.order_gate import evaluate_order
 from jobs.training.registry import Registry, same_split
 from model.biases import BiasesSettings, biases_beside
+from model.calibration import shares_inside
 from model.data.ratings import Ratings, read_ratings
 from model.factors import Factors, load_factors
 from model.list_measure import Figure
 from model.metrics import mae, rmse
-from model.ranking.damping import damped
+from model.ranking.lower_bound import by_rating
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,16 @@ def measure(factors: Factors, biases: Factors, held: Ratings, split: str) -> dic
     return {name: round(value, 5) for name, value in metrics.items()}
 
 
+def inside_intervals(factors: Factors, held: Ratings) -> dict[str, float]:
+    """The shares of held-back ratings inside the intervals that the model gives them, by name.
+
+    Of those that rest on the model; empty if it gives none.
+    """
+    pairs = held.user_N.numpy(), held.movie_N.numpy()
+    shares = shares_inside(factors.predict(*pairs), factors.sd(*pairs), held.rating_N.numpy())
+    return {f"inside_{percent}": round(share, 5) for percent, share in shares.items()}
+
+
 def champion_rmse(run: Run, registry: Registry, candidate: Factors, held: Ratings) -> float | None:
     """The champion's RMSE on the same ratings; None if there is no champion yet."""
     if run.champion is None:
@@ -118,7 +129,8 @@ def evaluate(run: Run) -> Evaluation:
     evaluation = evaluate_rating(run)
     of_order: dict[str, list[Figure]] = {}
     if run.trains_order:
-        rating = damped(load_factors(run.output("factors")), run.conf.score.damping)
+        factors, score = load_factors(run.output("factors")), run.conf.score
+        rating = by_rating(factors, score.damping, score.lower_bound)
         order, of_order = evaluate_order(run, rating)
         evaluation = replace(evaluation, order=order)
     write_metrics(run, evaluation, of_order)
@@ -140,13 +152,16 @@ def evaluate_rating(run: Run) -> Evaluation:
     settings = BiasesSettings(**run.conf.train.of("biases"))
     biases = biases_beside(factors, read_ratings(run.split("train")), settings)
     metrics = measure(factors, biases, held, split)
+    inside = inside_intervals(factors, held)
     registry = Registry.of(run)
     champion = champion_rmse(run, registry, factors, held)
     own, bias = metrics[f"{split}_rmse"], metrics["bias_rmse"]
     tolerance, model = run.conf.evaluate.champion_tolerance, run.conf.train.model
     decision = decide(own, bias, champion, tolerance, split, model)
     data = {**run.conf.etl.model_dump(), "digest": run.digest}
-    version = registry.register(run.run_id, folder, run.conf.train.tracked(model) | data, metrics)
+    version = registry.register(
+        run.run_id, folder, run.conf.train.tracked(model) | data, metrics | inside
+    )
     scores, fallback = {"model": version, "champion": run.champion}, None
     if decision.scores == "biases":
         fallback = scores["biases"] = register_biases(run, registry, biases, metrics, split, data)
@@ -157,6 +172,7 @@ def evaluate_rating(run: Run) -> Evaluation:
     return Evaluation(
         measured_on=split,
         errors=metrics | of_champion,
+        inside=inside,
         promoted=decision.scores != "champion",
         reason=decision.reason,
         candidate_version=version,

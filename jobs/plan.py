@@ -26,7 +26,8 @@ from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, run_of
 from jobs.runs.settings import RetrainSettings
-from jobs.scoring.plan import damped_model
+from jobs.scoring.plan import ranked_by_rating
+from jobs.scoring.uncertainty import refuse_to_score, refuse_to_train
 from jobs.training.registry import Registry
 
 
@@ -118,12 +119,14 @@ def champion_of(registry: Registry, version: str | None) -> Champion | None:
     )
 
 
-def refuse_undampable(run: Run) -> None:
-    """Raises JobError if the champion cannot be ranked by as score.damping says."""
-    by_rating = run.conf.score.order_by == "rating" or run.order_champion is None
-    if run.champion and by_rating:
-        model = Registry.of(run).factors(run.champion)
-        damped_model(model, run.conf.score.damping, run.champion)
+def refuse_champion(run: Run) -> None:
+    """Raises JobError if the champion cannot be scored with as the settings of score say."""
+    if run.champion is None:
+        return
+    model = Registry.of(run).factors(run.champion)
+    refuse_to_score(run.conf.score, model, run.champion)
+    if run.conf.score.order_by == "rating" or run.order_champion is None:
+        ranked_by_rating(model, run.conf.score, run.champion)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -131,9 +134,11 @@ def main(argv: list[str] | None = None) -> None:
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("plan") as figures:
         plan = decide_both(run, run.record("etl")["ratings"])
-        if not plan.train:
-            # Better now than in score, after everything else.
-            refuse_undampable(run)
+        # Better now than in score, after everything else.
+        if plan.train:
+            refuse_to_train(run)
+        else:
+            refuse_champion(run)
         print(f"{'train' if plan.train else 'score only'}: {plan.reason}", flush=True)
         figures.update(train=plan.train, reason=plan.reason, model_version=run.champion)
         figures.update(order_version=run.order_champion)

@@ -12,13 +12,14 @@ from duckdb import DuckDBPyConnection
 
 from jobs.pages.coverage import add_scored, coverage, recommended
 from jobs.pages.drift import drift
-from jobs.pages.errors import errors
+from jobs.pages.errors import errors, held_back
 from jobs.pages.examples import examples
 from jobs.pages.learning import learning
 from jobs.pages.order import order
 from jobs.pages.page import Page, Section, Text, number, share, write_page
 from jobs.pages.scope import scope
 from jobs.pages.tables import clean_tables, overall
+from jobs.pages.uncertainty import uncertainty
 from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, run_of
@@ -38,7 +39,10 @@ def model_sections(connection: DuckDBPyConnection, run: Run) -> list[Section]:
         raise JobError(str(error)) from error
     best = run.record("train")["best_epoch"]
     history = factors.manifest.get("history", [])
-    sections = [learning(history, best, run.evaluation), errors(connection, run, factors)]
+    held = held_back(connection, run)
+    sections = [learning(history, best, run.evaluation), errors(connection, factors, held)]
+    if factors.knows_sd:
+        sections.append(uncertainty(factors, held))
     found = run.evaluation.order
     return [*sections, order(found)] if found else sections
 

@@ -28,6 +28,7 @@ from jobs.runs.warehouse import Warehouse, warehouse_named
 from jobs.scoring.filters import allowed_movies
 from jobs.scoring.given_ids import given_lists, refuse_unknown_candidates, with_blocked
 from jobs.scoring.incremental import find_base
+from jobs.scoring.uncertainty import refuse_to_score
 from jobs.training.promotion import present_champion
 from jobs.training.registry import Registry
 
@@ -119,7 +120,7 @@ def plan_run(arguments: argparse.Namespace) -> Run:
     if version is None:
         raise JobError(f"Release {data.release} has no champion. Choose a --model-version.")
     # Better now than in score.
-    registry.factors(version)
+    refuse_to_score(conf.score, registry.factors(version), version)
     ds: date = arguments.ds or data.ds
     refuse_future(ds)
     return Run(

@@ -9,8 +9,8 @@ split; never one that a model has not learned; never one that the filters of `sc
 away.
 Movies are ranked by the model of order, with users' rows made of their histories of today; without
 one by unclipped predicted rating, so that the best do not all tie at the top of the scale, damped
-by score.damping. With score.mode=incremental, users for whom nothing has changed since the
-newest published run keep its rows.
+by score.damping or less score.lower_bound standard deviations. With score.mode=incremental, users
+for whom nothing has changed since the newest published run keep its rows.
 
 A pandas UDF of Spark scores: it is handed numbers of ranges of users, maps the model, writes their
 rows itself (jobs/scoring/task.py), and only figures come back.
@@ -113,6 +113,7 @@ def score(spark: SparkSession, run: Run, models: Models) -> dict[str, Any]:
         model_version=models.rating.version,
         order_version=models.order.version if models.order else None,
         run_id=run.run_id,
+        uncertainty=run.conf.score.uncertainty,
     )
     users, rows = score_all(spark, scoring, inputs)
     if base and base.finished("score") != base_record:

@@ -28,10 +28,11 @@ from model.gibbs.half import Half, Stream, normal
 from model.gibbs.held import Held
 from model.gibbs.priors import gamma
 from model.gibbs.sides import Side, gather_ratings, sides
+from model.gibbs.spread import Spread
 from model.settings import SamplingSettings
 
 # What a stream of random numbers is for.
-USERS, MOVIES, SHARED = range(3)
+USERS, MOVIES, SHARED, PAIRS = range(4)
 START_SCALE = 0.1
 # Ratings at which a movie's mean surplus counts by half in the start.
 START_DAMPING = 5.0
@@ -60,6 +61,7 @@ class Bayesian:
     Settings = BayesianSettings
     reads = "ratings"
     objective = "rating"
+    knows_sd = True
 
     def __init__(self, settings: BayesianSettings, data: Dataset, seed: int) -> None:
         self.settings, self.seed, self.mean = settings, seed, data.mean
@@ -77,6 +79,7 @@ class Bayesian:
         self.movie_bias_R = torch.zeros(len(movies), dtype=torch.float64, device=data.device)
         """Sums over the draws that were kept, in units of the ratings' deviation."""
         self.held = Held(data, users, movies)
+        self.spread = Spread(users, movies, self.stream(0, PAIRS)(0))
 
     @property
     def form(self) -> str:
@@ -114,6 +117,7 @@ class Bayesian:
         pairs = [(users.mean_RK, before_RK), (users.row_RK, movies.mean_RK)]
         self.held.predict(pairs, self.mean, self.scale, keep)
         if keep:
+            self.spread.add(users, movies, self.precision)
             self.average.add([(user_RK[:, :-1], movie_RK[:, :-1]) for user_RK, movie_RK in pairs])
             self.user_bias_R += sum(user_RK[:, -1] for user_RK, _ in pairs) / 2
             self.movie_bias_R += sum(movie_RK[:, -1] for _, movie_RK in pairs) / 2
@@ -138,12 +142,15 @@ class Bayesian:
         """The mean of the draws that were kept."""
         draws, (users, movies) = self.average.draws, (self.users.side, self.movies.side)
         user_RK, movie_RK = self.average.factors()
+        user_RS, movie_RS = self.spread.factors()
         return Rows(
             users.whole(self.scale * user_RK),
             movies.whole(movie_RK),
             users.whole(self.scale * self.user_bias_R / draws).float(),
             movies.whole(self.scale * self.movie_bias_R / draws).float(),
             self.mean,
+            users.whole(self.scale * user_RS),
+            movies.whole(movie_RS),
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -156,12 +163,13 @@ class Bayesian:
             "user_bias_R": self.user_bias_R,
             "movie_bias_R": self.movie_bias_R,
             "held": self.held.state_dict(),
+            "spread": self.spread.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
         device = self.user_bias_R.device
-        for name in ("users", "movies", "average", "held"):
+        for name in ("users", "movies", "average", "held", "spread"):
             getattr(self, name).load_state_dict(state[name])
         self.precision = state["precision"]
         self.user_bias_R = state["user_bias_R"].to(device)

@@ -25,7 +25,7 @@ Int = NDArray[np.integer]
 Bool = NDArray[np.bool_]
 SCALARS = ("mean", "rating_min", "rating_max", "train_mean")
 # Absent from models that earlier versions of Nightreel saved.
-LATER = {"movie_count_M"}
+LATER = {"movie_count_M", "user_sd_US", "movie_sd_MS"}
 # Blocks of pairs keep the gathered rows in the cache and the memory bounded.
 PAIRS_PER_BLOCK = 16_384
 
@@ -55,6 +55,10 @@ class Factors:
     """Mean training rating; `mean` is what scores start from, 0 in a model without biases."""
     movie_count_M: Int | None = None
     """Training ratings of each movie; None in models saved before it was kept."""
+    user_sd_US: Float | None = None
+    movie_sd_MS: Float | None = None
+    """Not below 0; a user's row times a movie's is the standard deviation of the rating around its
+    score, in rating points. None in models that do not know it."""
     manifest: dict[str, Any] = field(default_factory=dict)
     """Configuration, metrics and data fingerprint of the training."""
 
@@ -93,6 +97,24 @@ class Factors:
         rating_P[only_user] += self.user_bias_U[user_idx_P[only_user]]
         rounded_P = rating_P.astype(np.float32)
         return np.clip(rounded_P, self.rating_min, self.rating_max) if clip else rounded_P
+
+    @property
+    def knows_sd(self) -> bool:
+        """Whether the model says how far a rating may be from what it predicts."""
+        return self.user_sd_US is not None and self.movie_sd_MS is not None
+
+    def sd(self, user_idx_P: Int, movie_idx_P: Int) -> Float:
+        """Standard deviations of the ratings of P pairs given as row numbers, in rating points.
+
+        NaN where the prediction does not rest on the model, or the model does not know it.
+        """
+        sd_P = np.full(len(user_idx_P), np.nan, np.float32)
+        if self.user_sd_US is None or self.movie_sd_MS is None:
+            return sd_P
+        known = np.flatnonzero(self.source(user_idx_P, movie_idx_P) == "model")
+        rows = self.user_sd_US[user_idx_P[known]], self.movie_sd_MS[movie_idx_P[known]]
+        sd_P[known] = np.einsum("ps,ps->p", *rows)
+        return sd_P
 
     def user_idx(self, user_ids: Int) -> Int:
         """Row numbers of users; -1 where the model does not know the id."""

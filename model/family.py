@@ -5,6 +5,7 @@ A model class is made with its settings, the data and a seed, and holds
     Settings   a frozen dataclass, a docstring per field: the section `train.<name>` in conf
     reads      what it learns from, as `DATASETS` in model/data/datasets.py names it
     objective  `rating` if its scores are ratings, `order` if they rank what a user will want next
+    knows_sd   True if its `Rows` say how far off a rating may be; others need not have it
 
 It learns by steps in the shared loop (`Learner`), by draws (`Sampler`) or at once, without epochs
 (`Fitter`), and ends as `Rows`. Loop, checkpoints, export and scoring know nothing else of it. This
@@ -61,6 +62,10 @@ class Rows:
     user_bias_U: Tensor
     movie_bias_M: Tensor
     mean: float
+    user_sd_US: Tensor | None = None
+    movie_sd_MS: Tensor | None = None
+    """Not below 0; their products are the standard deviations of ratings around their scores.
+    None where the model does not know them."""
 
     def score(self, user_B: Tensor, movie_B: Tensor) -> Tensor:
         """Scores of B pairs of row numbers, unclipped."""

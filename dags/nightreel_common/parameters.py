@@ -59,6 +59,8 @@ SCORING = {
     "scoring": "score.mode",
     "order_by": "score.order_by",
     "damping": "score.damping",
+    "lower_bound": "score.lower_bound",
+    "uncertainty": "score.uncertainty",
     "genres_in": "score.genres_in",
     "genres_out": "score.genres_out",
     "year_from": "score.year_from",
@@ -95,6 +97,20 @@ def scoring_parameters() -> dict[str, Param]:
             "With the order by predicted rating: ratings at which a movie's prediction counts by "
             "half; 0 orders by predicted rating alone. Empty: as in conf.",
             minimum=0,
+        ),
+        "lower_bound": optional(
+            "number",
+            "Lower bound",
+            "With the order by predicted rating, in place of damping: movies are ordered by the "
+            "prediction less so many standard deviations. Needs a model that knows them, as "
+            "bayesian. Empty: as in conf.",
+            minimum=0,
+        ),
+        "uncertainty": optional(
+            "boolean",
+            "Uncertainty",
+            "Whether the table says how far off each predicted rating may be. Needs a model that "
+            "knows it, as bayesian. Empty: as in conf.",
         ),
         "genres_in": optional(
             "string",

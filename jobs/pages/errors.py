@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from duckdb import DuckDBPyConnection
 from numpy.typing import NDArray
@@ -19,8 +21,17 @@ GROUPS = [0, 1, 10, 50, 100, 500]
 Ints = NDArray[np.integer]
 
 
-def errors(connection: DuckDBPyConnection, run: Run, factors: Factors) -> Section:
-    """Errors on the ratings that `evaluate` measured on, clipped to the rating scale as there."""
+class HeldBack(NamedTuple):
+    """The N ratings that `evaluate` measured on, by row number."""
+
+    split: str
+    user_N: Ints
+    movie_N: Ints
+    rating_N: NDArray[np.float32]
+
+
+def held_back(connection: DuckDBPyConnection, run: Run) -> HeldBack:
+    """Read them, and make the view `train`."""
     held = run.conf.etl.splits[-1]
     for split in ("train", held):
         add_view(connection, split, run.split(split), schemas.INDEXED_RATINGS, ["split"])
@@ -29,6 +40,12 @@ def errors(connection: DuckDBPyConnection, run: Run, factors: Factors) -> Sectio
         select user_idx, movie_idx, rating from {held} order by user_idx, movie_idx
         """).fetchnumpy()
     user, movie, rating = (np.asarray(found[name]) for name in ("user_idx", "movie_idx", "rating"))
+    return HeldBack(held, user, movie, rating)
+
+
+def errors(connection: DuckDBPyConnection, factors: Factors, found: HeldBack) -> Section:
+    """Errors on what was held back, clipped to the rating scale as `evaluate` does."""
+    held, user, movie, rating = found
     predicted = factors.predict(user, movie)
     by_user = known_of(connection, "user", len(factors.user_ids_U))[user]
     by_movie = known_of(connection, "movie", len(factors.movie_ids_M))[movie]

@@ -39,10 +39,14 @@ class ToPublish:
     """What ordered the movies; None: predicted ratings did."""
 
 
+# Columns of recommendations that may be null.
+NULLABLE = ("order_version", "rating_sd")
+
+
 def bad_rows(data: ToPublish) -> dict[str, Column]:
     """Whether a single row breaks a check; `allowed` is null where the movie must not be there."""
     low, high = data.rating_range
-    told = [name for name in data.recommendations.columns if name != "order_version"]
+    told = [name for name in data.recommendations.columns if name not in NULLABLE]
     missing = [F.col(f"row.{name}").isNull() for name in told]
     on_scale = F.col("row.predicted_rating").between(low, high)
     return {
@@ -50,6 +54,7 @@ def bad_rows(data: ToPublish) -> dict[str, Column]:
         "other_date": F.col("row.ds") != F.lit(data.ds),
         "other_order": ~F.col("row.order_version").eqNullSafe(F.lit(data.order_version)),
         "filtered_out": F.col("allowed").isNull(),
+        "no_deviation": (F.col("row.rating_sd") <= 0) | F.isnan("row.rating_sd"),
         "off_scale": ~(on_scale & F.col("row.source").isin("model", "popular")),
     }
 
@@ -160,6 +165,7 @@ def checks(data: ToPublish) -> dict[str, Column]:
             F.array_intersect(movie_ids, "rated")
         ),
         "predicted ratings lie on the scale": F.col("off_scale"),
+        "deviations of ratings are above 0": F.col("no_deviation"),
     }
 
 

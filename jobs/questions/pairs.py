@@ -25,6 +25,7 @@ PREDICTIONS = pa.schema(
         ("source", pa.string()),
     ]
 )
+DEVIATION = pa.field("rating_sd", pa.float32())
 
 
 def predict_pairs(
@@ -33,6 +34,13 @@ def predict_pairs(
     """Predicted ratings of P pairs of ids, and the source of each. Any id may be unknown."""
     user, movie = factors.user_idx(user_ids_P), factors.movie_idx(movie_ids_P)
     return factors.predict(user, movie), factors.source(user, movie)
+
+
+def deviations(
+    factors: Factors, user_ids_P: NDArray[np.integer], movie_ids_P: NDArray[np.integer]
+) -> NDArray[np.float32]:
+    """Standard deviations of the ratings of P pairs of ids; NaN where the model knows none."""
+    return factors.sd(factors.user_idx(user_ids_P), factors.movie_idx(movie_ids_P))
 
 
 def predict_file(factors: Factors, pairs: Path, out: Path, block_bytes: int = 1 << 22) -> int:
@@ -48,18 +56,22 @@ def predict_file(factors: Factors, pairs: Path, out: Path, block_bytes: int = 1 
         raise JobError(f"--out {out}: the folder {out.parent} does not exist.")
     # No cell needs quotes; Arrow would put them around the header.
     plain = arrow_csv.WriteOptions(include_header=False, quoting_style="none")
+    schema = PREDICTIONS.append(DEVIATION) if factors.knows_sd else PREDICTIONS
     count = 0
     with (
         replacing(out) as temporary,
         temporary.open("wb") as file,
-        arrow_csv.CSVWriter(file, PREDICTIONS, write_options=plain) as writer,
+        arrow_csv.CSVWriter(file, schema, write_options=plain) as writer,
     ):
-        file.write((",".join(PREDICTIONS.names) + "\n").encode())
+        file.write((",".join(schema.names) + "\n").encode())
         for block in read_blocks(pairs, block_bytes):
             user, movie = (block.column(name).to_numpy() for name in IDS)
             rating, source = predict_pairs(factors, user, movie)
             columns = [user, movie, rating, source]
-            writer.write_batch(pa.record_batch(columns, schema=PREDICTIONS))
+            if factors.knows_sd:
+                # NaN becomes null: an empty cell.
+                columns.append(pa.array(deviations(factors, user, movie), from_pandas=True))
+            writer.write_batch(pa.record_batch(columns, schema=schema))
             count += len(user)
     return count
 

@@ -6,7 +6,9 @@
 
 pairs.csv begins with the line user_id,movie_id (other columns may follow and are ignored), then
 one pair per line; predictions.csv has the same pairs in the same order. Predictions lie on the
-scale of the ratings. Their source says what they rest on:
+scale of the ratings. A model that knows how far off a rating may be, as bayesian, says where it
+lies in nine of ten cases; predictions.csv then has its standard deviation, rating_sd. The source of
+a prediction says what it rests on:
     model      both the user and the movie were learned from ratings
     popular    nothing was learned of the user: the rating to expect of anybody
     mean       nothing was learned of the movie: the mean rating, and the user's own bias
@@ -24,12 +26,13 @@ import numpy as np
 from jobs.engines.terminal import show_table
 from jobs.published.runs_table import LatestRun, latest_run
 from jobs.published.views import connect
-from jobs.questions.pairs import predict_file, predict_pairs
+from jobs.questions.pairs import deviations, predict_file, predict_pairs
 from jobs.questions.recommendations import require_movie, require_user
 from jobs.runs.command import command_arguments, positive
 from jobs.runs.configuration import load_configuration, warehouse_of
 from jobs.runs.errors import JobError
 from jobs.runs.text import visible
+from model.calibration import interval
 from model.factors import Factors
 from model.metrics import rmse
 
@@ -63,8 +66,13 @@ def predict_one(
     """Print the prediction for one pair, and the real rating if there is one."""
     require_user(connection, user)
     title = require_movie(connection, movie)
-    rating, source = predict_pairs(factors, np.array([user]), np.array([movie]))
+    pair = np.array([user]), np.array([movie])
+    rating, source = predict_pairs(factors, *pair)
     print(f"User {user}, {visible(title)}: predicted rating {rating[0]:.2f}")
+    scale = factors.rating_min, factors.rating_max
+    low, high = interval(rating, deviations(factors, *pair), 90, scale)
+    if not np.isnan(low[0]):
+        print(f"  in nine of ten such cases the rating lies from {low[0]:.2f} to {high[0]:.2f}")
     version = visible(run.model_version)
     print(f"  source: {source[0]}; model version {version}, release {run.release}")
     if source[0] in NOT_LEARNED:
@@ -88,20 +96,33 @@ def predict_rated(
     if not rated:
         raise JobError(f"User {user} has not rated any movie.")
     movie_ids = np.array([row[0] for row in rated])
-    predicted, source = predict_pairs(factors, np.full(len(rated), user), movie_ids)
-    rows = [(*row, p, s) for row, p, s in zip(rated, predicted, source, strict=True)]
+    pairs = np.full(len(rated), user), movie_ids
+    predicted, source = predict_pairs(factors, *pairs)
+    scale = factors.rating_min, factors.rating_max
+    ends = zip(*interval(predicted, deviations(factors, *pairs), 90, scale), strict=True)
+    columns = zip(rated, predicted, source, ends, strict=True)
+    rows = [(*row, p, s, between(*end)) for row, p, s, end in columns]
     rows.sort(key=lambda row: (-row[2], -row[4], row[0]))
+    told = ["90% within"] if factors.knows_sd else []
     show_table(
         f"Movies rated by user {user}, model version {run.model_version}",
-        ["Movie", "Title", "Rated", "Predicted", "Error", "Split", "Source"],
-        ((m, t, f"{r:g}", f"{p:.2f}", f"{p - r:+.2f}", sp, so) for m, t, r, sp, p, so in rows),
-        numbers={"Movie", "Rated", "Predicted", "Error"},
+        ["Movie", "Title", "Rated", "Predicted", "Error", *told, "Split", "Source"],
+        (
+            (m, t, f"{r:g}", f"{p:.2f}", f"{p - r:+.2f}", *[inside] * len(told), sp, so)
+            for m, t, r, sp, p, so, inside in rows
+        ),
+        numbers={"Movie", "Rated", "Predicted", "Error", *told},
     )
     print(f"RMSE over {len(rows)} ratings: {error_of(rows):.4f}")
     for split, part in groupby(sorted(rows, key=lambda row: row[3]), key=lambda row: row[3]):
         ratings = list(part)
         learned = ", which the model has learned from" if split == "train" else ""
         print(f"  {visible(split)}: {error_of(ratings):.4f} over {len(ratings)}{learned}")
+
+
+def between(low: float, high: float) -> str:
+    """An interval as tables show it; nothing where none is known."""
+    return "" if np.isnan(low) else f"{low:.2f} to {high:.2f}"
 
 
 def error_of(rows: list[tuple]) -> float:

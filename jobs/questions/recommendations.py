@@ -28,6 +28,8 @@ class Recommendation(NamedTuple):
     """What movies are ranked by, where that is not the predicted rating itself."""
     order_version: str | None
     """Version of the model that ranks them; None where predicted ratings do."""
+    rating_sd: float | None
+    """Standard deviation of the rating; None where the table does not say."""
 
     @property
     def made_by(self) -> str:
@@ -70,8 +72,12 @@ def recommended(
     rows = connection.execute(
         """
         select r.rank, r.movie_id, r.title, genres, r.predicted_rating, r.source, r.model_version,
-            r.run_id, if(damping > 0 or r.order_version is not null, r.ranking_score, null),
-            r.order_version
+            r.run_id,
+            if(
+                damping > 0 or lower_bound is not null or r.order_version is not null,
+                r.ranking_score, null
+            ),
+            r.order_version, r.rating_sd
         from recommendations r
         left join runs using (run_id)
         -- Movies are those of the release published last: another's have other ids.
@@ -86,6 +92,7 @@ def recommended(
 def show_recommendations(title: str, rows: Sequence[Recommendation]) -> None:
     """Print one user's recommendations, best first; with what ranks them, if that is another."""
     scored = any(row.ranking_score is not None for row in rows)
+    doubtful = any(row.rating_sd is not None for row in rows)
     cells = (
         (
             row.rank,
@@ -93,12 +100,21 @@ def show_recommendations(title: str, rows: Sequence[Recommendation]) -> None:
             row.title,
             ", ".join(row.genres or []),
             f"{row.predicted_rating:.2f}",
+            *([] if not doubtful else [known(row.rating_sd)]),
             *([] if row.ranking_score is None else [f"{row.ranking_score:.2f}"]),
             row.source,
         )
         for row in rows
     )
-    headers = ["Rank", "Movie", "Title", "Genres", "Predicted", "Score", "Source"]
+    headers = ["Rank", "Movie", "Title", "Genres", "Predicted", "Deviation", "Score", "Source"]
     if not scored:
         headers.remove("Score")
-    show_table(title, headers, cells, numbers={"Rank", "Movie", "Predicted", "Score"})
+    if not doubtful:
+        headers.remove("Deviation")
+    numbers = {"Rank", "Movie", "Predicted", "Deviation", "Score"}
+    show_table(title, headers, cells, numbers=numbers)
+
+
+def known(sd: float | None) -> str:
+    """A deviation as tables show it; nothing where it is not known."""
+    return "" if sd is None else f"{sd:.2f}"

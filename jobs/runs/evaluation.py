@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from jobs.runs.order_evaluation import OrderEvaluation
@@ -29,6 +29,9 @@ class Evaluation:
     """The biases, where nothing beat them and they are to be the champion; else None."""
     measured_on: str = "test"
     """The split whose ratings these errors are on."""
+    inside: dict[str, float] = field(default_factory=dict)
+    """Shares of these ratings inside the intervals that the model gives them: `inside_50` and
+    `inside_90`; empty where it gives none."""
     order: OrderEvaluation | None = None
     """The run's model of order; None where it trained none."""
 

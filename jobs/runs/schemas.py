@@ -29,17 +29,21 @@ RATED = "user_id int, movie_ids array<int>"
 CANDIDATES = "user_id int, movie_id int"
 
 # ranking_score is what movies are ranked by: the score of order_version, a model of order; where
-# there is none, the predicted rating, not clipped, and damped where score.damping says so. It is
-# null in rows that were published before there was such a column.
+# there is none, the predicted rating, not clipped, and damped where score.damping says so, or less
+# score.lower_bound deviations. It is null in rows that were published before there was such a
+# column. rating_sd: standard deviation of the rating around predicted_rating, with
+# score.uncertainty; null without, and where nothing was learned of user or movie.
 RECOMMENDATIONS = (
     "ds date, user_id int, rank int, movie_id int, title string, predicted_rating float, "
-    "source string, model_version string, run_id string, ranking_score float, order_version string"
+    "source string, model_version string, run_id string, ranking_score float, "
+    "order_version string, rating_sd float"
 )
 # model_version scored; test_rmse and test_mae are those of candidate_version, the run's own model:
 # the same version where it was promoted, and not the biases in its place. Where a split left no
 # test ratings they are null, and validation_rmse is that model's on the validation ratings; else
 # that is null. users_scored: null for all of them. damping: of the order of the recommendations;
-# null before there was any. started_at: when the run's inputs were fixed; data_run: the run whose
+# null before there was any. lower_bound: the same, and where it is not null, damping did nothing.
+# started_at: when the run's inputs were fixed; data_run: the run whose
 # data it scored again, null for its own; versions: JSON of the versions of all other tables as this
 # publish left them. order_version ordered movies, null where predicted ratings did; ndcg_10 and
 # hr_10 are those of order_candidate_version, the run's own model of order.
@@ -49,7 +53,7 @@ RUNS = (
     "test_mae double, rows_published bigint, seconds double, finished_at timestamp, "
     "candidate_version string, users_scored int, validation_rmse double, damping double, "
     "started_at timestamp, data_run string, versions string, order_version string, "
-    "order_candidate_version string, ndcg_10 double, hr_10 double"
+    "order_candidate_version string, ndcg_10 double, hr_10 double, lower_bound double"
 )
 
 # How good lists were, of the version `order/3` of order and of what it was compared with:

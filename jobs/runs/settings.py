@@ -292,6 +292,14 @@ class ScoreSettings(Section):
     damping: Annotated[float, Field(ge=0)]
     """With the order by predicted rating: training ratings at which a movie's prediction counts by
     half in the order of movies; 0 orders by predicted rating alone."""
+    # Runs that were started before there were these settings can still be read.
+    lower_bound: Annotated[float, Field(ge=0)] | None = None
+    """With the order by predicted rating: movies are ordered by the prediction less so many
+    standard deviations of the rating, and damping does nothing; null: as damping says. Needs a
+    model that knows deviations, as bayesian."""
+    uncertainty: bool = False
+    """Whether the table says of each predicted rating how far off it may be (`rating_sd`). Needs a
+    model that knows it, as bayesian."""
     genres_in: list[str]
     """Only movies of one of these genres; [] for all."""
     genres_out: list[str]

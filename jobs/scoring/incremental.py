@@ -1,10 +1,11 @@
 """Incremental scoring: the run whose rows are taken over, for whom that is right, and the rows.
 
-A user's rows follow from the models, the movies that may be recommended, top_k and damping, the
-same for everybody, and from the user's own rated movies and list; where a model orders movies, also
-from when and how the user has rated them. Where all of these are as they
-were in an earlier run, so are the rows. That run, the base, is fixed when a run starts. Where there
-is none, or what it wrote is gone or was made otherwise, everybody is scored, and the step says why.
+A user's rows follow from the models, the movies that may be recommended, top_k, damping or lower
+bound, and uncertainty, the same for everybody, and from the user's own rated movies and list; where
+a model orders movies, also from when and how the user has rated them. Where all of these are as
+they were in an earlier run, so are the rows. That run, the base, is fixed when a run starts. Where
+there is none, or what it wrote is gone or was made otherwise, everybody is scored, and the step
+says why.
 """
 
 from __future__ import annotations
@@ -41,9 +42,12 @@ NAMES = {
     "movies": "movies that may be recommended",
     "top_k": "top_k",
     "damping": "damping",
+    "lower_bound": "lower_bound",
+    "uncertainty": "uncertainty",
 }
 # What is read of the rows that are taken over.
 COLUMNS = ["user_id", "rank", "movie_id", "predicted_rating", "source", "ranking_score"]
+COLUMNS += ["rating_sd"]
 # Users whose lists are compared together.
 USERS_PER_BLOCK = 20_000
 
@@ -59,7 +63,9 @@ class Basis:
     """Digest of the ids of the movies that may be recommended."""
     top_k: int | str
     damping: float | None
-    """None where a model orders movies."""
+    lower_bound: float | None
+    """Both None where a model orders movies, and one of them where not."""
+    uncertainty: bool
     order_version: str | None = None
     order: str | None = None
     """Digest of the model that orders movies, and of its encoder; None where none does."""
@@ -67,13 +73,15 @@ class Basis:
     @classmethod
     def of(cls, run: Run, models: Models, movie_ids: NDArray[np.int32]) -> Basis:
         """That of a run, by its models and the movies that may be recommended."""
-        order = models.order
+        order, score = models.order, run.conf.score
         return cls(
             model_version=models.rating.version,
             model=digest_of(models.rating.folder)[:16],
             movies=hashlib.sha256(movie_ids.astype("<i4").tobytes()).hexdigest()[:16],
             top_k=run.conf.score.top_k,
-            damping=None if order else run.conf.score.damping,
+            damping=None if order or score.lower_bound is not None else score.damping,
+            lower_bound=None if order else score.lower_bound,
+            uncertainty=score.uncertainty,
             order_version=order.version if order else None,
             order=digest_of(order.folder)[:16] if order else None,
         )

@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
+from jobs.runs.settings import ScoreSettings
 from jobs.scoring.filters import allowed_movies
 from jobs.scoring.incremental import Basis, usable_base
 from jobs.scoring.models import Models
+from jobs.scoring.uncertainty import refuse_to_score
 from jobs.training.fresh_rows import with_fresh_rows
 from model.data.dataset import read_ids
 from model.data.histories import read_histories
 from model.factors import Factors
-from model.ranking.damping import damped
+from model.ranking.lower_bound import by_rating
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class ScoringPlan:
     model: Factors
     """Predicts ratings."""
     ranking: Factors
-    """Ranks movies: the same, perhaps damped; or a model of order, with rows of the run's users."""
+    """Ranks movies: the same, perhaps damped or as a lower bound; or a model of order, with rows of
+    the run's users."""
     movie_ids: NDArray[np.int32]
     """The movies that may be recommended, ascending."""
     base: Run | None
@@ -59,6 +62,8 @@ def plan_scoring(run: Run, models: Models) -> ScoringPlan:
 
     Raises JobError if the run cannot be scored as its settings say.
     """
+    rating = models.rating
+    refuse_to_score(run.conf.score, rating.factors, rating.version)
     left = allowed_movies(run)
     movie_ids = models.known(left.movie_ids)
     if not len(movie_ids):
@@ -87,7 +92,7 @@ def ranking_model(run: Run, models: Models) -> Factors:
     """What movies are ranked by. Raises JobError if the model cannot rank as the settings say."""
     rating, order = models.rating, models.order
     if order is None:
-        return damped_model(rating.factors, run.conf.score.damping, rating.version)
+        return ranked_by_rating(rating.factors, run.conf.score, rating.version)
     ids = (read_ids(str(run.data(f"{entity}_index")), entity) for entity in ("user", "movie"))
     user_ids_U, movie_ids_M = ids
     try:
@@ -98,14 +103,14 @@ def ranking_model(run: Run, models: Models) -> Factors:
         raise JobError(f"Version {order.version} of order cannot be used: {error}") from error
 
 
-def damped_model(model: Factors, damping: float, version: str) -> Factors:
+def ranked_by_rating(model: Factors, settings: ScoreSettings, version: str) -> Factors:
     """The model to rank by. Raises JobError if this one cannot be damped."""
     try:
-        return damped(model, damping)
+        return by_rating(model, settings.damping, settings.lower_bound)
     except ValueError as error:
         raise JobError(
-            f"score.damping is {damping:g}, but model version {version} cannot be damped: {error}. "
-            "Train a new one, or set score.damping=0."
+            f"score.damping is {settings.damping:g}, but model version {version} cannot be "
+            f"damped: {error}. Train a new one, or set score.damping=0."
         ) from None
 
 

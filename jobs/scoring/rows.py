@@ -29,8 +29,10 @@ class Rows(NamedTuple):
     popular_R: NDArray[np.bool_]
     """Whether the ranking rests on popularity rather than on the model."""
     score_R: NDArray[np.float32]
-    """What ranks the movies: a model of order, or the predicted rating, not clipped, and damped if
-    the run says so."""
+    """What ranks the movies: a model of order, or the predicted rating, not clipped, and damped or
+    less some deviations if the run says so."""
+    sd_R: NDArray[np.float32]
+    """Standard deviation of the rating; NaN where it is not known or not asked for."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,15 @@ class Scorer:
 
     ranker: Ranker
     model: Factors
-    """Predicts the ratings: what the ranker ranks by, unless that is damped or a model of order."""
+    """Predicts the ratings: what the ranker ranks by, unless that is damped, a lower bound or a
+    model of order."""
     inputs: Inputs
     top_k: int | None
     """None: every pair."""
     base: Path | None
     """Folder of the recommendations that kept users' rows come from."""
+    uncertainty: bool
+    """Whether rows say how far off a rating may be."""
 
     def rows(self, first: int, last: int) -> Rows:
         """The rows of users `first` to before `last`."""
@@ -61,12 +66,16 @@ class Scorer:
         """The rows of users, who ascend, made anew."""
         model, ranking, ranked = self.model, self.ranker.factors, self.ranked(users)
         user_id_R = self.inputs.user_ids_U[users[ranked.row_R]]
+        # A model may be older than the ratings, so its row numbers are looked up by id.
+        movie_id_R = ranking.movie_ids_M[ranked.movie_idx_R]
+        user_idx_R, movie_idx_R = model.user_idx(user_id_R), model.movie_idx(movie_id_R)
         if ranking is model:
             predicted_R = ranked.score_R.clip(model.rating_min, model.rating_max)
         else:
-            # A model may be older than the ratings, so its row numbers are looked up by id.
-            movie_id_R = ranking.movie_ids_M[ranked.movie_idx_R]
-            predicted_R = model.predict(model.user_idx(user_id_R), model.movie_idx(movie_id_R))
+            predicted_R = model.predict(user_idx_R, movie_idx_R)
+        sd_R = np.full(len(user_id_R), np.nan, np.float32)
+        if self.uncertainty:
+            sd_R = model.sd(user_idx_R, movie_idx_R)
         return Rows(
             user_id_R,
             ranked.rank_R,
@@ -74,6 +83,7 @@ class Scorer:
             predicted_R.astype(np.float32),
             ranking.source(ranking.user_idx(user_id_R), ranked.movie_idx_R) == "popular",
             ranked.score_R,
+            sd_R,
         )
 
     def taken_over(self, base: Path, user_ids: NDArray[np.int32]) -> Rows:
@@ -87,6 +97,7 @@ class Scorer:
             columns["predicted_rating"].astype(np.float32),
             columns["source"] == "popular",
             columns["ranking_score"].astype(np.float32),
+            columns["rating_sd"].astype(np.float32),
         )
 
     def ranked(self, users: NDArray[np.int64]) -> Ranked:

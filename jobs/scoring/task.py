@@ -42,8 +42,8 @@ class Scoring:
     factors: Path
     """Folder of the model's `Factors`, which predict the ratings."""
     ranking: Path
-    """Folder of the `Factors` that movies are ranked by: the same, unless they are damped or those
-    of a model of order."""
+    """Folder of the `Factors` that movies are ranked by: the same, unless they are damped, lower
+    bounds, or those of a model of order."""
     inputs: Path
     """Folder of what `write_inputs` wrote."""
     target: Path
@@ -57,6 +57,8 @@ class Scoring:
     model_version: str
     order_version: str | None
     run_id: str
+    uncertainty: bool = False
+    """Whether rows say how far off a rating may be."""
 
 
 @cache
@@ -69,7 +71,7 @@ def scorer_of(scoring: Scoring, device: str) -> Scorer:
     ranking = load_factors(scoring.ranking) if other else model
     inputs = read_inputs(scoring.inputs)
     ranker = Ranker(ranking, catalogue=inputs.catalogue, device=device)
-    return Scorer(ranker, model, inputs, scoring.top_k, scoring.base)
+    return Scorer(ranker, model, inputs, scoring.top_k, scoring.base, scoring.uncertainty)
 
 
 def even_ranges(
@@ -125,6 +127,7 @@ SCHEMA = pa.schema(
         "run_id": pa.dictionary(pa.int8(), pa.string()),
         "ranking_score": pa.float32(),
         "order_version": pa.dictionary(pa.int8(), pa.string()),
+        "rating_sd": pa.float32(),
     }
 )
 
@@ -144,6 +147,8 @@ def table_of(rows: Rows, scorer: Scorer, scoring: Scoring) -> pa.Table:
         pa.DictionaryArray.from_arrays(same_R, [scoring.run_id]),
         rows.score_R,
         versions(scoring.order_version, len(same_R)),
+        # NaN becomes null.
+        pa.array(rows.sd_R, from_pandas=True),
     ]
     return pa.table(columns, schema=SCHEMA)
 

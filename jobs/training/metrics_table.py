@@ -43,3 +43,5 @@ def errors_of(evaluation: Evaluation) -> Iterator[tuple[str, str, None, float, N
     for name, errors in (("rmse", evaluation.rmse), ("mae", evaluation.mae)):
         for whose, value in errors.items():
             yield names.get(whose, whose), name, None, value, None, None
+    for name, value in evaluation.inside.items():
+        yield names["model"], name, None, value, None, None

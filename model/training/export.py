@@ -33,6 +33,10 @@ def export(rows: Rows, data: Dataset | HistoryData, manifest: dict[str, Any]) ->
         rating_min=data.rating_min,
         rating_max=data.rating_max,
         train_mean=data.mean,
+        user_sd_US=None if rows.user_sd_US is None else trained(rows.user_sd_US, user_trained_U),
+        movie_sd_MS=None
+        if rows.movie_sd_MS is None
+        else trained(rows.movie_sd_MS, movie_trained_M),
         movie_count_M=counts.movie_M.numpy().astype(np.int32),
         manifest=manifest,
     )

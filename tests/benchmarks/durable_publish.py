@@ -61,6 +61,7 @@ def fill(run: Run, share: float) -> int:
             "run_id": pa.array([run.run_id] * (users * TOP_K // FILES)),
             "ranking_score": random.random(users * TOP_K // FILES, np.float32),
             "order_version": pa.array(["1"] * (users * TOP_K // FILES)),
+            "rating_sd": pa.nulls(users * TOP_K // FILES, pa.float32()),
         },
     }
     size = 0

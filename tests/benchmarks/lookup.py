@@ -59,6 +59,7 @@ def recommendations(spark: SparkSession, ds: str, users: int) -> DataFrame:
         F.lit(f"scheduled__{ds}").alias("run_id"),
         (5 - n % TOP_K / 25).cast("float").alias("ranking_score"),
         F.lit("1").alias("order_version"),
+        F.lit(None).cast("float").alias("rating_sd"),
     )
 
 

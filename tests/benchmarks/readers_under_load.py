@@ -119,6 +119,7 @@ def write_rows(source: Path, ds: str, run_id: str, users: int) -> int:
             "run_id": pa.array([run_id] * count),
             "ranking_score": scores,
             "order_version": pa.array(["1"] * count),
+            "rating_sd": pa.nulls(count, pa.float32()),
         }
         pq.write_table(pa.table(columns), folder / f"part-{number}.parquet", row_group_size=77_000)
     return users * TOP_K

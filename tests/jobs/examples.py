@@ -1,6 +1,7 @@
 """Small runs, tables and models that several tests start from."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -26,6 +27,13 @@ MODEL = factors(
     user_trained_U=np.array([True, True, False]),
     movie_trained_M=np.array([True, True, False]),
     popular_M=np.array([4.0, 2.0, 3.0], np.float32),
+)
+
+# The same, with deviations of 0.5 and 1 of user 1's ratings, and 1 and 2 of user 2's.
+DOUBTFUL = replace(
+    MODEL,
+    user_sd_US=np.array([[0.5], [1], [0]], np.float32),
+    movie_sd_MS=np.array([[1], [2], [0]], np.float32),
 )
 
 SIMPLE = [pa.int32(), pa.int64(), pa.float32(), pa.float64(), pa.bool_(), pa.string()]

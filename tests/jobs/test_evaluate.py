@@ -8,7 +8,7 @@ from jobs.evaluate import decide, evaluate
 from jobs.pages.learning import learning
 from jobs.runs import schemas
 from jobs.training.registry import Registry, same_split
-from tests.jobs.examples import MODEL, small_run, write
+from tests.jobs.examples import DOUBTFUL, small_run, write
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_without_test_ratings_the_validation_ratings_are_measured_and_named(tmp_
     for split, rows in (("train", [(0, 0, 1.0), (1, 1, 5.0)]), ("validation", held)):
         write(run.output("splits"), schemas.INDEXED_RATINGS, {"split": split}, rows)
     manifest = {"settings": run.conf.train.learning(run.conf.train.model)}
-    replace(MODEL, manifest=manifest).save(run.output("factors"))
+    replace(DOUBTFUL, manifest=manifest).save(run.output("factors"))
     evaluation = evaluate(run)
     assert evaluation.measured_on == "validation"
     assert (
@@ -67,6 +67,8 @@ def test_without_test_ratings_the_validation_ratings_are_measured_and_named(tmp_
         == evaluation.errors["validation_rmse"]
         == pytest.approx(0.5**0.5, abs=1e-5)
     )
+    # Off by 1 with a deviation of 0.5, and by 0 with one of 1.
+    assert evaluation.inside == {"inside_50": 0.5, "inside_90": 0.5}
     assert not any(name.startswith("test") for name in evaluation.errors)
     assert "on the validation ratings" in evaluation.reason
     assert Registry.of(run).test_rmse(evaluation.candidate_version) is None

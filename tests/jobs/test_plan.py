@@ -5,11 +5,12 @@ from datetime import date
 
 import pytest
 
-from jobs.plan import Champion, decide, refuse_undampable
+from jobs.plan import Champion, decide, refuse_champion
 from jobs.runs.errors import JobError
 from jobs.runs.settings import RetrainSettings
+from jobs.scoring.uncertainty import refuse_to_train
 from jobs.training.registry import Registry
-from tests.jobs.examples import MODEL, small_run
+from tests.jobs.examples import DOUBTFUL, MODEL, small_run
 
 DS = date(2026, 1, 8)
 
@@ -62,7 +63,7 @@ def test_a_champion_of_another_model_makes_a_training_due(policy, train):
 
 def test_a_champion_that_cannot_be_damped_does_not_score(tmp_path, monkeypatch):
     def refuse(run):
-        refuse_undampable(run)
+        refuse_champion(run)
 
     # Without the numbers of its movies' ratings.
     monkeypatch.setattr(Registry, "factors", lambda *_: MODEL)
@@ -70,6 +71,25 @@ def test_a_champion_that_cannot_be_damped_does_not_score(tmp_path, monkeypatch):
         refuse(small_run(tmp_path, champion="3"))
     refuse(small_run(tmp_path, champion="3", overrides=["score.damping=0"]))
     refuse(small_run(tmp_path))
+
+
+@pytest.mark.parametrize("setting", ["uncertainty=true", "lower_bound=0.5"])
+def test_what_no_model_will_know_stops_the_run_before_it_trains_or_scores(
+    tmp_path, monkeypatch, setting
+):
+    def run(model, champion=None):
+        settings = [f"score.{setting}", "score.damping=0", f"train.model={model}"]
+        return small_run(tmp_path, champion=champion, overrides=settings)
+
+    told = rf"score.{setting.partition('=')[0]} is .*, but biases does not say how far .*=bayesian"
+    with pytest.raises(JobError, match=told):
+        refuse_to_train(run("biases"))
+    refuse_to_train(run("bayesian"))
+    monkeypatch.setattr(Registry, "factors", lambda *_: MODEL)
+    with pytest.raises(JobError, match=r"but model version 3 does not say how far .* or set score"):
+        refuse_champion(run("bayesian", "3"))
+    monkeypatch.setattr(Registry, "factors", lambda *_: DOUBTFUL)
+    refuse_champion(run("bayesian", "3"))
 
 
 def test_scoring_only_needs_a_champion():

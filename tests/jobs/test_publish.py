@@ -24,7 +24,7 @@ def test_a_question_about_one_user_reads_one_row_group(spark, tmp_path):
         *(F.lit(4.0).cast(kind).alias(name) for name, kind in
           (("predicted_rating", "float"), ("source", "string"), ("model_version", "string"),
            ("run_id", "string"), ("ranking_score", "float"),
-           ("order_version", "string"))),
+           ("order_version", "string"), ("rating_sd", "float"))),
     )  # fmt: skip
     ddl = in_json(RECOMMENDATIONS)
     write_by_user(rows, tmp_path / "scored")

@@ -13,7 +13,7 @@ from jobs.report import report
 from jobs.runs import schemas
 from jobs.runs.files import write_json
 from jobs.runs.run import STEPS
-from tests.jobs.examples import MODEL, small_run, write
+from tests.jobs.examples import DOUBTFUL, MODEL, small_run, write
 
 MOVIES = [
     (10, "<b>Alien</b> (1979)", 1979, ["Horror"]),
@@ -130,6 +130,17 @@ def test_errors_by_rating(page):
     rows = rows_of(page)
     assert ["1.5", "1", "3.00", "1.500"] in rows
     assert ["3", "1", "4.00", "1.000"] in rows
+
+
+def test_a_model_that_knows_deviations_is_held_to_them(tmp_path, page):
+    assert "Uncertainty" not in page
+    run = finished_run(tmp_path)
+    DOUBTFUL.save(run.output("factors"))
+    rows = rows_of(page_of(run))
+    # One rating rests on the model: off by 1.5, with a deviation of 2.
+    assert ["50%", "0%"] in rows
+    assert ["90%", "100%"] in rows
+    assert ["1", "1", "2.000", "1.500"] in rows
 
 
 def test_movies_that_could_be_recommended(page):

@@ -74,8 +74,8 @@ def test_everybody_by_model_or_by_popularity(scored):
     figures, rows = scored("run")
     assert movies_of(rows) == {1: [12, 13], 2: [12, 13], 3: [14, 10], 4: [14, 10], 5: [11, 14]}
     # Unclipped scores order what lies beyond the scale; user 5 is unknown to the model.
-    assert rows[2] == (2, 1, 12, "Movie 12", 5.0, "model", "1", 7.0, None)
-    assert rows[8] == (5, 1, 11, "Movie 11", 4.5, "popular", "1", 4.5, None)
+    assert rows[2] == (2, 1, 12, "Movie 12", 5.0, "model", "1", 7.0, None, None)
+    assert rows[8] == (5, 1, 11, "Movie 11", 4.5, "popular", "1", 4.5, None, None)
     assert {name: figures[name] for name in ("users", "users_scored", "users_popular")} == {
         **{"users": 5, "users_scored": 5, "users_popular": 2}
     }
@@ -95,9 +95,30 @@ def test_filters_lists_and_damping(scored, tmp_path):
     # Left are 11, 12 and 14; of the lists, less what was rated, 14 for both.
     assert movies_of(rows) == {1: [12, 11], 2: [14], 3: [14, 12], 4: [14], 5: [11, 14]}
     # Movie 12 has one rating, and so half of 3 + 2 - 3; the prediction stays as it is.
-    assert rows[0] == (1, 1, 12, "Movie 12", 5.0, "model", "1", 4.0, None)
+    assert rows[0] == (1, 1, 12, "Movie 12", 5.0, "model", "1", 4.0, None, None)
     popular = next(row for row in rows if row[0] == 5)
-    assert popular[4:] == (4.5, "popular", "1", pytest.approx(3 + 1.5 * 8 / 9), None)
+    assert popular[4:] == (4.5, "popular", "1", pytest.approx(3 + 1.5 * 8 / 9), None, None)
+
+
+def test_deviations_and_the_order_by_lower_bounds(scored, tmp_path):
+    replace(
+        MODEL,
+        user_sd_US=np.array([[1], [0.5], [1], [0]], np.float32),
+        movie_sd_MS=np.array([[1], [1], [4], [1], [1], [0]], np.float32),
+    ).save(tmp_path / "factors")
+    _, rows = scored("run", "score.uncertainty=true")
+    assert [row[9] for row in rows] == [4, 1, 2, 0.5, 1, 1, *[None] * 4]
+    assert [row[2] for row in rows[:2]] == [12, 13]
+    _, rows = scored("bound", "score.lower_bound=1", "score.damping=1")
+    # 3 + 2 - 4 of movie 12 is less than 3 + 1.5 - 1 of 13, and than 3 + 0.5 - 1 of 11.
+    assert [(row[2], row[7], row[9]) for row in rows[:2]] == [(13, 3.5, None), (11, 2.5, None)]
+    # Taken over with their deviations, and only where these were asked for.
+    settings = ["score.uncertainty=true"]
+    _, full = scored("full", *settings)
+    figures, again = scored("again", *settings, base="full")
+    assert again == full
+    assert figures["users_kept"] == 5
+    assert scored("other", base="full")[0]["why_all"].endswith("changed: uncertainty")
 
 
 def test_what_is_taken_over_is_what_would_be_scored(scored, tmp_path):
@@ -126,6 +147,8 @@ def test_what_cannot_be_scored_is_refused_before_anything_is_written(scored, tmp
     replace(MODEL, movie_count_M=None).save(tmp_path / "factors")
     with pytest.raises(JobError, match=r"score.damping is 5, but model version 1 cannot be damped"):
         scored("old", "score.damping=5")
+    with pytest.raises(JobError, match=r"uncertainty is true, but model version 1 does not say"):
+        scored("sure", "score.uncertainty=true")
     with pytest.raises(JobError, match="knows none of the 1 movies that the filters leave"):
         scored("none", "score.year_from=2016")
     with pytest.raises(JobError, match=r"Release ml-1m has no user 7, 9\."):

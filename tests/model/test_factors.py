@@ -40,6 +40,28 @@ def test_predict(user, movie, expected):
     assert predicted.tolist() == [expected]
 
 
+def test_deviations_of_what_rests_on_the_model():
+    known = replace(
+        model(),
+        user_sd_US=np.array([[1, 0.5], [2, 0], [0, 0]], np.float32),
+        movie_sd_MS=np.array([[0.5, 1], [0.25, 0], [0, 0]], np.float32),
+    )
+    pairs = np.array([0, 1, 2, 0, -1]), np.array([0, 1, 0, 2, -1])
+    np.testing.assert_array_equal(known.sd(*pairs), [1, 0.5, np.nan, np.nan, np.nan])
+    assert known.knows_sd
+    assert not model().knows_sd
+    assert np.isnan(model().sd(*pairs)).all()
+
+
+def test_deviations_are_saved_where_there_are_some(tmp_path):
+    sd = {"user_sd_US": np.ones((3, 2), np.float32), "movie_sd_MS": np.ones((3, 2), np.float32)}
+    replace(model(), **sd).save(tmp_path / "factors")
+    saved = load_factors(tmp_path / "factors")
+    assert saved.sd(np.array([0]), np.array([1])).tolist() == [2]
+    model().save(tmp_path / "factors")
+    assert not load_factors(tmp_path / "factors").knows_sd
+
+
 def test_scores_are_not_rounded():
     pairs = np.zeros(40_000, int)  # several blocks of them
     wide = factors([[1e8, 1]], [[1, 1]])

@@ -13,15 +13,15 @@ from jobs.runs.errors import JobError
 DS = date(2026, 1, 2)
 
 
-def row(
-    user_id, rank, movie_id, predicted=4.0, source="model", ds=DS, title="A", score=4.0, order="2"
-):
-    return (ds, user_id, rank, movie_id, title, predicted, source, "1", "run", score, order)
+def row(user_id, rank, movie_id, predicted=4.0, source="model", **changes):
+    others = {"ds": DS, "title": "A", "score": 4.0, "order": "2", "sd": None} | changes
+    ds, title, *last = others.values()
+    return (ds, user_id, rank, movie_id, title, predicted, source, "1", "run", *last)
 
 
 # Four movies can be scored, 15 is filtered out; user 1 has rated movie 14, user 2 all but movie 13
 # and the one that cannot be scored. User 3 has a list: 14, which is rated, 12, and 15.
-GOOD = [row(1, 1, 11, 4.5, score=5.5), row(1, 2, 12), row(2, 1, 13, source="popular")]
+GOOD = [row(1, 1, 11, 4.5, score=5.5), row(1, 2, 12, sd=0.5), row(2, 1, 13, source="popular")]
 GOOD += [row(3, 1, 12)]
 RATED = [(1, 14), (2, 11), (2, 12), (2, 14), (2, 15), (3, 14)]
 LISTED = [(3, 12), (3, 14), (3, 15)]
@@ -46,7 +46,7 @@ def published(spark, recommendations, users=(1, 2, 3)) -> ToPublish:
 
 def test_what_is_right_passes(spark):
     right = published(spark, GOOD)
-    assert len(audit(right)) == 11
+    assert len(audit(right)) == 12
     # Without lists, user 3 may have two of the three movies that are left.
     with pytest.raises(JobError, match=r"every user has the rows.*user_id=3, rows=1"):
         audit(replace(right, candidates=None))
@@ -73,6 +73,8 @@ def test_what_is_right_passes(spark):
         ({1: row(1, 2, 12, score=5.75)}, "higher scores.*rank=2"),
         ({2: row(2, 1, 13, 5.5)}, "on the scale.*5.5"),
         ({2: row(2, 1, 13, source="guess")}, "on the scale.*guess"),
+        ({2: row(2, 1, 13, sd=0.0)}, "deviations of ratings are above 0.*rating_sd=0"),
+        ({2: row(2, 1, 13, sd=float("nan"))}, "deviations of ratings are above 0.*nan"),
         ({2: row(2, 1, 13, ds=date(2026, 1, 1))}, "run's date"),
         ({1: row(1, 2, 15)}, "filtered out, blocked or new.*movie_id=15"),
         ({3: row(3, 1, 13)}, "movies of their list.*user_id=3, rank=1, movie_id=13"),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from jobs.questions.pairs import predict_file
 from jobs.runs.errors import JobError
-from tests.jobs.examples import MODEL
+from tests.jobs.examples import DOUBTFUL, MODEL
 
 
 def predict(tmp_path, text, **options):
@@ -29,6 +29,17 @@ def test_each_source_worked_by_hand(tmp_path):
         "1,12,3.25,mean",  # 3 + 0.25
         "2,99,2.5,mean",
         "99,99,3,mean",
+    ]
+
+
+def test_a_model_that_knows_deviations_tells_them(tmp_path):
+    (tmp_path / "pairs.csv").write_text("user_id,movie_id\n1,10\n2,11\n99,10\n")
+    predict_file(DOUBTFUL, tmp_path / "pairs.csv", tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text().splitlines() == [
+        "user_id,movie_id,predicted_rating,source,rating_sd",
+        "1,10,3.75,model,0.5",
+        "2,11,3,model,2",
+        "99,10,4,popular,",
     ]
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from jobs.questions import predict
 from jobs.runs.errors import JobError
+from jobs.training.registry import Registry
+from tests.jobs.examples import DOUBTFUL
 from tests.jobs.questions.conftest import cells
 
 
@@ -26,6 +28,21 @@ def test_rated_is_sorted_and_ends_with_the_error(ask):
     error = np.sqrt((0.75**2 + 1 + 0.75**2) / 3)
     assert f"RMSE over 3 ratings: {error:.4f}" in lines
     assert "  test: 1.0000 over 1" in lines
+
+
+def test_a_model_that_knows_deviations_says_where_the_rating_lies(ask, monkeypatch):
+    printed = ask(predict.main, "--user", "1", "--movie", "10")
+    assert "nine of ten" not in printed
+    monkeypatch.setattr(Registry, "factors", lambda *_: DOUBTFUL)
+    # 3.75 and 1.64485 times 0.5 on either side.
+    printed = ask(predict.main, "--user", "1", "--movie", "10")
+    assert "in nine of ten such cases the rating lies from 2.93 to 4.57" in printed
+    lines = ask(predict.main, "--user", "1", "--rated").splitlines()
+    rated = [cells(line) for line in lines if "train" in line or "test" in line]
+    assert rated[0][3:6] == ["3.75", "-0.75", "2.93 to 4.57"]
+    # The lower end lies on the scale; nothing was learned of movie 12.
+    assert rated[2][5] == "1.00 to 3.39"
+    assert rated[1][4:] == ["-1.00", "test", "mean"]
 
 
 def test_a_file(ask, tmp_path):

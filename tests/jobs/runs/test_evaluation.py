@@ -16,7 +16,7 @@ def test_a_record_is_read_as_it_was_written():
     assert record == {
         **{"measured_on": "test", **ERRORS, "promoted": True, "reason": "it beats the biases"},
         **{"candidate_version": "4", "model_version": "4", "fallback_version": None},
-        **{"order": None, "promotes": True},
+        **{"inside": {}, "order": None, "promotes": True},
     }
     assert Evaluation.of_record(record | {"seconds": 1.5}) == EVALUATION
     # Records have not always named these.
