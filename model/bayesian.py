@@ -72,8 +72,7 @@ class Bayesian:
         users, movies = sides(scaled, data.users, data.movies)
         model = settings.factors, settings.implicit, settings.row_noise
         self.users, self.movies = Half(users, movies, *model), Half(movies, users, *model)
-        self.precision = START_PRECISION
-        self.start()
+        self.begin(0)
         self.average = Average(users.count_R, movies.count_R, settings.width)
         self.user_bias_R = torch.zeros(len(users), dtype=torch.float64, device=data.device)
         self.movie_bias_R = torch.zeros(len(movies), dtype=torch.float64, device=data.device)
@@ -87,18 +86,21 @@ class Bayesian:
         features = "implicit features" if self.settings.implicit else "no features"
         return f"Gibbs sampling of {self.settings.factors} factors with {features}"
 
-    def start(self) -> None:
-        """Small random embeddings, and movies' damped means."""
+    def begin(self, chain: int) -> None:
+        """A chain starts with small random embeddings, and movies' damped means."""
+        self.chain, self.precision = chain, START_PRECISION
         for side, half in ((USERS, self.users), (MOVIES, self.movies)):
+            half.start()
             half.row_RK = START_SCALE * normal(half.row_RK.shape, self.stream(0, side)(0))
             half.row_RK[:, -1] = 0
         self.movies.row_RK[:, -1] = damped_means(self.movies.side)
 
     def stream(self, sweep: int, side: int) -> Stream:
         """Generators of this sweep and side by what they are for, the same on every rank."""
+        of_chain = seed_of(self.seed, self.chain) if self.chain else self.seed
 
         def generator(purpose: int) -> torch.Generator:
-            seed = seed_of(self.seed, sweep, side, purpose)
+            seed = seed_of(of_chain, sweep, side, purpose)
             return torch.Generator(self.users.row_RK.device).manual_seed(seed)
 
         return generator
@@ -159,6 +161,7 @@ class Bayesian:
             "users": self.users.state_dict(),
             "movies": self.movies.state_dict(),
             "precision": self.precision,
+            "chain": self.chain,
             "average": self.average.state_dict(),
             "user_bias_R": self.user_bias_R,
             "movie_bias_R": self.movie_bias_R,
@@ -171,7 +174,7 @@ class Bayesian:
         device = self.user_bias_R.device
         for name in ("users", "movies", "average", "held", "spread"):
             getattr(self, name).load_state_dict(state[name])
-        self.precision = state["precision"]
+        self.precision, self.chain = state["precision"], state["chain"]
         self.user_bias_R = state["user_bias_R"].to(device)
         self.movie_bias_R = state["movie_bias_R"].to(device)
 

@@ -148,8 +148,8 @@ class Learner(Model, Protocol):
 class Sampler(Model, Protocol):
     """A model that is drawn from; its settings begin with `SamplingSettings`.
 
-    What it predicts is the mean of the draws that were kept. The loop owns burn-in, the end,
-    the budget of seconds, checkpoints and progress. All of it is the same on every rank.
+    What it predicts is the mean of the draws that were kept. The loop owns burn-in, chains, the
+    end, the budget of seconds, checkpoints and progress. All of it is the same on every rank.
     """
 
     @property
@@ -161,6 +161,9 @@ class Sampler(Model, Protocol):
 
         `number` counts sweeps from 1; with the seed it decides what is drawn.
         """
+
+    def begin(self, chain: int) -> None:
+        """Start another chain, from 1 on, anew; the mean goes on with the draws of those before."""
 
     def validate(self, data: Data) -> dict[str, float]:
         """Figures of all ranks' validation rows, by the mean so far or else the last draw."""

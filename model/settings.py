@@ -53,17 +53,25 @@ class SamplingSettings:
     """How long a model is sampled, whatever the model."""
 
     burn_in: Annotated[int, Ge(0)]
-    """Sweeps at the start whose draws are not kept."""
+    """Sweeps at the start of a chain whose draws are not kept."""
     samples: Annotated[int, Ge(1)]
-    """Most draws that are kept: one a sweep."""
+    """Most draws that are kept, of all chains together: one a sweep."""
+    chains: Annotated[int, Ge(1)]
+    """Independent chains, one after another, each from a start of its own; their draws are pooled.
+    Draws and seconds are shared out among them."""
     patience: Annotated[int, Ge(1)]
-    """Stop when so many more draws have lowered the validation RMSE of the mean by less than
-    gain."""
+    """End a chain when so many more draws have lowered the validation RMSE of the mean by less
+    than gain."""
     gain: Annotated[float, Ge(0)]
     """In rating points; 0 keeps drawing as long as more draws help at all."""
     seconds: Annotated[float, Gt(0)] | None
     """Budget of the training, in seconds that pass; null: none. Burn-in takes half of it at most,
     and at least one draw is kept."""
+
+    @property
+    def sweeps(self) -> int:
+        """At most."""
+        return self.chains * self.burn_in + self.samples
 
 
 @dataclass(frozen=True)

@@ -30,17 +30,23 @@ class Half:
     def __init__(
         self, side: Side, other: Side, factors: int, implicit: bool, row_noise: bool
     ) -> None:
-        width, device = factors + 1, side.count_R.device
+        width = factors + 1
         self.side, self.row_noise = side, row_noise
         self.links = Links(side, other) if implicit else None
         self.buckets = list(side.buckets(*rank_and_ranks(), width, len(other)))
+        self.width, self.features = width, len(other) if implicit else 0
+        self.start()
+
+    def start(self) -> None:
+        """All as before the first draw."""
+        width, device = self.width, self.side.count_R.device
         self.prior = Prior.start(width, device)
-        self.row_RK = torch.zeros(len(side), width, device=device)
+        self.row_RK = torch.zeros(len(self.side), width, device=device)
         self.mean_RK = self.row_RK.clone()
         """What rows were drawn around."""
-        self.noise_R = torch.ones(len(side), device=device)
+        self.noise_R = torch.ones(len(self.side), device=device)
         """Noise precisions of rows, around 1."""
-        self.beta_DK = torch.zeros(len(other) if implicit else 0, width, device=device)
+        self.beta_DK = torch.zeros(self.features, width, device=device)
         self.regressed_RK = torch.zeros_like(self.row_RK)
         """F beta."""
 

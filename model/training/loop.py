@@ -73,7 +73,7 @@ def train(
 def rounds(settings: Any) -> int:
     """Most epochs or sweeps that a model with these settings takes; 1 if it learns at once."""
     if isinstance(settings, SamplingSettings):
-        return settings.burn_in + settings.samples
+        return settings.sweeps
     return settings.epochs if isinstance(settings, LoopSettings) else 1
 
 

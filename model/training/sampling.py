@@ -17,6 +17,8 @@ from model.settings import SamplingSettings, TrainingSpec
 from model.training.progress import Reporter
 from model.training.resuming import go_on
 
+STATE = ("history", "kept", "seconds", "chain", "began", "kept_before")
+
 
 class Sampling:
     """A sampler, and how far it is; the same on every rank."""
@@ -27,6 +29,8 @@ class Sampling:
         self.sampler, self.settings = sampler, settings
         self.history: list[dict[str, Any]] = []
         self.kept, self.seconds = 0, 0.0
+        self.chain, self.began, self.kept_before = 0, 0, 0
+        """The chain, and the sweeps and kept draws of those before it."""
 
     @property
     def form(self) -> str:
@@ -34,28 +38,45 @@ class Sampling:
 
     @property
     def place(self) -> str:
-        return f"sweep {len(self.history)}, {self.kept} kept"
+        chains = self.settings.chains
+        of_chain = f" of chain {self.chain + 1} of {chains}" if chains > 1 else ""
+        return f"sweep {len(self.history)}{of_chain}, {self.kept} kept"
 
     @property
     def settled(self) -> bool:
         """Whether the last draws have brought the mean no more than next to nothing."""
         patience = self.settings.patience
-        if self.kept <= patience:
+        if self.kept - self.kept_before <= patience:
             return False
         then, now = (self.history[-1 - ago]["validation_rmse"] for ago in (patience, 0))
         return then - now < self.settings.gain if self.settings.gain else now > then
 
     @property
+    def chain_ended(self) -> bool:
+        """Whether the chain's draws are kept, or more would bring nothing, or its time is up."""
+        share = (self.chain + 1) / self.settings.chains
+        wanted = round(self.settings.samples * share)
+        return self.kept > 0 and (self.kept >= wanted or self.settled or self.spent(share))
+
+    @property
     def finished(self) -> bool:
-        """Whether all draws are kept, or more would bring nothing, or time is up."""
-        return self.kept > 0 and (
-            self.kept >= self.settings.samples or self.settled or self.spent(1.0)
-        )
+        """Whether the last chain has ended."""
+        return self.chain + 1 == self.settings.chains and self.chain_ended
 
     @property
     def burnt_in(self) -> bool:
         """Whether the next draw is kept."""
-        return self.kept > 0 or len(self.history) >= self.settings.burn_in or self.spent(0.5)
+        return (
+            self.kept > self.kept_before
+            or len(self.history) - self.began >= self.settings.burn_in
+            or self.spent((self.chain + 0.5) / self.settings.chains)
+        )
+
+    def next_chain(self) -> None:
+        """Begin another one."""
+        self.chain += 1
+        self.began, self.kept_before = len(self.history), self.kept
+        self.sampler.begin(self.chain)
 
     def spent(self, share: float) -> bool:
         """Whether so much of the budget has passed, over all attempts, by the clock of rank 0."""
@@ -67,8 +88,9 @@ class Sampling:
     @property
     def seconds_left(self) -> float:
         """At most, as fast as so far."""
-        sweeps = max(self.settings.burn_in - len(self.history), 0) if not self.kept else 0
-        sweeps += self.settings.samples - self.kept
+        done = len(self.history) - self.began if self.kept == self.kept_before else math.inf
+        sweeps = max(self.settings.burn_in - done, 0) + self.settings.samples - self.kept
+        sweeps += (self.settings.chains - self.chain - 1) * self.settings.burn_in
         left = sweeps * self.seconds / max(len(self.history), 1)
         budget = math.inf if self.settings.seconds is None else self.settings.seconds
         return min(left, max(budget - self.seconds, 0))
@@ -87,12 +109,12 @@ class Sampling:
 
     def state_dict(self) -> dict[str, Any]:
         """References to all of it."""
-        state = {name: getattr(self, name) for name in ("history", "kept", "seconds")}
+        state = {name: getattr(self, name) for name in STATE}
         return state | {"form": self.form, "sampler": self.sampler.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        for name in ("history", "kept", "seconds"):
+        for name in STATE:
             setattr(self, name, state[name])
         self.sampler.load_state_dict(state["sampler"])
 
@@ -114,6 +136,9 @@ def sample(
     checkpoint = go_on(sampling, spec, reporter.say, committed, commit)
     rows = sum(data.rows_R)
     while not sampling.finished:
+        if sampling.chain_ended:
+            sampling.next_chain()
+            reporter.say(f"chain {sampling.chain + 1} of {settings.chains} begins")
         start, number = time.perf_counter(), len(sampling.history) + 1
         keep = sampling.burnt_in
         figures = {"epoch": number, "train_loss": sampler.sweep(number, keep)}
@@ -129,5 +154,5 @@ def sample(
         reporter.sweep(figures, sampling.kept, sampling.seconds_left, sampling.finished)
         checkpoint()
     if sampling.kept < settings.samples:
-        why = f"{settings.patience} draws without gain" if sampling.settled else "the time is up"
+        why = "the time is up" if sampling.spent(1.0) else f"{settings.patience} draws without gain"
         reporter.say(f"stopping: {why}; {sampling.kept} draws are kept")

@@ -88,7 +88,7 @@ def measure(name: str, spec: TrainingSpec, test: pd.DataFrame, logs: bool) -> Re
 
 def all_ratings(spec: TrainingSpec, rounds: int) -> TrainingSpec:
     """The same sampler for as many sweeps, from all ratings but the test's."""
-    samples = rounds - spec.settings.burn_in
+    samples = rounds - spec.settings.chains * spec.settings.burn_in
     # Validation ratings are learned from, and must not decide anything.
     settings = replace(spec.settings, samples=samples, patience=samples)
     return replace(spec, train=spec.train.removesuffix("train") + "all", settings=settings)

@@ -43,6 +43,32 @@ def test_a_budget_of_seconds_ends_it_with_at_least_one_draw_kept(spec, capfd):
     assert "stopping: the time is up; 1 draws are kept" in capfd.readouterr().out
 
 
+def test_chains_start_anew_and_are_pooled(spec, tmp_path, capfd):
+    chosen = spec(model="bayesian", by_user=True, chains=3, samples=32, burn_in=4)
+    metrics = train(chosen)
+    said = capfd.readouterr().out
+    assert "chain 2 of 3 begins" in said
+    assert "the mean of 32 draws" in said
+    assert metrics["epochs"] == 3 * 4 + 32
+    pooled = load_factors(Path(chosen.output))
+    losses = [epoch["train_loss"] for epoch in pooled.manifest["history"]]
+    # Chains keep 11, 10 and 11 draws, and begin where nothing has been learned, each elsewhere.
+    first, second, third = losses[0], losses[15], losses[29]
+    assert min(first, second, third) > 1.5 * losses[-1]
+    assert len({first, second, third}) == 3
+    score_UM = np.array(pooled.user_UK) @ np.array(pooled.movie_MK).T
+    run = train_with_ranks(chosen, 2, tmp_path / "spec.json")
+    assert run.returncode == 0, run.stderr
+    both = load_factors(Path(chosen.output))
+    np.testing.assert_allclose(both.user_UK @ both.movie_MK.T, score_UM, atol=1e-3)
+
+
+def test_of_two_chains_each_has_half_of_the_seconds(spec, capfd):
+    metrics = train(spec(model="bayesian", burn_in=50, samples=10_000, seconds=1e-6, chains=2))
+    assert "chain 2 of 2 begins" in capfd.readouterr().out
+    assert metrics["epochs"] == 3
+
+
 @pytest.mark.parametrize("changes", [{"implicit": False}, {"row_noise": False}])
 def test_without_its_parts_it_learns_too(spec, changes):
     assert train(spec(model="bayesian", **changes))["validation_rmse_clipped"] < 0.5

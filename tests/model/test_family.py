@@ -31,7 +31,7 @@ LEARNERS = pytest.mark.parametrize("model", [m for m in FAMILY if not hasattr(lo
 # What keeps such a one busy for a while: small steps, or more draws.
 LONG = {
     LoopSettings: {"batch_size": 4, "epochs": 8, "patience": 8},
-    SamplingSettings: {"samples": 100, "patience": 100},
+    SamplingSettings: {"samples": 100, "patience": 100, "chains": 2},
 }
 EVERY_ORDER_MODEL = pytest.mark.parametrize("model", ORDER_MODELS)
 # Of one that learns what follows within a sitting, and not what the next visit brings.
