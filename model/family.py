@@ -49,6 +49,7 @@ ORDER_MODELS = {
     "recency": "model.recency:Recency",
     "ials": "model.ials:Ials",
     "elsa": "model.elsa:Elsa",
+    "vae": "model.vae:Vae",
 }
 FAMILY = RATING_MODELS | ORDER_MODELS
 

@@ -100,18 +100,25 @@ def members(
     with tempfile.TemporaryDirectory() as folder:
         write_inputs(shown, histories, Path(folder))
         for name in names:
-            spec = spec_of(name, Path(folder), seed, **changes.get(name, {}))
             started = time.perf_counter()
-            with contextlib.redirect_stdout(io.StringIO()):
-                train(spec)
-            seconds = time.perf_counter() - started
-            factors = load_factors(Path(spec.output))
-            encoder = load(name).encoder(Path(spec.output), torch.device("cpu"))
+            ranked = trained_member(name, Path(folder), seed, changes.get(name, {}))
+            yield name, ranked, time.perf_counter() - started
 
-            def ranked(held: HeldOut, factors=factors, encoder=encoder) -> Ranked:
-                return rank(factors, encoder.encode(held.known).numpy(), held, LENGTH)
 
-            yield name, ranked, seconds
+def trained_member(
+    name: str, folder: Path, seed: int, changes: dict[str, Any]
+) -> Callable[[HeldOut], Ranked]:
+    """Lists by a member that has learned from the inputs in a folder."""
+    spec = spec_of(name, folder, seed, **changes)
+    with contextlib.redirect_stdout(io.StringIO()):
+        train(spec)
+    factors = load_factors(Path(spec.output))
+    encoder = load(name).encoder(Path(spec.output), torch.device("cpu"))
+
+    def ranked(held: HeldOut) -> Ranked:
+        return rank(factors, encoder.encode(held.known).numpy(), held, LENGTH)
+
+    return ranked
 
 
 def line(name: str, ranked: Ranked, held: HeldOut, seconds: float) -> str:

@@ -32,6 +32,18 @@ CHANGES: dict[str, dict[str, Any]] = {
     "ridge": {"factors": 30, "penalty": 3},
     "ials": {"factors": 16, "penalty": 0.001},
     "elsa": {"factors": 30, "learning_rate": 0.05, "batch_size": 128, "epochs": 30, "patience": 30},
+    "vae": {
+        "hidden": 128,
+        "latent": 32,
+        "prior": "normal",
+        "divergence": 0.01,
+        "divergence_by_user": False,
+        "divergence_epochs": 0,
+        "learning_rate": 0.02,
+        "batch_size": 64,
+        "epochs": 25,
+        "patience": 25,
+    },
     "visits": {"factors": 30, "penalty": 3},
     **{
         model: {
