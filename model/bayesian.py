@@ -19,6 +19,7 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
+from model.data.collectives import gather_ratings
 from model.data.dataset import Dataset
 from model.data.ratings import Ratings
 from model.data.reading import seed_of
@@ -27,7 +28,7 @@ from model.gibbs.average import Average
 from model.gibbs.half import Half, Stream, normal
 from model.gibbs.held import Held
 from model.gibbs.priors import gamma
-from model.gibbs.sides import Side, gather_ratings, sides
+from model.gibbs.sides import Side, sides
 from model.gibbs.spread import Spread
 from model.settings import SamplingSettings
 

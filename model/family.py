@@ -39,6 +39,7 @@ RATING_MODELS = {
     "matrix_factorisation": "model.matrix_factorisation:MatrixFactorisation",
     "biases": "model.biases:Biases",
     "bayesian": "model.bayesian:Bayesian",
+    "svdpp": "model.svdpp:Svdpp",
 }
 ORDER_MODELS = {
     "ridge": "model.ridge:Ridge",

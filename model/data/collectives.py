@@ -1,4 +1,4 @@
-"""What ranks ask one another: sums, and whether any of them has something to say."""
+"""What ranks ask one another: sums, ratings, and whether any of them has something to say."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 import horovod.torch as hvd
 import torch
 from torch import Tensor
+
+from model.data.ratings import Ratings
+from model.data.reading import Shard
 
 POLL_SECONDS = 5e-5
 
@@ -20,6 +23,15 @@ def any_rank(here: bool) -> bool:
 def sum_over_ranks(numbers: Tensor) -> Tensor:
     """Elementwise sum of a small tensor over all ranks."""
     return numbers if alone() else finish(hvd.allreduce_async(numbers, op=hvd.Sum))
+
+
+def gather_ratings(shard: Shard, device: torch.device) -> Ratings:
+    """The ratings of all ranks, on this rank's device."""
+    blocks = [block.to(device).columns for block in shard.blocks()]
+    columns = [torch.cat(parts) for parts in zip(*blocks, strict=True)]
+    if not alone():
+        columns = [finish(hvd.allgather_async(column)) for column in columns]
+    return Ratings(*columns)
 
 
 def finish(handle: Any) -> Tensor:

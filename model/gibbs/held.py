@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.data.collectives import rank_and_ranks
+from model.data.collectives import gather_ratings, rank_and_ranks
 from model.data.dataset import Dataset
-from model.gibbs.sides import Side, gather_ratings, gather_rows
+from model.gibbs.sides import Side, gather_rows
 
 
 class Held:

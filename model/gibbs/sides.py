@@ -16,7 +16,6 @@ from torch.nn.functional import embedding_bag
 
 from model.data.collectives import alone, finish
 from model.data.ratings import Ratings
-from model.data.reading import Shard
 
 # Rows of a bucket have at most so many times the ratings of its first row.
 PADDING = 1.15
@@ -137,15 +136,6 @@ def side(
         other_C[order].to(kind),
         rating_C[order].float(),
     )
-
-
-def gather_ratings(shard: Shard, device: torch.device) -> Ratings:
-    """The ratings of all ranks, on this rank's device."""
-    blocks = [block.to(device).columns for block in shard.blocks()]
-    columns = [torch.cat(parts) for parts in zip(*blocks, strict=True)]
-    if not alone():
-        columns = [finish(hvd.allgather_async(column)) for column in columns]
-    return Ratings(*columns)
 
 
 def gather_rows(own_RK: Tensor, rows: int) -> Tensor:

@@ -1,7 +1,7 @@
 """RMSE of predicted ratings beside the default model and the biases, on one split of a release.
 
     PYTHONPATH=. python tests/benchmarks/accuracy.py ../shared/data/ml-1m.zip kfold \
-        [bayesian factors=64 ...] [--held | --sweeps=300] [--logs]
+        [bayesian factors=64 ...] [--held | --sweeps=300 | --validation] [--logs]
 
 Reads the zip without Spark and deals its ratings as etl does: `kfold` is fold 0 of scikit-learn's
 KFold(10, shuffle=True, random_state=0) over the file's order, with 5% of all ratings for
@@ -12,7 +12,8 @@ Each model learns from the training ratings with the settings of conf/, those gi
 laid over them, and validation decides when it ends. A sampler then learns once more, from training
 and validation ratings together, for as many sweeps as that took; with `--held` it does not, and
 with `--sweeps` it learns in this way alone: an earlier run has chosen the sweeps. Test ratings are
-read once for each row of the table, by predictions clipped to the scale. Seconds are those of the
+read once for each row of the table, by predictions clipped to the scale; with `--validation` the
+member alone is trained and they are not read, as settings are chosen. Seconds are those of the
 process on its CPUs, and those that passed.
 """
 
@@ -43,7 +44,7 @@ class Result:
 
     name: str
     validation: float | None
-    test: float
+    test: float | None
     rounds: int
     cpu: float
     seconds: float
@@ -68,18 +69,21 @@ def spec_of(member: str, folder: Path, dealt: Dealt, changes: dict[str, Any]) ->
     )
 
 
-def measure(name: str, spec: TrainingSpec, test: pd.DataFrame, logs: bool) -> Result:
-    """Train, and read the test ratings once."""
+def measure(name: str, spec: TrainingSpec, test: pd.DataFrame | None, logs: bool) -> Result:
+    """Train, and read the test ratings once, if there are some."""
     cpu, start = time.process_time(), time.perf_counter()
     with contextlib.nullcontext() if logs else contextlib.redirect_stdout(io.StringIO()):
         metrics = train(spec)
     cpu, seconds = time.process_time() - cpu, time.perf_counter() - start
-    factors = load_factors(Path(spec.output))
-    predicted = factors.predict(test["user_idx"].to_numpy(), test["movie_idx"].to_numpy())
+    error = None
+    if test is not None:
+        factors = load_factors(Path(spec.output))
+        predicted = factors.predict(test["user_idx"].to_numpy(), test["movie_idx"].to_numpy())
+        error = rmse(predicted, test["rating"].to_numpy())
     return Result(
         name,
         metrics["validation_rmse_clipped"],
-        rmse(predicted, test["rating"].to_numpy()),
+        error,
         metrics["epochs"],
         cpu,
         seconds,
@@ -99,14 +103,15 @@ def main() -> None:
     words = [word for word in sys.argv[1:] if not word.startswith("--")]
     flags = [word for word in sys.argv[1:] if word.startswith("--")]
     options = dict(word.removeprefix("--").partition("=")[::2] for word in flags)
-    if len(words) < 2 or options.keys() - {"held", "sweeps", "logs"}:
+    if len(words) < 2 or options.keys() - {"held", "sweeps", "validation", "logs"}:
         sys.exit(__doc__)
     file, split = Path(words[0]), words[1]
     member = words[2] if len(words) > 2 else "bayesian"
     pairs = (word.partition("=") for word in words[3:])
     changes = {key: yaml.safe_load(value) for key, _, value in pairs}
     dealt = deal(file, split)
-    test, logs = dealt.of(TEST), "logs" in options
+    searching, logs = "validation" in options, "logs" in options
+    test = None if searching else dealt.of(TEST)
     counts = [len(dealt.of(part)) for part in (TRAIN, VALIDATION, TEST)]
     print(
         "{}, {}: {:,} to learn from, {:,} validation, {:,} test".format(file.stem, split, *counts),
@@ -119,7 +124,8 @@ def main() -> None:
         results.append(result if validated else replace(result, validation=None))
         show(results[-1:])
 
-    for name in dict.fromkeys(("biases", "matrix_factorisation", member)):
+    beside = () if searching else ("biases", "matrix_factorisation")
+    for name in dict.fromkeys((*beside, member)):
         own = changes if name == member else {}
         title = " ".join([name, *(f"{key}={value}" for key, value in own.items())])
         with tempfile.TemporaryDirectory() as folder:
@@ -128,7 +134,8 @@ def main() -> None:
             sweeps = int(options.get("sweeps", 0)) if name == member else 0
             if not sweeps:
                 add(title, spec)
-            if name == member and "held" not in options and hasattr(spec.settings, "samples"):
+            again = name == member and not options.keys() & {"held", "validation"}
+            if again and hasattr(spec.settings, "samples"):
                 spec = all_ratings(spec, sweeps or results[-1].rounds)
                 add(f"{title}, from all but the test", spec, validated=False)
     print("\nvalidation  test    rounds  CPU s   s       model")
@@ -137,9 +144,11 @@ def main() -> None:
 
 def show(results: list[Result]) -> None:
     for row in results:
-        validation = f"{row.validation:.4f}" if row.validation is not None else "none"
+        validation, test = (
+            "none" if error is None else f"{error:.4f}" for error in (row.validation, row.test)
+        )
         print(
-            f"{validation:<10}  {row.test:.4f}  {row.rounds:>6}  {row.cpu:6.1f}  "
+            f"{validation:<10}  {test:<6}  {row.rounds:>6}  {row.cpu:6.1f}  "
             f"{row.seconds:6.1f}  {row.name}",
             flush=True,
         )
