@@ -21,6 +21,7 @@ import io
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,8 @@ import yaml
 
 from model.bootstrap import difference, intervals
 from model.data.histories import TEST, TRAIN, VALIDATION, Histories
-from model.factors import load_factors
-from model.family import ORDER_MODELS, load
+from model.factors import Factors, load_factors
+from model.family import ORDER_MODELS, Encoder, load
 from model.held_out import HeldOut, held_out, rank
 from model.list_measure import GAPS, Catalogue, measure
 from model.ranking.ranker import Ranked
@@ -105,20 +106,24 @@ def members(
             yield name, ranked, time.perf_counter() - started
 
 
-def trained_member(
-    name: str, folder: Path, seed: int, changes: dict[str, Any]
-) -> Callable[[HeldOut], Ranked]:
-    """Lists by a member that has learned from the inputs in a folder."""
+@dataclass(frozen=True)
+class Trained:
+    """A member that has learned: called with whom it asks, it ranks for them."""
+
+    factors: Factors
+    encoder: Encoder
+
+    def __call__(self, held: HeldOut) -> Ranked:
+        return rank(self.factors, self.encoder.encode(held.known).numpy(), held, LENGTH)
+
+
+def trained_member(name: str, folder: Path, seed: int, changes: dict[str, Any]) -> Trained:
+    """A member that has learned from the inputs in a folder, as conf says but for these changes."""
     spec = spec_of(name, folder, seed, **changes)
     with contextlib.redirect_stdout(io.StringIO()):
         train(spec)
-    factors = load_factors(Path(spec.output))
-    encoder = load(name).encoder(Path(spec.output), torch.device("cpu"))
-
-    def ranked(held: HeldOut) -> Ranked:
-        return rank(factors, encoder.encode(held.known).numpy(), held, LENGTH)
-
-    return ranked
+    output = Path(spec.output)
+    return Trained(load_factors(output), load(name).encoder(output, torch.device("cpu")))
 
 
 def line(name: str, ranked: Ranked, held: HeldOut, seconds: float) -> str:

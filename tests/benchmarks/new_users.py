@@ -19,7 +19,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +26,11 @@ import numpy as np
 from scipy.sparse import csr_array, csr_matrix
 
 from model.bootstrap import intervals
-from model.data.histories import TEST, TRAIN, VALIDATION, Histories
+from model.data.histories import TEST, TRAIN, Histories
 from model.held_out import HeldOut, held_out
 from model.ranking.ranker import Ranked
 from model.ranking_metrics import accuracy, ranks_of
+from tests.benchmarks.hidden_users import hidden, learned_from
 from tests.benchmarks.lists import RELEASES, changes_of, of_scores, trained_member
 from tests.benchmarks.order_baselines import Baselines
 from tests.benchmarks.order_data import Release, release, write_inputs
@@ -41,52 +41,18 @@ except ImportError:
     sys.exit("This benchmark needs its peer: pip install implicit")
 
 HELD_USERS = 1000
-KNOWN = 0.8
-# Of training users, those by whom a training by steps is ended.
-ENDING = 0.05
 PENALTIES = (300, 1000, 3000)
 FACTORS, SWEEPS = 64, 15
 ALPHAS, IALS_PENALTIES = (1, 4, 16), (1, 10, 100)
 Named = tuple[str, Callable[[HeldOut], Ranked], float]
 
 
-def dealt(histories: Histories, place_U: np.ndarray, split: int, seed: int) -> Histories:
-    """Of these users a random fifth of the ratings is of the split, the rest to be learned from."""
-    own = histories.take(np.sort(place_U))
-    random = np.random.default_rng(seed)
-    draw_N, owner_N = random.random(len(own.movie_N)), own.owner_N
-    # A user's draws by size: the first are known.
-    order_N = np.lexsort((draw_N, owner_N))
-    nth_N = np.arange(len(owner_N)) - own.offset_U1[owner_N]
-    held_N = np.empty(len(owner_N), bool)
-    held_N[order_N] = nth_N >= np.ceil(KNOWN * own.count_U)[owner_N]
-    own = replace(own, split_N=np.where(held_N, split, TRAIN).astype(np.int8))
-    # Known ratings first, each part in its order.
-    order_N = np.lexsort((held_N, owner_N))
-    columns = (column[order_N] for column in own.columns)
-    return Histories(own.user_U, own.offset_U1, *columns)
-
-
 def deal(shown: Release, seed: int) -> tuple[Histories, HeldOut, HeldOut]:
     """What is learned from, and what is asked of validation and of test users."""
     place_U = np.random.default_rng(seed).permutation(len(shown.histories))
     test, validation, others = np.split(place_U, [HELD_USERS, 2 * HELD_USERS])
-    ending, whole = np.split(others, [round(ENDING * len(others))])
-    parts = [
-        dealt(shown.histories, ending, VALIDATION, seed),
-        replace(shown.histories, split_N=np.zeros_like(shown.histories.split_N)).take(whole),
-    ]
-    asked = [held_out(dealt(shown.histories, of, TEST, seed), TEST) for of in (validation, test)]
-    return joined(parts), asked[0], asked[1]
-
-
-def joined(parts: list[Histories]) -> Histories:
-    """Histories of different users as one, by user."""
-    user_U = np.concatenate([part.user_U for part in parts])
-    count_U = np.concatenate([part.count_U for part in parts])
-    columns = (np.concatenate(c) for c in zip(*(p.columns for p in parts), strict=True))
-    both = Histories(user_U, np.concatenate([[0], np.cumsum(count_U)]), *columns)
-    return both.take(np.argsort(user_U))
+    asked = [held_out(hidden(shown.histories, of, TEST, seed), TEST) for of in (validation, test)]
+    return learned_from(shown.histories, others, seed), asked[0], asked[1]
 
 
 def figures(ranked: Ranked, held: HeldOut) -> np.ndarray:
