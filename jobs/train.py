@@ -56,6 +56,8 @@ def training_spec(run: Run, model: str, output: str) -> TrainingSpec:
         user_index=str(run.data("user_index")),
         movie_index=str(run.data("movie_index")),
         histories=str(run.data("histories")),
+        users=str(run.data("users")),
+        movies=str(run.data("movies")),
         output=str(run.output(output)),
         checkpoints=str(run.warehouse.checkpoints(run.run_id) / output),
         events=str(run.output("tensorboard")),

@@ -34,6 +34,8 @@ from model.settings import SamplingSettings
 
 # What a stream of random numbers is for.
 USERS, MOVIES, SHARED, PAIRS = range(4)
+# Settings that are columns of the release's tables.
+OF_USERS, OF_MOVIES = ("age", "gender", "occupation"), ("genres", "year")
 START_SCALE = 0.1
 # Ratings at which a movie's mean surplus counts by half in the start.
 START_DAMPING = 5.0
@@ -52,6 +54,13 @@ class BayesianSettings(SamplingSettings):
     """Most columns of the two matrices of the mean, which has more factors than each draw."""
     implicit: bool
     """Whether which movies a user rated, and who rated a movie, tells of their embeddings."""
+    genres: bool
+    year: bool
+    """Whether what the release says of a movie tells of its embedding."""
+    age: bool
+    gender: bool
+    occupation: bool
+    """Whether what the release says of a user, if anything, tells of the user's embedding."""
     row_noise: bool
     """Whether each user and movie has a noise precision of its own, or all ratings the same."""
 
@@ -72,7 +81,12 @@ class Bayesian:
         scaled = Ratings(ratings.user_N, ratings.movie_N, (rest_N / self.scale).float())
         users, movies = sides(scaled, data.users, data.movies)
         model = settings.factors, settings.implicit, settings.row_noise
-        self.users, self.movies = Half(users, movies, *model), Half(movies, users, *model)
+        told_RF = {
+            side: data.features(side, [c for c in columns if getattr(settings, c)])[rows.old_R]
+            for side, rows, columns in (("user", users, OF_USERS), ("movie", movies, OF_MOVIES))
+        }
+        self.users = Half(users, movies, *model, told_RF["user"])
+        self.movies = Half(movies, users, *model, told_RF["movie"])
         self.begin(0)
         self.average = Average(users.count_R, movies.count_R, settings.width)
         self.user_bias_R = torch.zeros(len(users), dtype=torch.float64, device=data.device)
@@ -84,7 +98,9 @@ class Bayesian:
     @property
     def form(self) -> str:
         """How it learns, for the log."""
-        features = "implicit features" if self.settings.implicit else "no features"
+        names = ("implicit", *OF_MOVIES, *OF_USERS)
+        used = [name for name in names if getattr(self.settings, name)]
+        features = f"{', '.join(used)} features" if used else "no features"
         return f"Gibbs sampling of {self.settings.factors} factors with {features}"
 
     def begin(self, chain: int) -> None:

@@ -102,6 +102,9 @@ class TrainingSpec:
     """Copied into the manifest: run, release, fingerprint of the data."""
     initial_factors: str | None = None
     """`Factors` whose rows, by id, the model starts from; None starts all anew."""
+    users: str | None = None
+    movies: str | None = None
+    """What the release says of users and of movies; None: nothing."""
     histories: str | None = None
     """What a model of order learns from, in place of train and validation."""
 

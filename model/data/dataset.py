@@ -24,6 +24,7 @@ from model.data.reading import (
     read_shard,
     unreadable,
 )
+from model.data.side_information import features
 from model.data.streaming import StreamShard
 from model.settings import TrainingSpec
 
@@ -48,6 +49,8 @@ class Dataset:
     device: torch.device
     reading: str
     """How the training ratings are read, for the log."""
+    tables: dict[str, str | None]
+    """Where what the release says of a `user` and of a `movie` lies; None: nowhere."""
 
     @property
     def users(self) -> int:
@@ -62,6 +65,17 @@ class Dataset:
         """The mean, moved towards a movie's own mean the more ratings it has."""
         surplus_M = self.counts.rating_sum_M - self.mean * self.counts.movie_M
         return (self.mean + surplus_M / (POPULAR_DAMPING + self.counts.movie_M)).float()
+
+    def features(self, entity: str, columns: list[str]) -> Tensor:
+        """What the release says in these columns of each user or movie, rows by features.
+
+        Raises ValueError, naming a table that cannot be read.
+        """
+        ids = self.user_ids if entity == "user" else self.movie_ids
+        table = self.tables[entity]
+        if table is None or not columns:
+            return torch.zeros(len(ids), 0, device=self.device)
+        return torch.from_numpy(features(table, entity, ids, columns)).to(self.device)
 
     def epoch(self, epoch: int, batch_size: int, start: int) -> tuple[list[int], Iterator[Ratings]]:
         """Ratings of all ranks in each step of an epoch, and this rank's batches from `start` on.
@@ -136,6 +150,7 @@ def read_rating_shards(spec: TrainingSpec, device: torch.device) -> Dataset:
         spec.rating_max,
         device,
         "in a stream" if streamed[0] else "into memory",
+        {"user": spec.users, "movie": spec.movies},
     )
 
 

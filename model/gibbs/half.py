@@ -28,13 +28,22 @@ class Half:
     """
 
     def __init__(
-        self, side: Side, other: Side, factors: int, implicit: bool, row_noise: bool
+        self,
+        side: Side,
+        other: Side,
+        factors: int,
+        implicit: bool,
+        row_noise: bool,
+        told_RF: Tensor | None = None,
     ) -> None:
         width = factors + 1
         self.side, self.row_noise = side, row_noise
-        self.links = Links(side, other) if implicit else None
+        if told_RF is None:
+            told_RF = torch.zeros(len(side), 0, device=side.count_R.device)
+        links = Links(side, other, implicit, told_RF)
+        self.links = links if len(links) else None
         self.buckets = list(side.buckets(*rank_and_ranks(), width, len(other)))
-        self.width, self.features = width, len(other) if implicit else 0
+        self.width, self.features = width, len(links)
         self.start()
 
     def start(self) -> None:

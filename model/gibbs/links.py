@@ -2,8 +2,8 @@
 
 A = mu + F beta + noise, with beta ~ N(0, (lambda Lambda)^-1) by row. beta is drawn by noise
 injection: the solution of a least squares problem with perturbed right hand sides is a draw (Simm
-et al., "Macau", 2017). The features of a user are the movies rated, each 1 / sqrt(their number),
-and of a movie its users: the implicit sets of SVD++, on both sides (Rendle, Zhang and Koren, "On
+et al., "Macau", 2017). The implicit features of a user are the movies rated, each 1 / sqrt(their
+number), and of a movie its users: the sets of SVD++, on both sides (Rendle, Zhang and Koren, "On
 the Difficulty of Evaluating Baselines", 2019).
 """
 
@@ -22,21 +22,36 @@ STEPS, TOLERANCE = 40, 1e-3
 
 
 class Links:
-    """The implicit features F, R x D, of the rows of one side: D are the rows of the other."""
+    """The features F, R x D, of the rows of one side.
 
-    def __init__(self, side: Side, other: Side) -> None:
-        self.side, self.other = side, other
+    Those that are implicit are the O rows of the other side; then come those that a release tells.
+    """
+
+    def __init__(self, side: Side, other: Side, implicit: bool, told_RF: Tensor) -> None:
+        self.side, self.other, self.told_RF = side, other, told_RF
+        self.implicit = len(other) if implicit else 0
         self.scale_R1 = side.count_R.float().rsqrt()[:, None]
         # Of F'F: how long the column of a feature is, squared.
-        self.square_D1 = other.sums(self.scale_R1.square())
+        square_F1 = told_RF.square().sum(0)[:, None]
+        square_O1 = other.sums(self.scale_R1.square())[: self.implicit]
+        self.square_D1 = torch.cat([square_O1, square_F1])
+
+    def __len__(self) -> int:
+        return len(self.square_D1)
 
     def times(self, beta_DK: Tensor) -> Tensor:
         """F beta."""
-        return self.side.sums(beta_DK).mul_(self.scale_R1)
+        told_RK = self.told_RF @ beta_DK[self.implicit :]
+        if not self.implicit:
+            return told_RK
+        return self.side.sums(beta_DK[: self.implicit]).mul_(self.scale_R1).add_(told_RK)
 
     def transposed_times(self, rows_RK: Tensor) -> Tensor:
         """F' of rows."""
-        return self.other.sums(rows_RK * self.scale_R1)
+        told_FK = self.told_RF.T @ rows_RK
+        if not self.implicit:
+            return told_FK
+        return torch.cat([self.other.sums(rows_RK * self.scale_R1), told_FK])
 
     def draw(
         self,

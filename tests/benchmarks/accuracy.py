@@ -60,6 +60,8 @@ def spec_of(member: str, folder: Path, dealt: Dealt, changes: dict[str, Any]) ->
         validation=str(folder / "validation"),
         user_index=str(folder / "user_index.parquet"),
         movie_index=str(folder / "movie_index.parquet"),
+        users=str(folder / "users.parquet"),
+        movies=str(folder / "movies.parquet"),
         output=str(folder / "factors"),
         checkpoints=str(folder / "checkpoints"),
         events=None,

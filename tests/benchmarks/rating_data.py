@@ -19,6 +19,7 @@ KFOLD = ["split=kfold", "folds=10", "fold=1", "split_seed=0"]
 FIVE_PERCENT = ["train_share=0.85", "validation_share=0.05"]
 # Ratings of a user lie in one file, and ranks share out the files.
 FILES = 4
+NO_GENRE = ("(no genres listed)", "unknown")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Dealt:
     ratings: pd.DataFrame
     split_N: np.ndarray
     ids: dict[str, np.ndarray]
+    tables: dict[str, pa.Table]
+    """What the release says of users and of movies."""
 
     def of(self, *splits: int) -> pd.DataFrame:
         return self.ratings[np.isin(self.split_N, splits)]
@@ -55,7 +58,33 @@ def deal(file: Path, split: str) -> Dealt:
         ids[entity], row_N = np.unique(ratings[f"{entity}_id"], return_inverse=True)
         ratings[f"{entity}_idx"] = row_N.astype(np.int32)
     ratings["rating"] = ratings["rating"].astype(np.float32)
-    return Dealt(ratings, split_N, ids)
+    return Dealt(ratings, split_N, ids, read_tables(file))
+
+
+def read_tables(file: Path) -> dict[str, pa.Table]:
+    """Columns of schemas.USERS and schemas.MOVIES, of ml-100k, ml-1m and releases in CSV."""
+    with zipfile.ZipFile(file) as archive:
+        if file.name.startswith("ml-1m"):
+            movies, users = lines(archive, "movies.dat", "::"), lines(archive, "users.dat", "::")
+            users = users[[0, 1, 2, 3]].set_axis(["user_id", "gender", "age", "occupation"], axis=1)
+            titles = movies[1]
+        elif file.name.startswith("ml-100k"):
+            movies, users = lines(archive, "u.item", "|"), lines(archive, "u.user", "|")
+            users = users[[0, 2, 1, 3]].set_axis(["user_id", "gender", "age", "occupation"], axis=1)
+            titles = movies[1]
+        else:
+            movies = lines(archive, "movies.csv", ",", header=0)
+            users = pd.DataFrame(columns=["user_id", "gender", "age", "occupation"], dtype="Int32")
+            titles = movies["title"]
+    _, genres, _ = read_release(file)
+    year = titles.str.extract(r"\((\d{4})[^)]*\)\s*$")[0].astype("Int32")
+    movie_ids = movies.iloc[:, 0]
+    told = [[g for g in genres[movie] if g not in NO_GENRE] for movie in movie_ids]
+    users["occupation"] = users["occupation"].astype(str)
+    return {
+        "users": pa.Table.from_pandas(users, preserve_index=False),
+        "movies": pa.table({"movie_id": movie_ids, "year": pa.array(year), "genres": told}),
+    }
 
 
 def by_hash(ratings: pd.DataFrame, conf: EtlSettings) -> np.ndarray:
@@ -105,6 +134,8 @@ def write_inputs(dealt: Dealt, folder: Path) -> None:
         for number, part in rows.groupby(rows["user_idx"] % FILES):
             table = pa.Table.from_pandas(part, preserve_index=False)
             pq.write_table(table, folder / name / f"{number}.parquet")
+    for name, told in dealt.tables.items():
+        pq.write_table(told, folder / f"{name}.parquet")
     for entity, ids in dealt.ids.items():
         index = {f"{entity}_id": ids.astype(np.int32), f"{entity}_idx": np.arange(len(ids))}
         pq.write_table(pa.table(index), folder / f"{entity}_index.parquet")

@@ -76,17 +76,22 @@ def test_a_row_is_drawn_around_the_answer_of_its_regression():
     assert drawn.squares >= error.square().sum() - 1e-3
 
 
-def test_links_solve_for_the_regression_on_implicit_features():
+@pytest.mark.parametrize(("implicit", "told_features"), [(True, 0), (True, 4), (False, 4)])
+def test_links_solve_for_the_regression_on_features(implicit, told_features):
     ratings = some_ratings()
     users, movies = sides(ratings, USERS, MOVIES)
-    links = Links(users, movies)
+    generator = torch.Generator().manual_seed(0)
+    told = torch.randint(2, (len(users), told_features), generator=generator).float()
+    links = Links(users, movies, implicit, told)
     whole = torch.zeros(USERS, MOVIES)
     whole[ratings.user_N.long(), ratings.movie_N.long()] = 1
     features = (whole / whole.sum(1, keepdim=True).sqrt())[users.old_R][:, movies.old_R]
-    generator = torch.Generator().manual_seed(0)
-    target, noise = (torch.randn(n, 3, generator=generator) for n in (len(users), len(movies)))
+    features = torch.cat([features, told] if implicit else [told], 1)
+    columns = features.shape[1]
+    assert len(links) == columns
+    target, noise = (torch.randn(n, 3, generator=generator) for n in (len(users), columns))
     beta, regressed = links.draw(target, noise, torch.zeros_like(noise), 0.5)
-    matrix = features.T @ features + 0.5 * torch.eye(len(movies))
+    matrix = features.T @ features + 0.5 * torch.eye(columns)
     expected = torch.linalg.solve(matrix, features.T @ target + 0.5**0.5 * noise)
     torch.testing.assert_close(beta, expected, atol=5e-3, rtol=5e-3)
     torch.testing.assert_close(regressed, features @ beta, atol=1e-4, rtol=1e-4)
