@@ -6,9 +6,10 @@ Each model learns twice, as conf says: without these users, whose rows then foll
 rows and 80% of their ratings, and with that 80%. What is held against both are their other ratings.
 Members of order make a row by their encoder, of the first 80% in time order: NDCG@10. With
 --ratings also matrix factorisation, of a random 80%: a row and a bias by ridge regression on the
-movies' rows, with the penalty of the training, or a little more: RMSE of clipped predictions. Users
-a second are of one thread, with all that a row needs but reading. Of a twentieth of the other users
-a fifth of the ratings says when a training by steps ends, and which penalty it is.
+movies' rows, with the penalty of the training, or with the mean and covariance of the rows of the
+users learned from: RMSE of clipped predictions. Users a second are of one thread, with all that a
+row needs but reading. Of a twentieth of the other users a fifth of the ratings says when a training
+by steps ends, and how much noise ratings have.
 """
 
 import argparse
@@ -16,7 +17,8 @@ import contextlib
 import io
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +37,8 @@ from tests.benchmarks.lists import RELEASES, ndcg, read, trained_member
 from tests.benchmarks.order_data import Release, write_inputs
 
 SHARE = 0.1
-# Of the ridge regression, times that of the training.
-PENALTIES = (1, 1.25, 1.5)
+# Of the ridge regression on the movies' rows: variance of the errors of ratings.
+NOISES = (0.35, 0.5, 0.7)
 MEMBERS = ["visits", "ials", "elsa"]
 
 
@@ -74,24 +76,44 @@ def of_order(members: list[str], shown: Release, seed: int) -> None:
         )
 
 
-def ridge_rows(factors: Factors, known: Histories, penalty: float) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and biases of users that are least in squares on the movies' rows.
+@dataclass(frozen=True)
+class Prior:
+    """What a user's row and bias, W numbers, are pulled towards, and how hard."""
 
-    Minimises the sum over a user's n ratings of the squared error, plus n times the penalty times
-    the squared length of row and bias: the user's part of the loss of matrix factorisation.
-    """
-    one_M1 = np.ones((len(factors.movie_MK), 1), np.float32)
+    mean_W: np.ndarray
+    penalty_WW: np.ndarray
+    """Per rating where it is `by_rating`, else once."""
+    by_rating: bool = False
+
+
+def of_training(factors: Factors, regularisation: float) -> Prior:
+    """Zero, by the penalty of the training: the user's part of its loss is then least."""
+    width = factors.user_UK.shape[1] + 1
+    return Prior(np.zeros(width), regularisation * np.eye(width), by_rating=True)
+
+
+def of_users(factors: Factors, noise: float) -> Prior:
+    """Mean and covariance of those learned from; errors of ratings have the variance `noise`."""
+    row_UW = np.concatenate([factors.user_UK, factors.user_bias_U[:, None]], 1)
+    row_UW = row_UW[factors.user_trained_U].astype(float)
+    return Prior(row_UW.mean(0), noise * np.linalg.inv(np.cov(row_UW.T)))
+
+
+def ridge_rows(factors: Factors, known: Histories, prior: Prior) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and biases of users that are least in squares on the movies' rows, and by the prior."""
+    one_M1 = np.ones((len(factors.movie_MK), 1))
     movie_MW = np.concatenate([factors.movie_MK, one_M1], 1)
-    rest_N = known.rating_N - factors.mean - factors.movie_bias_M[known.movie_N]
     # Nothing is known of movies that were not learned of.
-    known = replace(known, rating_N=rest_N.astype(np.float32))
     known = known.where(factors.movie_trained_M[known.movie_N])
-    row_UW = np.zeros((len(known), movie_MW.shape[1]), np.float32)
-    for user, (first, last) in enumerate(zip(known.offset_U1, known.offset_U1[1:], strict=False)):
+    row_UW = np.tile(prior.mean_W, (len(known), 1))
+    rest_N = known.rating_N - factors.mean - factors.movie_bias_M[known.movie_N]
+    rest_N = rest_N - movie_MW[known.movie_N] @ prior.mean_W
+    for user, (first, last) in enumerate(pairwise(known.offset_U1)):
+        movie_PW = movie_MW[known.movie_N[first:last]]
+        penalty_WW = prior.penalty_WW * (last - first if prior.by_rating else 1)
         if last > first:
-            movie_PW = movie_MW[known.movie_N[first:last]]
-            left_WW = movie_PW.T @ movie_PW + penalty * (last - first) * np.eye(len(row_UW[0]))
-            row_UW[user] = np.linalg.solve(left_WW, movie_PW.T @ known.rating_N[first:last])
+            left_WW = movie_PW.T @ movie_PW + penalty_WW
+            row_UW[user] += np.linalg.solve(left_WW, movie_PW.T @ rest_N[first:last])
     return row_UW[:, :-1], row_UW[:, -1]
 
 
@@ -106,11 +128,11 @@ def table(histories: Histories) -> pd.DataFrame:
     )
 
 
-def folded(factors: Factors, known: Histories, penalty: float) -> Factors:
+def folded(factors: Factors, known: Histories, prior: Prior) -> Factors:
     """With these users' rows by ridge regression in place of their own."""
     user_UK, user_bias_U = np.array(factors.user_UK), np.array(factors.user_bias_U)
     trained_U = np.array(factors.user_trained_U)
-    user_UK[known.user_U], user_bias_U[known.user_U] = ridge_rows(factors, known, penalty)
+    user_UK[known.user_U], user_bias_U[known.user_U] = ridge_rows(factors, known, prior)
     trained_U[known.user_U] = True
     return replace(factors, user_UK=user_UK, user_bias_U=user_bias_U, user_trained_U=trained_U)
 
@@ -138,26 +160,33 @@ def of_ratings(shown: Release, seed: int) -> None:
     """A line for matrix factorisation."""
     others, few = deal(shown, seed, by_time=False)
     known, asked = few.of(TRAIN), few.of(TEST)
-    without, penalty = learned_ratings(shown, others)
-    # A training that stops early leaves rows shorter than where its loss is least.
+    without, regularisation = learned_ratings(shown, others)
     ending = others.take(np.flatnonzero(others.of(VALIDATION).count_U))
-    tried = {
-        error(folded(without, ending.of(TRAIN), penalty * times), ending.of(VALIDATION)): times
-        for times in PENALTIES
+    tried = {}
+    for noise in NOISES:
+        prior = of_users(without, noise)
+        tried[error(folded(without, ending.of(TRAIN), prior), ending.of(VALIDATION))] = noise, prior
+    noise, prior = tried[min(tried)]
+    priors = {
+        "the penalty of the training": of_training(without, regularisation),
+        f"the users learned from, noise {noise}": prior,
     }
-    times = tried[min(tried)]
-    started = time.process_time()
-    ridge_rows(without, known, penalty * times)
-    seconds = time.process_time() - started
-    own, by_ridge = (error(folded(without, known, penalty * of), asked) for of in (1, times))
     with_them = error(learned_ratings(shown, joined([others, known]))[0], asked)
     print(
-        f"matrix_factorisation RMSE {by_ridge:.4f} folded in (penalty x {times}; {own:.4f} with "
-        f"x 1), {with_them:.4f} learned from ({by_ridge - with_them:+.4f}), "
-        f"{error(without, asked):.4f} unknown, {len(asked.movie_N):,} ratings; "
-        f"{len(known) / seconds:,.0f} users a second",
+        f"matrix_factorisation RMSE {with_them:.4f} learned from, {error(without, asked):.4f} "
+        f"unknown, {len(asked.movie_N):,} ratings",
         flush=True,
     )
+    for name, prior in priors.items():
+        started = time.process_time()
+        ridge_rows(without, known, prior)
+        seconds = time.process_time() - started
+        found = error(folded(without, known, prior), asked)
+        print(
+            f"    {found:.4f} folded in by {name} ({found - with_them:+.4f}), "
+            f"{len(known) / seconds:,.0f} users a second",
+            flush=True,
+        )
 
 
 def main() -> None:
