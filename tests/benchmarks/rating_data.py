@@ -1,7 +1,7 @@
 """Releases of MovieLens as ratings dealt to splits, without Spark, to measure errors on."""
 
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +29,8 @@ class Dealt:
     ratings: pd.DataFrame
     split_N: np.ndarray
     ids: dict[str, np.ndarray]
-    tables: dict[str, pa.Table]
-    """What the release says of users and of movies."""
+    tables: dict[str, pa.Table] = field(default_factory=dict)
+    """What the release says of users and of movies, if it is of interest."""
 
     def of(self, *splits: int) -> pd.DataFrame:
         return self.ratings[np.isin(self.split_N, splits)]
