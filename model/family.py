@@ -7,9 +7,10 @@ A model class is made with its settings, the data and a seed, and holds
     objective  `rating` if its scores are ratings, `order` if they rank what a user will want next
     knows_sd   True if its `Rows` say how far off a rating may be; others need not have it
 
-It learns by steps in the shared loop (`Learner`), by draws (`Sampler`) or at once, without epochs
-(`Fitter`), and ends as `Rows`. Loop, checkpoints, export and scoring know nothing else of it. This
-file imports no model and no torch: a name is enough to choose a model by.
+It learns by steps in the shared loop (`Learner`), by draws (`Sampler`), at once, without epochs
+(`Fitter`), or is made of others (`Combiner`), and ends as `Rows`. Loop, checkpoints, export and
+scoring know nothing else of it. This file imports no model and no torch: a name is enough to choose
+a model by.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ RATING_MODELS = {
     "biases": "model.biases:Biases",
     "bayesian": "model.bayesian:Bayesian",
     "svdpp": "model.svdpp:Svdpp",
+    "autoencoder": "model.autoencoder:Autoencoder",
+    "blend": "model.blend:Blend",
 }
 ORDER_MODELS = {
     "ridge": "model.ridge:Ridge",
@@ -184,6 +187,18 @@ class Fitter(Model, Protocol):
     """A model that is learned at once; ranks that share the data return the same rows."""
 
     def fit(self, data: Data) -> Rows: ...
+
+
+@runtime_checkable
+class Combiner(Model, Protocol):
+    """A model made of others, each of which learns in its own way from the same ratings.
+
+    Its settings name them, as `members`; theirs are those of their own sections. The loop trains
+    one after the other, keeps what each has become, and goes on with the next after a stop.
+    """
+
+    def combine(self, members: dict[str, Rows], data: Data) -> tuple[Rows, dict[str, float]]:
+        """The rows of all of them together, and figures about it; the same on every rank."""
 
 
 @runtime_checkable

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -107,11 +107,28 @@ class TrainingSpec:
     """What the release says of users and of movies; None: nothing."""
     histories: str | None = None
     """What a model of order learns from, in place of train and validation."""
+    members: dict[str, Any] = field(default_factory=dict)
+    """Of a model that is made of others: the settings of each of them, by its name."""
 
     @property
     def all_settings(self) -> dict[str, Any]:
-        """The model's own settings and those that all models share, by name."""
-        return asdict(self.settings) | {name: getattr(self, name) for name in SHARED}
+        """The model's own settings and those that all models share, by name.
+
+        Those of its members, where it has some, stand under `sections`.
+        """
+        own = asdict(self.settings) | {name: getattr(self, name) for name in SHARED}
+        sections = {name: asdict(settings) for name, settings in self.members.items()}
+        return own | ({"sections": sections} if sections else {})
+
+    def of_member(self, name: str) -> TrainingSpec:
+        """The training of a member, from the same data and seed."""
+        return replace(
+            self,
+            model=name,
+            settings=self.members[name],
+            checkpoints=str(Path(self.checkpoints) / name),
+            members={},
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -127,13 +144,24 @@ class TrainingSpec:
 
 def chosen(model: str, values: dict[str, Any]) -> dict[str, Any]:
     """The fields of a spec that say what is trained, from its name and `all_settings`."""
+    members = {name: own_settings(name, own) for name, own in values.get("sections", {}).items()}
+    return {
+        "model": model,
+        "settings": own_settings(model, values),
+        "members": members,
+        **{name: values[name] for name in SHARED},
+    }
+
+
+def own_settings(model: str, values: dict[str, Any]) -> Any:
+    """A model's own, out of these."""
     own = load(model).Settings
-    settings = own(**{field.name: values[field.name] for field in fields(own)})
-    return {"model": model, "settings": settings} | {name: values[name] for name in SHARED}
+    return own(**{field.name: values[field.name] for field in fields(own)})
 
 
 def read_spec(file: Path) -> TrainingSpec:
     """The spec that `json.dump(asdict(spec), file)` wrote."""
     values = json.loads(file.read_text(encoding="utf-8"))
-    settings = load(values["model"]).Settings(**values["settings"])
-    return TrainingSpec(**values | {"settings": settings})
+    settings = own_settings(values["model"], values["settings"])
+    members = {name: own_settings(name, own) for name, own in values["members"].items()}
+    return TrainingSpec(**values | {"settings": settings, "members": members})

@@ -135,8 +135,13 @@ class TrainSettings(LaunchSettings):
         return dict(getattr(self, model))
 
     def learning(self, model: str) -> dict[str, Any]:
-        """What decides the outcome: a model's own settings, and those that all share."""
-        return self.of(model) | self.model_dump(include=set(SHARED))
+        """What decides the outcome: a model's own settings, and those that all share.
+
+        Of a model that is made of others also theirs, under `sections`.
+        """
+        own = self.of(model) | self.model_dump(include=set(SHARED))
+        members = own.get("members", [])
+        return own | ({"sections": {name: self.of(name) for name in members}} if members else {})
 
     def tracked(self, model: str) -> dict[str, Any]:
         """All settings but those of other models, by name."""

@@ -6,12 +6,17 @@ from typing import Any
 
 import torch
 
+from model.data.by_movie import read_by_movie
 from model.data.dataset import read_rating_shards
 from model.data.history_data import read_history_data
 from model.family import load
 from model.settings import TrainingSpec
 
-DATASETS = {"ratings": read_rating_shards, "histories": read_history_data}
+DATASETS = {
+    "ratings": read_rating_shards,
+    "ratings_by_movie": read_by_movie,
+    "histories": read_history_data,
+}
 """What makes a rank's data of a spec."""
 
 

@@ -4,7 +4,8 @@ model/training/worker.py starts it. Each rank reads its shard through petastorm;
 prints and saves. Ranks share one sequence of optimiser steps: a step's gradient is that of the
 mean over all ranks' ratings in it, as if one rank held them all, so the learning rate does not
 depend on the number of ranks. Only the order of rows differs. A model without steps is fitted at
-once, one that is sampled by model/training/sampling.py, and both are measured and saved alike.
+once, one that is sampled by model/training/sampling.py, one that is made of others by
+model/training/combining.py, and all are measured and saved alike.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from model.data.datasets import read_dataset
 from model.data.devices import pick_device
 from model.data.history_data import HistoryData
 from model.factors import load_factors
-from model.family import Fitter, Ordering, Rows, Sampler, Step, WarmStart, load
+from model.family import Combiner, Fitter, Ordering, Rows, Sampler, Step, WarmStart, load
 from model.settings import LoopSettings, SamplingSettings, TrainingSpec
+from model.training.combining import combine
 from model.training.export import export
 from model.training.progress import Reporter, write_events
 from model.training.resuming import Resumable, go_on
@@ -38,6 +40,8 @@ from model.training.state import Training
 STEPS_BETWEEN_REPORTS = 64
 # A rank's data, of whichever kind its model reads.
 Data = Dataset | HistoryData
+# Rows, all figures, and those of the rows.
+Learned = tuple[Rows, list[dict[str, Any]], dict[str, Any]]
 
 
 def train(
@@ -52,14 +56,7 @@ def train(
     data cannot be read.
     """
     hvd.init()
-    data = read_dataset(spec, pick_device())
-    model = load(spec.model)(spec.settings, data, spec.seed)
-    reporter = Reporter(hvd.rank() == 0, rounds(spec.settings), sum(data.rows_R))
-    reporter.say(describe(spec.model, data))
-    try:
-        rows, history, best = run(model, data, spec, reporter, committed, commit)
-    finally:
-        reporter.close()
+    model, data, (rows, history, best) = made(spec, committed, commit)
     metrics = summarise(history, best, data)
     if hvd.rank() == 0:
         encoder = model.save_encoder if isinstance(model, Ordering) else None
@@ -68,6 +65,22 @@ def train(
         shutil.rmtree(spec.checkpoints, ignore_errors=True)
     hvd.barrier()
     return metrics
+
+
+def made(
+    spec: TrainingSpec,
+    committed: dict[str, Any] | None = None,
+    commit: Callable[[Resumable], None] | None = None,
+) -> tuple[Any, Data, Learned]:
+    """The spec's model, its data, and what has been learned."""
+    data = read_dataset(spec, pick_device())
+    model = load(spec.model)(spec.settings, data, spec.seed)
+    reporter = Reporter(hvd.rank() == 0, rounds(spec.settings), sum(data.rows_R))
+    reporter.say(describe(spec.model, data))
+    try:
+        return model, data, run(model, data, spec, reporter, committed, commit)
+    finally:
+        reporter.close()
 
 
 def rounds(settings: Any) -> int:
@@ -84,8 +97,11 @@ def run(
     reporter: Reporter,
     committed: dict[str, Any] | None = None,
     commit: Callable[[Resumable], None] | None = None,
-) -> tuple[Rows, list[dict[str, Any]], dict[str, Any]]:
-    """Let a model learn in its own way: its rows, all figures, and those of the rows."""
+) -> Learned:
+    """Let a model learn in its own way."""
+    if isinstance(model, Combiner):
+        rows, history = combine(model, data, spec, reporter, lambda member: made(member)[2])
+        return rows, history, history[-1]
     if isinstance(model, Fitter):
         rows, history = fit(model, data, reporter)
         return rows, history, history[-1]

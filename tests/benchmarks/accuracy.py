@@ -19,6 +19,7 @@ process on its CPUs, and those that passed.
 
 import contextlib
 import io
+import json
 import sys
 import tempfile
 import time
@@ -33,7 +34,7 @@ from jobs.cleaning.file_order import TEST, TRAIN, VALIDATION
 from jobs.runs.configuration import load_configuration
 from model.factors import load_factors
 from model.metrics import rmse
-from model.settings import SHARED, TrainingSpec, chosen
+from model.settings import TrainingSpec, chosen
 from model.training.loop import train
 from tests.benchmarks.rating_data import Dealt, deal, write_inputs
 
@@ -51,11 +52,15 @@ class Result:
 
 
 def spec_of(member: str, folder: Path, dealt: Dealt, changes: dict[str, Any]) -> TrainingSpec:
-    """A training of a member with the settings of conf/, but for these changes."""
-    conf = load_configuration().train
-    shared = conf.model_dump(include=set(SHARED)) | {"checkpoint_seconds": 1e9}
+    """A training of a member with the settings of conf/, but for these changes.
+
+    A key is the member's own, or, with a dot in it, of the section that it names.
+    """
+    sections = {key if "." in key else f"{member}.{key}": value for key, value in changes.items()}
+    conf = load_configuration([f"train.{key}={json.dumps(v)}" for key, v in sections.items()]).train
+    learning = conf.learning(member) | {"checkpoint_seconds": 1e9}
     return TrainingSpec(
-        **chosen(member, conf.of(member) | shared | changes),
+        **chosen(member, learning),
         train=str(folder / "train"),
         validation=str(folder / "validation"),
         user_index=str(folder / "user_index.parquet"),

@@ -38,6 +38,17 @@ CHANGES: dict[str, dict[str, Any]] = {
         "batch_size": 256,
         "epochs": 12,
     },
+    "autoencoder": {
+        "hidden": 8,
+        "init_scale": 0.1,
+        "input_dropout": 0.0,
+        "penalty": 1,
+        "learning_rate": 0.02,
+        "schedule": "constant",
+        "batch_size": 128,
+        "epochs": 12,
+    },
+    "blend": {"members": ["bayesian", "matrix_factorisation", "svdpp"], "width": 8},
     "ridge": {"factors": 30, "penalty": 3},
     "ials": {"factors": 16, "penalty": 0.001},
     "elsa": {"factors": 30, "learning_rate": 0.05, "batch_size": 128, "epochs": 30, "patience": 30},
@@ -67,6 +78,13 @@ CHANGES: dict[str, dict[str, Any]] = {
     },
 }
 SHARED = {"seed": 1, "reading": "auto", "memory_rows": 1_000_000, "checkpoint_seconds": 60}
+
+
+def values(model: str) -> dict[str, Any]:
+    """A model's settings, and under `sections` those of its members if it has some."""
+    own = BASE[model] | CHANGES.get(model, {})
+    members = own.get("members", [])
+    return own | ({"sections": {name: values(name) for name in members}} if members else {})
 
 
 def settings(model: str = "matrix_factorisation", **changes: Any) -> Any:
@@ -160,7 +178,7 @@ def spec(tmp_path, ratings, histories):
             events=None,
             rating_min=1,
             rating_max=5,
-            **chosen(model, BASE[model] | CHANGES.get(model, {}) | SHARED | changes),
+            **chosen(model, values(model) | SHARED | changes),
             provenance={"data": {"digest": "d"}},
             histories=write(splits / "histories", histories, [30, 20, 9]),
         )

@@ -27,7 +27,9 @@ from tests.model.training.test_loop import train_with_ranks
 
 EVERY_MODEL = pytest.mark.parametrize("model", FAMILY)
 # Of a model that learns by steps or by draws, and not at once.
-LEARNERS = pytest.mark.parametrize("model", [m for m in FAMILY if not hasattr(load(m), "fit")])
+LEARNERS = pytest.mark.parametrize(
+    "model", [m for m in FAMILY if issubclass(load(m).Settings, LoopSettings | SamplingSettings)]
+)
 # What keeps such a one busy for a while: small steps, or more draws.
 LONG = {
     LoopSettings: {"batch_size": 4, "epochs": 8, "patience": 8},
@@ -49,12 +51,13 @@ def trained(spec) -> Factors:
 
 
 @EVERY_MODEL
-def test_it_is_a_learner_a_sampler_or_a_fitter_and_says_what_it_reads(model):
+def test_it_learns_in_one_of_the_ways_and_says_what_it_reads(model):
     cls = load(model)
     kinds = [
         {"step", "score", "validate", "weights", "synchronise", "state_dict", "rows"},
         {"sweep", "validate", "state_dict", "load_state_dict", "rows"},
         {"fit"},
+        {"combine"},
     ]
     assert sum(all(hasattr(cls, name) for name in wanted) for wanted in kinds) == 1
     assert cls.reads in DATASETS
