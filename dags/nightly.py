@@ -9,6 +9,7 @@
 | prepare.plan | decides whether to train: by `mode`, else `retrain.policy` in `conf/` | process |
 | train.train | learns the models, of ratings and of order, one Horovod process per rank | process |
 | train.evaluate | measures them on what was held back, beside the champions | process |
+| train.refit | lets what was good enough learn from all ratings, and score so | process |
 | keep_champion | says why the champion scores instead | |
 | score.score | scores every movie that a user has not rated | Spark |
 | score.publish | audits the result and shows all tables to readers at once | Spark |
@@ -66,6 +67,7 @@ SETTINGS = {
     "regularisation": "train.matrix_factorisation.regularisation",
     "epochs": "train.matrix_factorisation.epochs",
     "warm_start": "train.warm_start",
+    "refit": "train.refit",
     "ranks": "train.ranks",
 }
 
@@ -144,6 +146,12 @@ PARAMETERS: dict[str, Param] = {
         "Warm start",
         "Start from the champion's weights; new users and movies start at random. Empty: as in "
         "conf.",
+    ),
+    "refit": optional(
+        "boolean",
+        "Refit",
+        "Once it was measured on ratings held back, what scores learns from these, too. Empty: as "
+        "in conf.",
     ),
     "ranks": optional(
         "integer",
@@ -232,9 +240,17 @@ with DAG(
         )
 
         @task.branch(doc_md="Scores with a model that is good enough; else with the champion.")
-        def own_or_champion(evaluation: dict[str, Any]) -> str:
-            return "score.score" if evaluation["promoted"] else "keep_champion"
+        def own_or_champion(evaluation: dict[str, Any]) -> list[str]:
+            champion = [] if evaluation["promoted"] else ["keep_champion"]
+            again = ["train.refit"] if evaluation.get("refits") else []
+            return [*again, *champion] or ["score.score"]
 
+        refit = process(
+            "refit",
+            pool=TRAINING_POOL,
+            execution_timeout=timedelta(hours=24),
+            doc_md="Learns what scores once more, from all ratings, as long as validation said.",
+        )
         evaluated = own_or_champion(evaluate.output)
         chain(train, evaluate)
 
@@ -268,7 +284,7 @@ with DAG(
         "promote", outlets=[MODEL], doc_md="Makes the model the champion, and says so."
     )
     chain(planned, [train, champion])
-    chain(evaluated, [ending.score, champion])
-    chain(champion, ending.score)
+    chain(evaluated, [refit, ending.score, champion])
+    chain([refit, champion], ending.score)
     chain(ending.publish, good_enough(), promote, ending.report)
     chain(explore, ending.tidy)

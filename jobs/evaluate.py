@@ -111,7 +111,8 @@ def champion_rmse(run: Run, registry: Registry, candidate: Factors, held: Rating
     """The champion's RMSE on the same ratings; None if there is no champion yet."""
     if run.champion is None:
         return None
-    champion = registry.factors(run.champion)
+    # What it scores by may have learned from these ratings.
+    _, champion = registry.measured(run.champion)
     if not same_split(candidate.manifest["data"], champion.manifest["data"]):
         print(
             f"champion {run.champion} was trained on another split, so it has learned from some of "
@@ -178,6 +179,7 @@ def evaluate_rating(run: Run) -> Evaluation:
         candidate_version=version,
         fallback_version=fallback,
         model_version=scores[decision.scores],
+        measured_ratings=len(held),
     )
 
 
@@ -202,7 +204,9 @@ def main(argv: list[str] | None = None) -> None:
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("evaluate") as figures:
         try:
-            figures.update(evaluate(run).record())
+            evaluation = evaluate(run)
+            # Which step comes next, the DAG learns from this record.
+            figures.update(evaluation.record(), refits=run.conf.train.refit and evaluation.promotes)
         except ValueError as error:
             raise JobError(str(error)) from error
 

@@ -20,6 +20,7 @@ STEPS = {
     "plan": ("jobs.plan:main", "decide whether to train, or to score with the champion"),
     "train": ("jobs.train:main", "learn the model"),
     "evaluate": ("jobs.evaluate:main", "measure the model on the test ratings"),
+    "refit": ("jobs.refit:main", "let what was good enough learn from all ratings"),
     "score": ("jobs.score:main", "find the best unrated movies of every user"),
     "publish": ("jobs.publish:main", "audit the result and show it to readers"),
     "promote": ("jobs.promote:main", "make the model the champion, if it was good enough"),

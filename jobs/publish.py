@@ -102,6 +102,7 @@ def runs_row(run: Run, started: float, versions: dict[str, int]) -> tuple[object
         "data_run": run.data_run,
         "versions": in_json(versions),
         **of_order(run, evaluation),
+        "refit_ratings": run.record("score").get("refit_ratings"),
     }
     return tuple(row[name] for name in schemas.columns_of(schemas.RUNS))
 

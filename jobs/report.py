@@ -40,7 +40,11 @@ def model_sections(connection: DuckDBPyConnection, run: Run) -> list[Section]:
     best = run.record("train")["best_epoch"]
     history = factors.manifest.get("history", [])
     held = held_back(connection, run)
-    sections = [learning(history, best, run.evaluation), errors(connection, factors, held)]
+    refit_ratings = run.record("score").get("refit_ratings")
+    sections = [
+        learning(history, best, run.evaluation, refit_ratings),
+        errors(connection, factors, held),
+    ]
     if factors.knows_sd:
         sections.append(uncertainty(factors, held))
     found = run.evaluation.order

@@ -52,10 +52,13 @@ class Blend:
     def __init__(self, settings: BlendSettings, data: Dataset, seed: int) -> None:
         self.settings = settings
 
-    def combine(self, members: dict[str, Rows], data: Dataset) -> tuple[Rows, dict[str, float]]:
+    def combine(
+        self, members: dict[str, Rows], data: Dataset, chosen: dict[str, float] | None
+    ) -> tuple[Rows, dict[str, float]]:
         """All members' rows as two matrices, and their weights."""
         all_rows = [on(rows, data.device) for rows in members.values()]
-        weights = fit_weights(all_rows, data)
+        weights = [chosen[f"weight_{name}"] for name in members] if chosen else None
+        weights = weights or fit_weights(all_rows, data)
         whole = weighted(all_rows, weights, data.mean)
         # Rows without ratings are divided by their weight too.
         user_count_U = data.counts.user_U.clamp(min=1).to(data.device)

@@ -197,8 +197,14 @@ class Combiner(Model, Protocol):
     one after the other, keeps what each has become, and goes on with the next after a stop.
     """
 
-    def combine(self, members: dict[str, Rows], data: Data) -> tuple[Rows, dict[str, float]]:
-        """The rows of all of them together, and figures about it; the same on every rank."""
+    def combine(
+        self, members: dict[str, Rows], data: Data, chosen: dict[str, float] | None
+    ) -> tuple[Rows, dict[str, float]]:
+        """The rows of all of them together, and figures about it; the same on every rank.
+
+        `chosen` are these figures as validation ratings had them chosen in an earlier training,
+        where nothing is held back to choose by; else None.
+        """
 
 
 @runtime_checkable

@@ -75,6 +75,35 @@ class SamplingSettings:
 
 
 @dataclass(frozen=True)
+class Course:
+    """How an earlier training went, by its validation ratings; another goes the same way without.
+
+    That one learns from all ratings, and has none left to tell it when to stop.
+    """
+
+    rounds: int
+    """Epochs or sweeps up to what was kept; 1 of a model that learns at once."""
+    chains: list[list[int]]
+    """Of a sampler: of each chain the sweeps, and how many of the last draws were kept."""
+    losses: list[float]
+    """Validation loss of each epoch, by which the schedule `plateau` has lowered the rate."""
+    choices: dict[str, Any] = field(default_factory=dict)
+    """Of a model made of others: `members`, the course of each, and `figures`, what it chose."""
+
+    @classmethod
+    def of(cls, manifest: dict[str, Any]) -> Course:
+        """From the manifest that the earlier training left."""
+        # Biases that were learned beside another model have neither metrics nor a history.
+        metrics, history = manifest.get("metrics", {}), manifest.get("history", [])
+        return cls(
+            rounds=metrics.get("best_epoch", 1),
+            chains=metrics.get("chains", []),
+            losses=[figures["validation_loss"] for figures in history],
+            choices=manifest.get("choices", {}),
+        )
+
+
+@dataclass(frozen=True)
 class TrainingSpec:
     """One training. All paths are local folders, the same on every host."""
 
@@ -87,7 +116,8 @@ class TrainingSpec:
     memory_rows: int
     checkpoint_seconds: float
     train: str
-    validation: str
+    validation: str | None
+    """None holds nothing back: the training goes as its `course` says."""
     user_index: str
     movie_index: str
     output: str
@@ -109,6 +139,8 @@ class TrainingSpec:
     """What a model of order learns from, in place of train and validation."""
     members: dict[str, Any] = field(default_factory=dict)
     """Of a model that is made of others: the settings of each of them, by its name."""
+    course: Course | None = None
+    """The way to go where nothing is held back."""
 
     @property
     def all_settings(self) -> dict[str, Any]:
@@ -139,6 +171,8 @@ class TrainingSpec:
         parts: list[Any] = [self.all_settings, self.provenance, self.rating_min, self.rating_max]
         if self.initial_factors:
             parts.append((Path(self.initial_factors) / "manifest.json").read_text(encoding="utf-8"))
+        if self.course:
+            parts.append(asdict(self.course))
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -164,4 +198,5 @@ def read_spec(file: Path) -> TrainingSpec:
     values = json.loads(file.read_text(encoding="utf-8"))
     settings = own_settings(values["model"], values["settings"])
     members = {name: own_settings(name, own) for name, own in values["members"].items()}
-    return TrainingSpec(**values | {"settings": settings, "members": members})
+    course = Course(**values["course"]) if values["course"] else None
+    return TrainingSpec(**values | {"settings": settings, "members": members, "course": course})

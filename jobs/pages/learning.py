@@ -17,10 +17,16 @@ COMPARED: dict[Whose, str] = {
 }
 
 
-def learning(history: list[dict[str, Any]], best: int, evaluation: Evaluation) -> Section:
+def learning(
+    history: list[dict[str, Any]],
+    best: int,
+    evaluation: Evaluation,
+    refit_ratings: int | None = None,
+) -> Section:
     """The learning curves, and the errors beside those of baselines and champion.
 
-    `history` is that of the model's manifest, `best` the epoch whose weights were kept.
+    `history` is that of the model's manifest, `best` the epoch whose weights were kept, and
+    `refit_ratings` how many ratings what scores has learned from since, as the step score says.
     """
     parts: list[Part] = [curves(history, best)] if history else []
     parts.append(comparison(evaluation))
@@ -28,7 +34,7 @@ def learning(history: list[dict[str, Any]], best: int, evaluation: Evaluation) -
     told = f"Version {evaluation.candidate_version} was {decided}: {evaluation.reason}."
     if fallback := evaluation.fallback_version:
         told += f" The biases alone, version {fallback}, were promoted in its place."
-    verdict = Text(told)
+    verdict = Text(f"{told} {evaluation.learned(refit_ratings)}")
     return Section("Learning", [verdict, *parts])
 
 

@@ -83,22 +83,24 @@ def show_quality(records: Records, run: Run) -> None:
     cells = ((name, f"{rmse[whose]:.4f}", f"{mae[whose]:.4f}") for whose, name in named.items())
     title = f"Errors on the {evaluation.measured_on} ratings"
     show_table(title, ["", "RMSE", "MAE"], cells, numbers={"RMSE", "MAE"})
+    learned = evaluation.learned(records["score"].get("refit_ratings"))
     if evaluation.scores == "biases":
         print(
             f"Nothing better than the biases was learned: {evaluation.reason}. They were "
-            f"promoted as version {evaluation.model_version}, and score.\n"
+            f"promoted as version {evaluation.model_version}, and score.\n{learned}\n"
         )
     elif run.must_promote and stands(run.warehouse, run.run_id, run.ds):
         print(
             f"Model version {evaluation.model_version} scored and is not the champion yet, as the "
-            f"run was stopped before it was: nightreel promote --run-id {run.run_id}\n"
+            f"run was stopped before it was: nightreel promote --run-id {run.run_id}\n{learned}\n"
         )
     elif evaluation.scores == "model":
-        print(f"Model version {evaluation.model_version} was promoted: {evaluation.reason}.\n")
+        print(f"Model version {evaluation.model_version} was promoted: {evaluation.reason}.")
+        print(f"{learned}\n")
     else:
         print(
             f"Model version {evaluation.candidate_version} was not promoted: "
-            f"{evaluation.reason}. Version {evaluation.model_version} scores.\n"
+            f"{evaluation.reason}. Version {evaluation.model_version} scores.\n{learned}\n"
         )
 
 

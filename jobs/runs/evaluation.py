@@ -29,6 +29,8 @@ class Evaluation:
     """The biases, where nothing beat them and they are to be the champion; else None."""
     measured_on: str = "test"
     """The split whose ratings these errors are on."""
+    measured_ratings: int | None = None
+    """How many these are; older records do not say."""
     inside: dict[str, float] = field(default_factory=dict)
     """Shares of these ratings inside the intervals that the model gives them: `inside_50` and
     `inside_90`; empty where it gives none."""
@@ -80,6 +82,20 @@ class Evaluation:
         if self.fallback_version:
             return "biases"
         return "model" if self.promoted else "champion"
+
+    def learned(self, refit_ratings: int | None) -> str:
+        """What scores was measured on, and what it has learned from since, in a sentence.
+
+        `refit_ratings` is how many ratings it has learned from; None if only those not held back.
+        """
+        if refit_ratings is None:
+            return "It scores as it was measured, without the ratings that were held back."
+        if not self.promoted or self.measured_ratings is None:
+            return f"What scores has learned from all {refit_ratings:,} ratings of its own run."
+        return (
+            f"Measured on {self.measured_ratings:,} held-back {self.measured_on} ratings; what is "
+            f"published has learned from all {refit_ratings:,}."
+        )
 
     def rmse_of_scored(self, split: str) -> float | None:
         """RMSE, on a split, of what scores from now on; None if that was not measured here."""

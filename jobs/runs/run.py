@@ -34,8 +34,11 @@ from jobs.runs.warehouse import Warehouse
 from model.files import sync_tree
 
 # A nightly run makes all of these, less those that `plan` and `evaluate` make needless.
-STEPS = ("ingest", "etl", "check", "plan", "train", "evaluate", "score", "publish", "promote")
-TRAINING = ("train", "evaluate", "promote")
+STEPS = (
+    *("ingest", "etl", "check", "plan", "train", "evaluate", "refit"),
+    *("score", "publish", "promote"),
+)
+TRAINING = ("train", "evaluate", "refit", "promote")
 # Pages about a run, which no other step needs, and the step that each comes after.
 PAGES = {"explore": "etl", "report": "publish"}
 # A run that scores the data of an earlier run again.
@@ -202,11 +205,17 @@ class Run:
         if self.data_run:
             return RESCORING
         plan, evaluation = self.finished("plan"), self.finished("evaluate")
-        needless: tuple[str, ...] = ()
+        needless: set[str] = set()
         if plan and not plan["train"]:
-            needless = TRAINING
-        elif evaluation and not evaluation.get("promotes", evaluation["promoted"]):
-            needless = ("promote",)
+            needless.update(TRAINING)
+        elif evaluation:
+            if not evaluation.get("promotes", evaluation["promoted"]):
+                needless.add("promote")
+            # What an older version of Nightreel has evaluated goes on as that would have.
+            if not evaluation.get("refits", False):
+                needless.add("refit")
+        elif not self.conf.train.refit:
+            needless.add("refit")
         return tuple(step for step in STEPS if step not in needless)
 
     @contextmanager
@@ -257,7 +266,9 @@ class Run:
         """Why the run makes no such step, in a sentence."""
         if self.data_run:
             return f"It scores the data of run {self.data_run} again."
-        decided = "evaluate" if step == "promote" and self.trains else "plan"
+        if step == "refit" and self.trains and not self.conf.train.refit:
+            return "train.refit is false."
+        decided = "evaluate" if step in ("refit", "promote") and self.trains else "plan"
         return f"{self.record(decided)['reason']}."
 
 

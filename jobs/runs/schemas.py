@@ -46,14 +46,17 @@ RECOMMENDATIONS = (
 # started_at: when the run's inputs were fixed; data_run: the run whose
 # data it scored again, null for its own; versions: JSON of the versions of all other tables as this
 # publish left them. order_version ordered movies, null where predicted ratings did; ndcg_10 and
-# hr_10 are those of order_candidate_version, the run's own model of order.
+# hr_10 are those of order_candidate_version, the run's own model of order. refit_ratings: from how
+# many ratings, all of its run's, model_version has learned as it scores; null where it scores as it
+# was measured, without those that were held back.
 RUNS = (
     "run_id string, ds date, release string, ratings bigint, users int, movies int, "
     "quarantined bigint, model_version string, promoted boolean, test_rmse double, "
     "test_mae double, rows_published bigint, seconds double, finished_at timestamp, "
     "candidate_version string, users_scored int, validation_rmse double, damping double, "
     "started_at timestamp, data_run string, versions string, order_version string, "
-    "order_candidate_version string, ndcg_10 double, hr_10 double, lower_bound double"
+    "order_candidate_version string, ndcg_10 double, hr_10 double, lower_bound double, "
+    "refit_ratings bigint"
 )
 
 # How good lists were, of the version `order/3` of order and of what it was compared with:

@@ -108,6 +108,10 @@ class TrainSettings(LaunchSettings):
     """Seed of the initial weights and of the order of rows."""
     warm_start: bool
     """Start the users and movies that the champion knows from its weights, the others anew."""
+    # Runs that were started before there was this setting can still be read.
+    refit: bool = False
+    """Once evaluate has measured it on ratings held back, what scores learns once more, from all of
+    them, as long as validation has said."""
     reading: Literal["auto", "memory", "stream"]
     """Each rank's ratings read once into memory, or from Parquet in every epoch."""
     memory_rows: PositiveInt

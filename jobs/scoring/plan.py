@@ -77,6 +77,7 @@ def plan_scoring(run: Run, models: Models) -> ScoringPlan:
     figures = {
         "model_version": models.rating.version,
         "order_version": models.order.version if models.order else None,
+        "refit_ratings": models.rating.factors.manifest.get("refit_ratings"),
         "base_run": base and base.run_id,
         "why_all": why_all,
         "basis": asdict(basis),

@@ -82,9 +82,10 @@ def evaluate_order(run: Run, rating: Factors) -> tuple[OrderEvaluation, dict[str
         "rating": by_factors(asked, rating),
     }
     if run.order_champion:
-        champion = registry.factors(run.order_champion), registry.folder(run.order_champion)
-        warn_of_another_split(own, champion[0], run.order_champion)
-        lists["champion"] = by_order(asked, *champion)
+        # What it scores by may have learned from what is to be named.
+        champion_folder, champion = registry.measured(run.order_champion)
+        warn_of_another_split(own, champion, run.order_champion)
+        lists["champion"] = by_order(asked, champion, champion_folder)
     catalogue = catalogue_of(run, asked)
     found: Found = {who: measure(ranked, asked.held, catalogue) for who, ranked in lists.items()}
     ndcg = {whose: ndcg_10(asked, ranked) for whose, ranked in lists.items()}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,36 @@ FINGERPRINT = "nightreel.fingerprint"
 """Tag of a version: JSON of its settings, its metrics and the digest of its arrays."""
 FILES = "nightreel.files"
 """Tag of a version: the digest of all its files. Versions of older Nightreels lack it."""
+REFITTED = "nightreel.refitted"
+"""Tag of a version that scores by `Factors` that learned from all ratings: the name under which
+they lie beside those that were measured, and the digest of all their files."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What MLflow knows of `Factors` that lie in it."""
+
+    version: str
+    source: str
+    """Where they lie, as a URI."""
+    tags: Mapping[str, str]
+    """What was registered: FILES, or FINGERPRINT."""
+
+
+def kept_measured(found: Any) -> Kept:
+    """Those by which a version, as MLflow knows it, was measured."""
+    return Kept(str(found.version), found.source, found.tags)
+
+
+def kept_to_score(found: Any) -> Kept:
+    """Those by which a version scores. Raises ValueError if nobody could say which these are."""
+    if REFITTED not in found.tags:
+        return kept_measured(found)
+    name, _, files = found.tags[REFITTED].partition(" ")
+    # What a server says becomes a part of no path before it was looked at.
+    if not re.fullmatch(r"refitted-[0-9a-f]{12}", name):
+        raise ValueError(f"its tag {REFITTED} is {name[:80]!r}, which is no name of ours")
+    return Kept(str(found.version), f"{found.source.rpartition('/')[0]}/{name}", {FILES: files})
 
 
 def digest_of(factors: Path) -> str:
@@ -56,7 +88,7 @@ def is_registered(factors: Path, tags: Mapping[str, str]) -> bool:
     return FINGERPRINT not in tags or json.loads(tags[FINGERPRINT])[-1] == digest_of(factors)
 
 
-def fetched(tracking: Any, name: str, version: Any, models: Path) -> Path:
+def fetched(tracking: Any, name: str, version: Kept, models: Path) -> Path:
     """The folder in `models` of the `Factors` of a model version, fetched if it is not there yet.
 
     `name` is our own of the model. The folder appears whole, and two jobs at once fetch it once.
@@ -64,7 +96,7 @@ def fetched(tracking: Any, name: str, version: Any, models: Path) -> Path:
     """
     from mlflow.artifacts import download_artifacts
 
-    number = str(version.version)
+    number = version.version
     # What a server says becomes a part of no path before it was looked at.
     if not (number.isascii() and number.isdigit()):
         raise ValueError(f"its server calls the version {number[:80]!r}, which is no number")

@@ -20,9 +20,14 @@ from jobs.training.mlflow_client import client_of
 from jobs.training.registered import (
     FILES,
     FINGERPRINT,
+    REFITTED,
+    Kept,
     digest_of,
     digest_of_files,
     fetched,
+    is_registered,
+    kept_measured,
+    kept_to_score,
     require_registered,
 )
 from model.factors import Factors, load_factors
@@ -38,17 +43,18 @@ class Registry:
     """The models of one release and objective: their versions, and the one that is the champion.
 
     On the conf's MLflow server, or in the warehouse's own store if none is named. Those that were
-    asked for stay mapped.
+    asked for stay mapped. A version that was refitted has two `Factors`: those that it was measured
+    by, which know nothing of what was held back, and those that score.
     """
 
     conf: Configuration
     warehouse: Warehouse
     release: str
     objective: Literal["rating", "order"] = "rating"
-    opened: dict[str, tuple[Path, Factors]] = field(
+    opened: dict[tuple[str, bool], tuple[Path, Factors]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    """Versions that were asked for: the folder, and what is mapped of it."""
+    """Versions that were asked for, and whether as measured: the folder, and what is mapped."""
 
     @classmethod
     def of(cls, run: Run, objective: Literal["rating", "order"] = "rating") -> Registry:
@@ -88,31 +94,39 @@ class Registry:
         return str(found.version)
 
     def factors(self, version: str) -> Factors:
-        """The `Factors` of a version, mapped once; a server's are fetched first.
+        """The `Factors` by which a version scores, mapped once; a server's are fetched first.
 
         Raises JobError if there is no such version or it is not whole.
         """
         return self.open(version)[1]
 
     def folder(self, version: str) -> Path:
-        """Folder of a version's `Factors`; a server's are fetched to <warehouse>/models, once.
+        """Folder of these; a server's are fetched to <warehouse>/models, once.
 
         Raises JobError if there is no such version or it is not whole.
         """
         return self.open(version)[0]
 
-    def open(self, version: str) -> tuple[Path, Factors]:
+    def measured(self, version: str) -> tuple[Path, Factors]:
+        """Folder and `Factors` by which a version was measured, whatever it scores by.
+
+        Raises JobError if there is no such version or it is not whole.
+        """
+        return self.open(version, measured=True)
+
+    def open(self, version: str, measured: bool = False) -> tuple[Path, Factors]:
         """Folder and `Factors` of a version, those in `opened` if it was asked for before."""
-        if version not in self.opened:
+        asked = version, measured
+        if asked not in self.opened:
             found = self.model_version(version)
             try:
-                folder = self.folder_of(found)
-                self.opened[version] = folder, load_factors(folder)
+                folder = self.folder_of(kept_measured(found) if measured else kept_to_score(found))
+                self.opened[asked] = folder, load_factors(folder)
             except ValueError as error:
                 raise JobError(
                     f"Version {version} of {self.name} cannot be used: {error}"
                 ) from error
-        return self.opened[version]
+        return self.opened[asked]
 
     def model_version(self, version: str) -> Any:
         """What MLflow knows of a version. Raises JobError if there is none."""
@@ -125,15 +139,19 @@ class Registry:
                 raise self.unanswered(error) from error
             raise JobError(f"There is no version {version} of {self.name}: {error}") from error
 
-    def folder_of(self, found: Any) -> Path:
+    def folder_of(self, kept: Kept) -> Path:
         """Where what MLflow knows of lies, with what was registered in it; else ValueError."""
         if self.conf.tracking.uri:
-            return fetched(self.client, self.name, found, self.warehouse.models)
-        # The store holds absolute paths, and the warehouse may have moved since.
-        folder = self.warehouse.artifacts / found.source.rpartition("/mlartifacts/")[2]
+            return fetched(self.client, self.name, kept, self.warehouse.models)
+        folder = self.local(kept)
         if folder.is_dir():
-            require_registered(folder, found.tags)
+            require_registered(folder, kept.tags)
         return folder
+
+    def local(self, kept: Kept) -> Path:
+        """Where it lies in the warehouse's own store."""
+        # The store holds absolute paths, and the warehouse may have moved since.
+        return self.warehouse.artifacts / kept.source.rpartition("/mlartifacts/")[2]
 
     def unanswered(self, error: Exception) -> JobError:
         return JobError(f"MLflow at {self.conf.tracking.uri or self.warehouse} answered: {error}")
@@ -173,7 +191,7 @@ class Registry:
             self.client.log_metric(logged.run_id, key, number)
         history = load_factors(factors).manifest.get("history", [])
         log_curves(self.client, logged.run_id, history)
-        source = self.keep(logged, factors)
+        source = self.keep(logged, factors, "factors")
         self.client.set_terminated(logged.run_id)
         self.create_registered_model()
         version = self.client.create_model_version(
@@ -188,17 +206,48 @@ class Registry:
         )
         return str(version.version)
 
-    def keep(self, logged: Any, factors: Path) -> str:
-        """Store `Factors` as artifacts of a tracked run; returns their URI.
+    def add_refitted(self, version: str, factors: Path, ratings: int, told: str) -> None:
+        """Have a version score by `Factors` that learned from so many ratings, all there are.
+
+        Those that it was measured by stay beside them, and its figures are of these. `told` says
+        both, for people. Until all is kept, and from then on, the version is whole; doing it again
+        with the same outcome changes nothing. Raises JobError if there is no such version.
+        """
+        found = self.model_version(version)
+        if self.holds(found, factors):
+            return
+        files = digest_of_files(factors)
+        name = f"refitted-{files[:12]}"
+        self.keep(self.client.get_run(found.run_id).info, factors, name)
+        self.client.log_metric(found.run_id, "refit_ratings", ratings)
+        description = f"{told[0].upper()}{told[1:]}."
+        self.client.update_model_version(self.name, version, description)
+        # Last, because from here on it scores.
+        self.client.set_model_version_tag(self.name, version, REFITTED, f"{name} {files}")
+        self.opened.pop((version, False), None)
+
+    def holds(self, found: Any, factors: Path) -> bool:
+        """Whether a version scores by the same arrays already, and has them whole."""
+        if REFITTED not in found.tags:
+            return False
+        kept = kept_to_score(found)
+        if not self.conf.tracking.uri and not is_registered(self.local(kept), kept.tags):
+            return False
+        return digest_of(self.folder_of(kept)) == digest_of(factors)
+
+    def keep(self, logged: Any, factors: Path, name: str) -> str:
+        """Store `Factors` as artifacts, of this name, of a tracked run; returns their URI.
 
         The local store remembers where the warehouse was when it was made, so its artifacts are
         written to where MLflow would put them if the warehouse has not moved.
         """
         if self.conf.tracking.uri:
-            self.client.log_artifacts(logged.run_id, str(factors), "factors")
-            return f"{logged.artifact_uri}/factors"
-        folder = self.warehouse.artifacts / logged.run_id / "artifacts" / "factors"
+            self.client.log_artifacts(logged.run_id, str(factors), name)
+            return f"{logged.artifact_uri}/{name}"
+        folder = self.warehouse.artifacts / logged.run_id / "artifacts" / name
         make_folder(folder.parent)
+        # What an attempt that was killed has left, and nobody knows of.
+        shutil.rmtree(folder, ignore_errors=True)
         try:
             shutil.copytree(factors, folder)
         except shutil.Error as errors:

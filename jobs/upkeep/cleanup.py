@@ -27,6 +27,7 @@ from jobs.runs.command import command_arguments, step_arguments
 from jobs.runs.configuration import load_configuration, warehouse_of
 from jobs.runs.files import if_free, read_json
 from jobs.runs.run import safe_run_id
+from jobs.runs.warehouse import Warehouse
 from jobs.upkeep.old_dates import (
     OldDates,
     find_old_dates,
@@ -44,9 +45,18 @@ TIDY_HELP = """Remove the scratch of a run, whether it went well or not; its res
 
 The last task of a DAG run, after failures too: a job that was killed leaves spilled data and
 half-unpacked deliveries in <warehouse>/staging/<run_id>. Checkpoints of a training that has not
-finished stay, for `nightreel train` to go on from. They, and what a run leaves that ran out of
-time, go with `nightreel cleanup` when nothing was written there for a day.
+finished stay, for `nightreel train` or `refit` to go on from. They, and what a run leaves that ran
+out of time, go with `nightreel cleanup` when nothing was written there for a day.
 """
+
+
+def unfinished_training(warehouse: Warehouse, run_id: str) -> str | None:
+    """The step of a run that has begun to train and not come to its end; None if there is none."""
+    if read_json(warehouse.record_file(run_id, "train")) is None:
+        return "train"
+    evaluation = read_json(warehouse.record_file(run_id, "evaluate")) or {}
+    refitted = read_json(warehouse.record_file(run_id, "refit")) is not None
+    return "refit" if evaluation.get("refits") and not refitted else None
 
 
 def remove(waste: Waste) -> None:
@@ -139,14 +149,14 @@ def tidy(argv: list[str] | None = None) -> None:
     staging, checkpoints = warehouse.staging(run_id), warehouse.checkpoints(run_id)
     if not staging.is_dir():
         print("there is no scratch to remove")
-    elif checkpoints.is_dir() and read_json(warehouse.record_file(run_id, "train")) is None:
+    elif checkpoints.is_dir() and (step := unfinished_training(warehouse, run_id)):
         for path in staging.iterdir():
             if path == checkpoints:
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         print(
-            f"removed {staging}, but for its checkpoints: train has not finished, and goes on from "
-            "there when it is run again"
+            f"removed {staging}, but for its checkpoints: {step} has not finished, and goes on "
+            "from there when it is run again"
         )
     else:
         shutil.rmtree(staging)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from model.data.collectives import sum_over_ranks
 from model.data.devices import place
-from model.data.ratings import Ratings
+from model.data.ratings import Ratings, no_ratings
 from model.data.reading import (
     MemoryShard,
     Shard,
@@ -37,6 +37,7 @@ class Dataset:
 
     train: Shard
     validation: Shard
+    """Without ratings where nothing is held back."""
     rows_R: list[int]
     """Training ratings of each rank."""
     counts: Counts
@@ -120,7 +121,10 @@ def read_rating_shards(spec: TrainingSpec, device: torch.device) -> Dataset:
     user_ids, movie_ids = read_ids(spec.user_index, "user"), read_ids(spec.movie_index, "movie")
     shards: list[Shard] = []
     streamed = []
-    for folder in (Path(spec.train), Path(spec.validation)):
+    for folder in (Path(spec.train), spec.validation and Path(spec.validation)):
+        if not folder:
+            shards.append(MemoryShard(no_ratings(), [spec.seed, rank]))
+            continue
         rows = count_rows(folder)
         streamed.append(
             spec.reading == "stream" or (spec.reading == "auto" and rows > spec.memory_rows * ranks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ RECENT_SECONDS = 30 * 86_400
 class HistoryData:
     """This rank's histories, and figures of all ranks' together.
 
-    Models learn from the train split; later ratings are known of a user whose list is made.
+    Models learn from the train split; later ratings are known of a user whose list is made. Where
+    nothing is held back, all are of the train split.
     """
 
     histories: Histories
@@ -96,6 +97,8 @@ def read_history_data(spec: TrainingSpec, device: torch.device) -> HistoryData:
     rank, ranks = hvd.rank(), hvd.size()
     user_ids, movie_ids = read_ids(spec.user_index, "user"), read_ids(spec.movie_index, "movie")
     histories = read_history_shard(Path(spec.histories), rank, ranks)
+    if spec.validation is None:
+        histories = replace(histories, split_N=np.full_like(histories.split_N, TRAIN))
     train = histories.of(TRAIN)
     rows = int(np.maximum(train.count_U - 1, 0).sum())
     rows_R = [rows] if ranks == 1 else hvd.allgather(torch.tensor([rows])).tolist()

@@ -48,6 +48,15 @@ class Ratings:
         return self.user_N, self.movie_N, self.rating_N
 
 
+def no_ratings() -> Ratings:
+    """None, in the types of others."""
+    return Ratings(
+        torch.empty(0, dtype=torch.int32),
+        torch.empty(0, dtype=torch.int32),
+        torch.empty(0, dtype=torch.float32),
+    )
+
+
 def read_ratings(folder: Path) -> Ratings:
     """All ratings of a Parquet folder. Raises ValueError if it is missing or not readable."""
     try:

@@ -32,6 +32,8 @@ class Held:
         self, pairs: list[tuple[Tensor, Tensor]], mean: float, scale: float, keep: bool
     ) -> None:
         """Predict by the mean of these pairs of users' and movies' rows, whose last is the bias."""
+        if not len(self.rating_N):
+            return
         score_P = torch.zeros(len(self.user_P), device=self.user_P.device)
         for user_RK, movie_RK in pairs:
             user_PK, movie_PK = padded(user_RK)[self.user_P], padded(movie_RK)[self.movie_P]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import horovod.torch as hvd
 from model.data.dataset import Dataset
 from model.data.history_data import HistoryData
 from model.family import Combiner, Rows
-from model.settings import TrainingSpec
+from model.settings import Course, TrainingSpec
 from model.training.checkpoints import load_checkpoint, save_checkpoint
 from model.training.progress import Reporter
 
@@ -31,33 +31,41 @@ def combine(
     spec: TrainingSpec,
     reporter: Reporter,
     learn: Callable[[TrainingSpec], Learned],
-) -> tuple[Rows, list[dict[str, Any]]]:
-    """The rows, and figures: a line for each member, then one for all of them together.
+) -> tuple[Rows, list[dict[str, Any]], dict[str, Any]]:
+    """The rows, figures, and what validation ratings chose, as a `Course` keeps it.
 
-    `learn` trains a member.
+    Figures are a line for each member, then one for all of them together. `learn` trains a member.
     """
     # Members have bars of their own.
     reporter.close()
     rows_of: dict[str, Rows] = {}
     history: list[dict[str, Any]] = []
+    known, courses = spec.course.choices if spec.course else {}, {}
     for name in spec.settings.members:
-        rows_of[name], figures = learned(spec.of_member(name), reporter.say, learn)
-        reporter.say(f"member {name}: RMSE {figures['validation_rmse']:.4f}")
+        member = spec.of_member(name)
+        if known:
+            member = replace(member, course=Course(**known["members"][name]))
+        rows_of[name], figures, courses[name] = learned(member, reporter.say, learn)
+        if spec.validation:
+            reporter.say(f"member {name}: RMSE {figures['validation_rmse']:.4f}")
         history.append({"epoch": len(history) + 1} | figures)
     start = time.perf_counter()
-    rows, about = model.combine(rows_of, data)
-    figures = data.validation_errors(rows.score) if isinstance(data, Dataset) else {}
+    rows, about = model.combine(rows_of, data, known.get("figures"))
+    figures = {}
+    if spec.validation and isinstance(data, Dataset):
+        figures = data.validation_errors(rows.score)
     history.append({"epoch": len(history) + 1} | timed(time.perf_counter() - start, data.rows_R))
     history[-1] |= figures | about
     parts = ", ".join(f"{name} {value:.3f}" for name, value in about.items())
-    reporter.say(f"all members: RMSE {figures['validation_rmse']:.4f}; {parts}")
-    return rows, history
+    rmse = f"RMSE {figures['validation_rmse']:.4f}; " if figures else ""
+    reporter.say(f"all members: {rmse}{parts}")
+    return rows, history, {"members": courses, "figures": about}
 
 
 def learned(
     member: TrainingSpec, say: Callable[[str], None], learn: Callable[[TrainingSpec], Learned]
-) -> tuple[Rows, dict[str, Any]]:
-    """A member's rows and figures, of an earlier attempt if that came so far."""
+) -> tuple[Rows, dict[str, Any], dict[str, Any]]:
+    """A member's rows, figures and course, of an earlier attempt if that came so far."""
     folder, state = Path(member.checkpoints) / ENDED, None
     if hvd.rank() == 0:
         state = load_checkpoint(folder, member.fingerprint, say)
@@ -65,8 +73,10 @@ def learned(
         state = hvd.broadcast_object(state, root_rank=0, name=f"ended.{member.model}")
     if state:
         say(f"{member.model} has ended in an earlier attempt")
-        return Rows(**state["rows"]), state["figures"]
+        return Rows(**state["rows"]), state["figures"], state["course"]
     rows, history, best = learn(member)
+    told = {"best_epoch": best["epoch"], "chains": best.get("chains", [])}
+    course = asdict(member.course or Course.of({"metrics": told, "history": history}))
     seconds = sum(figures["seconds"] for figures in history)
     figures = {name: value for name, value in best.items() if name.startswith("validation_")}
     figures = {"seconds": round(seconds, 3), "rounds": len(history)} | figures
@@ -78,9 +88,9 @@ def learned(
             name: value.detach().cpu().clone() if hasattr(value, "detach") else value
             for name, value in columns.items()
         }
-        state = {"rows": kept, "figures": figures, "fingerprint": member.fingerprint}
-        save_checkpoint(folder, state, say)
-    return rows, figures
+        state = {"rows": kept, "figures": figures, "course": course}
+        save_checkpoint(folder, state | {"fingerprint": member.fingerprint}, say)
+    return rows, figures, course
 
 
 def timed(seconds: float, rows_R: list[int]) -> dict[str, Any]:

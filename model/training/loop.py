@@ -6,6 +6,8 @@ mean over all ranks' ratings in it, as if one rank held them all, so the learnin
 depend on the number of ranks. Only the order of rows differs. A model without steps is fitted at
 once, one that is sampled by model/training/sampling.py, one that is made of others by
 model/training/combining.py, and all are measured and saved alike.
+
+Where nothing is held back, nothing is measured: the training goes as the spec's `course` says.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ def train(
     metrics = summarise(history, best, data)
     if hvd.rank() == 0:
         encoder = model.save_encoder if isinstance(model, Ordering) else None
-        save(rows, encoder, history, data, spec, metrics)
+        save(rows, encoder, history, data, spec, metrics, best.get("choices", {}))
         # What it was for is done; a later attempt is to learn anew.
         shutil.rmtree(spec.checkpoints, ignore_errors=True)
     hvd.barrier()
@@ -75,16 +77,19 @@ def made(
     """The spec's model, its data, and what has been learned."""
     data = read_dataset(spec, pick_device())
     model = load(spec.model)(spec.settings, data, spec.seed)
-    reporter = Reporter(hvd.rank() == 0, rounds(spec.settings), sum(data.rows_R))
-    reporter.say(describe(spec.model, data))
+    reporter = Reporter(hvd.rank() == 0, rounds(spec), sum(data.rows_R))
+    reporter.say(describe(spec, data))
     try:
         return model, data, run(model, data, spec, reporter, committed, commit)
     finally:
         reporter.close()
 
 
-def rounds(settings: Any) -> int:
-    """Most epochs or sweeps that a model with these settings takes; 1 if it learns at once."""
+def rounds(spec: TrainingSpec) -> int:
+    """Most epochs or sweeps that a training takes; 1 if its model learns at once."""
+    if spec.course:
+        return spec.course.rounds
+    settings = spec.settings
     if isinstance(settings, SamplingSettings):
         return settings.sweeps
     return settings.epochs if isinstance(settings, LoopSettings) else 1
@@ -100,15 +105,19 @@ def run(
 ) -> Learned:
     """Let a model learn in its own way."""
     if isinstance(model, Combiner):
-        rows, history = combine(model, data, spec, reporter, lambda member: made(member)[2])
-        return rows, history, history[-1]
+        rows, history, choices = combine(
+            model, data, spec, reporter, lambda member: made(member)[2]
+        )
+        return rows, history, history[-1] | {"choices": choices}
     if isinstance(model, Fitter):
-        rows, history = fit(model, data, reporter)
+        rows, history = fit(model, data, spec, reporter)
         return rows, history, history[-1]
     if isinstance(model, Sampler):
-        sampling = Sampling(model, spec.settings)
+        sampling = Sampling(model, spec.settings, spec.course)
         sample(sampling, data, spec, reporter, committed, commit)
-        rows, last = model.rows(), sampling.history[-1]
+        rows, last = model.rows(), sampling.history[-1] | {"chains": sampling.chains}
+        if not spec.validation:
+            return rows, sampling.history, last
         # The mean is cut to its width, and what is reported is what that predicts.
         own = own_figures(model, rows, data)
         reporter.say(
@@ -116,7 +125,7 @@ def run(
             f"matrices of width {rows.user_UK.shape[1]}: RMSE {own['validation_rmse']:.4f}"
         )
         return rows, sampling.history, last | own
-    training = Training(model, spec.settings)
+    training = Training(model, spec.settings, spec.course)
     learn(training, data, spec, reporter, committed, commit)
     return model.rows(), training.history, training.best
 
@@ -128,7 +137,9 @@ def own_figures(model: Any, rows: Rows, data: Data) -> dict[str, float]:
     return data.validation_errors(rows.score)
 
 
-def fit(model: Fitter, data: Data, reporter: Reporter) -> tuple[Rows, list[dict[str, Any]]]:
+def fit(
+    model: Fitter, data: Data, spec: TrainingSpec, reporter: Reporter
+) -> tuple[Rows, list[dict[str, Any]]]:
     """The rows of a model that is learned at once, and its figures as those of one epoch."""
     start = time.perf_counter()
     rows = model.fit(data)
@@ -140,7 +151,8 @@ def fit(model: Fitter, data: Data, reporter: Reporter) -> tuple[Rows, list[dict[
     }
     if isinstance(data, Dataset):
         figures["train_loss"] = data.errors(rows.score, data.train.blocks())[0]
-    figures |= own_figures(model, rows, data)
+    if spec.validation:
+        figures |= own_figures(model, rows, data)
     reporter.epoch(figures)
     return rows, [figures]
 
@@ -174,12 +186,13 @@ def learn(
     while not training.finished:
         figures = run_epoch(training, data, spec, reporter, checkpoint)
         learner.synchronise()
-        figures |= learner.validate(data)
+        if spec.validation:
+            figures |= learner.validate(data)
+            check_finite([figures["validation_loss"]], training, spec, training.step)
         reporter.epoch(figures)
-        check_finite([figures["validation_loss"]], training, spec, training.step)
         training.end_epoch(figures)
         checkpoint()
-    if training.waited >= training.settings.patience:
+    if not spec.course and training.waited >= training.settings.patience:
         best = training.best["epoch"]
         reporter.say(f"stopping: {training.waited} epochs without gain; best was {best}")
     training.restore_best()
@@ -200,7 +213,7 @@ def run_epoch(
     errors: list[torch.Tensor] = []
     for batch in batches:
         number = training.step
-        rate = learning_rate(settings, training.epoch, (number + 1) / steps, training.history)
+        rate = learning_rate(settings, training.epoch, (number + 1) / steps, training.losses)
         place = (spec.seed, training.epoch, number, rank)
         step = Step(step_rows[number], rate, place)
         errors.append(learner.step(batch.to(data.device), step))
@@ -254,13 +267,16 @@ def check_finite(
             )
 
 
-def describe(model: str, data: Data) -> str:
-    return (
-        f"training {model} on {sum(data.rows_R):,} ratings of {data.users:,} users and "
+def describe(spec: TrainingSpec, data: Data) -> str:
+    told = (
+        f"training {spec.model} on {sum(data.rows_R):,} ratings of {data.users:,} users and "
         f"{data.movies:,} movies, {hvd.size()} rank(s) with "
         f"{', '.join(f'{rows:,}' for rows in data.rows_R)}, on {data.device}, "
         f"read {data.reading}"
     )
+    if spec.validation:
+        return told
+    return f"{told}. Nothing is held back: it ends as the training before it did"
 
 
 def summarise(history: list[dict[str, Any]], best: dict[str, Any], data: Data) -> dict[str, Any]:
@@ -270,6 +286,7 @@ def summarise(history: list[dict[str, Any]], best: dict[str, Any], data: Data) -
     return {
         "best_epoch": best["epoch"],
         "epochs": len(history),
+        **({"chains": best["chains"]} if "chains" in best else {}),
         **validation,
         "ratings_per_second": round(sum(data.rows_R) * len(history) / max(seconds, 1e-9)),
         "ranks": hvd.size(),
@@ -283,6 +300,7 @@ def save(
     data: Data,
     spec: TrainingSpec,
     metrics: dict[str, Any],
+    choices: dict[str, Any],
 ) -> None:
     """Write the model as `Factors`, and the curves. Raises ValueError if it cannot."""
     manifest = {
@@ -290,6 +308,7 @@ def save(
         "settings": spec.all_settings,
         "metrics": metrics,
         "history": history,
+        **({"choices": choices} if choices else {}),
         **spec.provenance,
     }
     factors = export(rows, data, manifest)
@@ -300,5 +319,5 @@ def save(
     except OSError as error:
         raise ValueError(
             f"The trained model could not be written to {spec.output}: {error.strerror}. Free some "
-            "space and run train again: it goes on from its last checkpoint."
+            "space and run the step again: it goes on from its last checkpoint."
         ) from error

@@ -71,9 +71,8 @@ class Reporter:
     def epoch(self, figures: dict[str, Any]) -> None:
         """A line for a finished epoch."""
         self.lined = time.perf_counter()
-        shown = [f"{name} {figures[key]:.4f}" for key, name in SHOWN.items() if key in figures]
         self.say(
-            f"epoch {figures['epoch']:>3}/{self.epochs}  {'  '.join(shown)}  "
+            f"epoch {figures['epoch']:>3}/{self.epochs}  {shown(figures, *SHOWN)}"
             f"{figures['ratings_per_second']:>10,} ratings/s  {figures['seconds']:.1f} s"
         )
 
@@ -84,13 +83,14 @@ class Reporter:
         name = f"sweep {figures['epoch']:>3}/{self.epochs}"
         if self.bar:
             done = figures["epoch"] * self.rows
-            loss, rate = figures["validation_loss"], figures["ratings_per_second"]
+            loss = figures.get("validation_loss", figures["train_loss"])
+            rate = figures["ratings_per_second"]
             self.bar.update(self.task, completed=done, description=name, loss=loss, rate=rate)
         now = time.perf_counter()
         if last or now - self.lined >= SWEEP_LINE_SECONDS:
             self.lined = now
             self.say(
-                f"{name}  {kept:>3} kept  RMSE {figures['validation_rmse']:.4f}  "
+                f"{name}  {kept:>3} kept  {shown(figures, 'validation_rmse')}"
                 f"{figures['ratings_per_second']:>10,} ratings/s  at most {left:,.0f} s left"
             )
 
@@ -98,6 +98,11 @@ class Reporter:
         """Take the bar away."""
         if self.bar:
             self.bar.stop()
+
+
+def shown(figures: dict[str, Any], *keys: str) -> str:
+    """Those that there are, by their names; where nothing is held back, there are no errors."""
+    return "".join(f"{SHOWN[key]} {figures[key]:.4f}  " for key in keys if key in figures)
 
 
 def write_events(folder: Path, history: list[dict[str, Any]]) -> None:

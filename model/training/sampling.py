@@ -13,24 +13,31 @@ from model.data.collectives import any_rank
 from model.data.dataset import Dataset
 from model.data.history_data import HistoryData
 from model.family import Sampler
-from model.settings import SamplingSettings, TrainingSpec
+from model.settings import Course, SamplingSettings, TrainingSpec
 from model.training.progress import Reporter
 from model.training.resuming import go_on
 
-STATE = ("history", "kept", "seconds", "chain", "began", "kept_before")
+STATE = ("history", "kept", "seconds", "chain", "began", "kept_before", "ended")
 
 
 class Sampling:
-    """A sampler, and how far it is; the same on every rank."""
+    """A sampler, and how far it is; the same on every rank.
+
+    With a course, each chain takes as many sweeps, and keeps as many of the last draws, as that
+    says.
+    """
 
     step = 0
 
-    def __init__(self, sampler: Sampler, settings: SamplingSettings) -> None:
-        self.sampler, self.settings = sampler, settings
+    def __init__(
+        self, sampler: Sampler, settings: SamplingSettings, course: Course | None = None
+    ) -> None:
+        self.sampler, self.settings, self.course = sampler, settings, course
         self.history: list[dict[str, Any]] = []
         self.kept, self.seconds = 0, 0.0
         self.chain, self.began, self.kept_before = 0, 0, 0
         """The chain, and the sweeps and kept draws of those before it."""
+        self.ended: list[list[int]] = []
 
     @property
     def form(self) -> str:
@@ -41,6 +48,11 @@ class Sampling:
         chains = self.settings.chains
         of_chain = f" of chain {self.chain + 1} of {chains}" if chains > 1 else ""
         return f"sweep {len(self.history)}{of_chain}, {self.kept} kept"
+
+    @property
+    def chains(self) -> list[list[int]]:
+        """Of each chain so far the sweeps, and how many draws were kept of them."""
+        return [*self.ended, [len(self.history) - self.began, self.kept - self.kept_before]]
 
     @property
     def settled(self) -> bool:
@@ -54,6 +66,8 @@ class Sampling:
     @property
     def chain_ended(self) -> bool:
         """Whether the chain's draws are kept, or more would bring nothing, or its time is up."""
+        if self.course:
+            return self.chains[-1][0] >= self.course.chains[self.chain][0]
         share = (self.chain + 1) / self.settings.chains
         wanted = round(self.settings.samples * share)
         return self.kept > 0 and (self.kept >= wanted or self.settled or self.spent(share))
@@ -66,6 +80,9 @@ class Sampling:
     @property
     def burnt_in(self) -> bool:
         """Whether the next draw is kept."""
+        if self.course:
+            sweeps, kept = self.course.chains[self.chain]
+            return self.chains[-1][0] >= sweeps - kept
         return (
             self.kept > self.kept_before
             or len(self.history) - self.began >= self.settings.burn_in
@@ -74,6 +91,7 @@ class Sampling:
 
     def next_chain(self) -> None:
         """Begin another one."""
+        self.ended = self.chains
         self.chain += 1
         self.began, self.kept_before = len(self.history), self.kept
         self.sampler.begin(self.chain)
@@ -88,6 +106,9 @@ class Sampling:
     @property
     def seconds_left(self) -> float:
         """At most, as fast as so far."""
+        if self.course:
+            to_come = self.course.rounds - len(self.history)
+            return to_come * self.seconds / max(len(self.history), 1)
         done = len(self.history) - self.began if self.kept == self.kept_before else math.inf
         sweeps = max(self.settings.burn_in - done, 0) + self.settings.samples - self.kept
         sweeps += (self.settings.chains - self.chain - 1) * self.settings.burn_in
@@ -142,17 +163,18 @@ def sample(
         start, number = time.perf_counter(), len(sampling.history) + 1
         keep = sampling.burnt_in
         figures = {"epoch": number, "train_loss": sampler.sweep(number, keep)}
-        figures |= sampler.validate(data)
+        if spec.validation:
+            figures |= sampler.validate(data)
         seconds = time.perf_counter() - start
         figures |= {
             "seconds": round(seconds, 3),
             "ratings_per_second": round(rows / max(seconds, 1e-9)),
         }
-        if not math.isfinite(figures["train_loss"] + figures["validation_loss"]):
+        if not math.isfinite(figures["train_loss"] + figures.get("validation_loss", 0)):
             raise ValueError(f"The loss is not a finite number at sweep {number}.")
         sampling.end_sweep(figures, keep)
         reporter.sweep(figures, sampling.kept, sampling.seconds_left, sampling.finished)
         checkpoint()
-    if sampling.kept < settings.samples:
+    if not spec.course and sampling.kept < settings.samples:
         why = "the time is up" if sampling.spent(1.0) else f"{settings.patience} draws without gain"
         reporter.say(f"stopping: {why}; {sampling.kept} draws are kept")

@@ -8,21 +8,25 @@ from typing import Any
 import horovod.torch as hvd
 
 from model.family import Learner
-from model.settings import LoopSettings
+from model.settings import Course, LoopSettings
 
 
 class Training:
     """A learner, how far it is, and the weights of its best epoch.
 
-    All of it is the same on every rank after the learner's `synchronise`.
+    All of it is the same on every rank after the learner's `synchronise`. With a course, the best
+    epoch is the last of it, and no other weights are kept.
     """
 
-    def __init__(self, learner: Learner, settings: LoopSettings) -> None:
-        self.learner, self.settings = learner, settings
+    def __init__(
+        self, learner: Learner, settings: LoopSettings, course: Course | None = None
+    ) -> None:
+        self.learner, self.settings, self.course = learner, settings, course
         self.epoch, self.step, self.error_sum = 1, 0, 0.0
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {"epoch": 0, "validation_loss": math.inf}
-        self.best_weights = {name: w.detach().clone() for name, w in learner.weights().items()}
+        weights = {} if course else learner.weights()
+        self.best_weights = {name: w.detach().clone() for name, w in weights.items()}
 
     @property
     def form(self) -> str:
@@ -46,7 +50,16 @@ class Training:
     @property
     def finished(self) -> bool:
         """Whether all epochs are done, or enough of them in a row brought nothing."""
+        if self.course:
+            return self.epoch > self.course.rounds
         return self.epoch > self.settings.epochs or self.waited >= self.settings.patience
+
+    @property
+    def losses(self) -> list[float]:
+        """Validation losses of the epochs before this one, by which the schedule goes."""
+        if self.course:
+            return self.course.losses[: self.epoch - 1]
+        return [figures["validation_loss"] for figures in self.history]
 
     @property
     def waited(self) -> int:
@@ -56,7 +69,9 @@ class Training:
     def end_epoch(self, figures: dict[str, Any]) -> None:
         """Note an epoch's figures, and keep its weights if they are the best so far."""
         self.history.append(figures)
-        if figures["validation_loss"] < self.best["validation_loss"]:
+        if self.course:
+            self.best = figures
+        elif figures["validation_loss"] < self.best["validation_loss"]:
             self.best = figures
             for name, weight in self.learner.weights().items():
                 self.best_weights[name].copy_(weight)
@@ -64,8 +79,9 @@ class Training:
 
     def restore_best(self) -> None:
         """Put the weights of the best epoch back."""
-        for name, weight in self.learner.weights().items():
-            weight.copy_(self.best_weights[name])
+        weights = self.learner.weights()
+        for name, best in self.best_weights.items():
+            weights[name].copy_(best)
 
     def state_dict(self) -> dict[str, Any]:
         """References to all of it; of several ranks after `synchronise` alone."""

@@ -24,7 +24,7 @@ import yaml
 from jobs.runs.configuration import load_configuration
 from jobs.runs.run import open_run
 from jobs.runs.warehouse import Warehouse
-from jobs.train import rating_spec
+from jobs.training.specs import rating_spec
 from model.settings import TrainingSpec, chosen
 from model.training.loop import train
 

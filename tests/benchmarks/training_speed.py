@@ -29,7 +29,7 @@ import torch
 from jobs.runs.configuration import load_configuration
 from jobs.runs.run import open_run
 from jobs.runs.warehouse import Warehouse
-from jobs.train import rating_spec
+from jobs.training.specs import rating_spec
 from model.data.ratings import Ratings, read_ratings
 from model.matrix_factorisation import MatrixFactorisationSettings
 from model.settings import TrainingSpec, chosen
@@ -170,7 +170,8 @@ def with_spark(spec: TrainingSpec) -> tuple[float, float]:
         model = als.fit(train)
         model.userFactors.count()
         seconds = time.perf_counter() - start
-        scored = model.transform(spark.read.parquet(spec.validation)).na.fill(3.5, ["prediction"])
+        held = spark.read.parquet(str(spec.validation))
+        scored = model.transform(held).na.fill(3.5, ["prediction"])
         clipped = F.least(F.greatest("prediction", F.lit(1.0)), F.lit(5.0))
         [(mse,)] = scored.select(F.avg((clipped - F.col("rating")) ** 2)).collect()
         spark.stop()
@@ -195,7 +196,7 @@ def main() -> None:
     learning = load_configuration().train.learning("matrix_factorisation")
     spec = replace(rating_spec(run), **chosen("matrix_factorisation", learning))
     settings = spec.settings
-    train, validation = (read_ratings(Path(folder)) for folder in (spec.train, spec.validation))
+    train, validation = (read_ratings(run.split(name)) for name in ("train", "validation"))
     users, movies = (len(read_ratings_index(i)) for i in (spec.user_index, spec.movie_index))
     limit = by_hand(train, users, movies, settings)
     print(f"by hand, 1 thread            {limit:12,.0f} ratings/s", flush=True)

@@ -51,6 +51,7 @@ EVERY_PARAMETER: dict[str, dict[str, Any]] = {
         "regularisation": 0,
         "epochs": 5,
         "warm_start": False,
+        "refit": False,
         "top_k": "all",
         "ranks": 2,
         **SCORING,

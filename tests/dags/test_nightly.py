@@ -39,7 +39,8 @@ def test_the_steps_follow_one_another(nightly: Any) -> None:
         "prepare.train_or_keep": {"train.train", "keep_champion"},
         "train.train": {"train.evaluate"},
         "train.evaluate": {"train.own_or_champion"},
-        "train.own_or_champion": {"score.score", "keep_champion"},
+        "train.own_or_champion": {"train.refit", "score.score", "keep_champion"},
+        "train.refit": {"score.score"},
         "keep_champion": {"score.score"},
         "score.score": {"score.publish"},
         "score.publish": {"good_enough", "score.report"},
@@ -56,10 +57,18 @@ def test_branches_follow_what_was_recorded(nightly: Any) -> None:
     plan = nightly.get_task("prepare.train_or_keep").python_callable
     assert [plan({"train": train}) for train in (True, False)] == ["train.train", "keep_champion"]
     evaluation = nightly.get_task("train.own_or_champion").python_callable
-    assert [evaluation({"promoted": good}) for good in (True, False)] == [
-        "score.score",
-        "keep_champion",
-    ]
+    found = {
+        (good, refits): evaluation({"promoted": good, "refits": refits})
+        for good in (True, False)
+        for refits in (True, False)
+    }
+    assert found == {
+        (True, True): ["train.refit"],
+        (True, False): ["score.score"],
+        # The champion of ratings stays, and the model of order was good enough.
+        (False, True): ["train.refit", "keep_champion"],
+        (False, False): ["keep_champion"],
+    }
 
 
 @pytest.mark.parametrize(

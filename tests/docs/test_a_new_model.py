@@ -47,4 +47,4 @@ def test_the_model_of_the_page_passes_the_tests_of_the_family(tmp_path):
     )
     assert done.returncode == 0, done.stdout[-4000:]
     # One for each test of the family, and the one of conf.
-    assert re.search(r"\b10 passed", done.stdout), done.stdout[-1000:]
+    assert re.search(r"\b11 passed", done.stdout), done.stdout[-1000:]

@@ -77,6 +77,8 @@ def test_a_run_through_rest_with_another_top_k(airflow, warehouse):
     states = {task: found["state"] for task, found in airflow.tasks("nightly", run_id).items()}
     assert states.pop("keep_champion") == "skipped"
     assert set(states.values()) == {"success"}
+    refitted = airflow.result("nightly", run_id, "train.refit")
+    assert refitted["ratings"] == refitted["order"]["ratings"]
     summary = airflow.result("nightly", run_id, "summary")
     assert (summary["rows_published"], summary["promoted"]) == (15000, True)
     assert 0.8 < summary["test_rmse"] < 0.86

@@ -179,7 +179,7 @@ def kill_publish(published: Warehouse, where: str) -> None:
 def test_a_killed_publish_shows_nothing_and_the_next_try_repairs(published, delivery):
     """Killed when files were placed, then when some tables were committed and others were not."""
     options = ["--dataset", "ml-1m", "--source", str(delivery), "--ds", "2026-01-03", *SMALL]
-    published.steps("second", *options, last="score")
+    published.steps("second", *options, "--set=train.refit=false", last="score")
     before = published.content()
     movies = str(published.folder / "tables/movies")
     version = DeltaTable(movies).version()
@@ -203,7 +203,7 @@ def test_a_killed_publish_shows_nothing_and_the_next_try_repairs(published, deli
     assert published.sql("select count(*) from recommendations where ds = '2026-01-03'") == [
         (120 * 20,)
     ]
-    assert published.sql("select count(*) from runs where run_id = 'second'") == [(1,)]
+    assert published.sql("select refit_ratings from runs where run_id = 'second'") == [(None,)]
     assert len(placed()) == len(left)
 
 
@@ -231,6 +231,8 @@ def test_where_nothing_was_learned_the_biases_score(tmp_path, delivery):
         "select model_version, promoted from runs where run_id = 'worse'"
     )
     assert (version, promoted) == (record["model_version"], True)
+    [[ratings, refit_ratings]] = warehouse.sql("select ratings, refit_ratings from runs")
+    assert ratings == refit_ratings
     # Everybody who has rated something is scored by the biases, and by nothing else.
     assert warehouse.sql(
         "select distinct model_version, source from recommendations where source = 'model'"

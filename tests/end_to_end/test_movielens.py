@@ -7,8 +7,8 @@ import pytest
 
 from jobs.runs.run import open_run
 from jobs.runs.warehouse import warehouse_named
-from jobs.train import rating_spec
 from jobs.training.launchers import launch
+from jobs.training.specs import rating_spec
 from model.data.ratings import read_ratings
 from model.factors import load_factors
 from model.metrics import rmse

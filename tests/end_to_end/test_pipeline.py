@@ -2,7 +2,13 @@
 
 import re
 
+import numpy as np
 import pytest
+
+from jobs.runs.run import open_run
+from jobs.runs.warehouse import warehouse_named
+from jobs.training.registry import Registry
+from tests.model.examples import learned_from
 
 
 def test_every_user_gets_unrated_movies_of_their_taste(published):
@@ -33,6 +39,38 @@ def test_the_run_says_what_was_done(published):
         "expected 4 fields, found 3",
         "movie_id 69 is not in movies.dat",
     ]
+
+
+def test_what_scores_has_learned_from_all_ratings_after_it_was_measured(published):
+    """Both are one version: its figures are of the one, and the table is of the other."""
+    row = "select ratings, refit_ratings, model_version, order_version from runs where run_id = "
+    [(ratings, refit_ratings, version, order_version)] = published.sql(row + "'first'")
+    assert refit_ratings == ratings
+    run = open_run(warehouse_named(str(published.folder)), "first")
+    etl, evaluation = run.record("etl"), run.record("evaluate")
+    assert run.record("refit")["epochs"] == run.record("train")["best_epoch"]
+    registries = [(Registry.of(run), version), (Registry.of(run, "order"), order_version)]
+    for registry, number in registries:
+        if number:
+            measured, scores = registry.measured(number)[1], registry.factors(number)
+            assert scores.manifest["refit_ratings"] == ratings == learned_from(scores)
+            assert learned_from(measured) < ratings
+            assert "refit_ratings" not in measured.manifest
+    registry = Registry.of(run)
+    assert learned_from(registry.measured(version)[1]) == etl["train"]
+    facts = {"split": "test", "ratings": etl["test"], "rmse": evaluation["test_rmse"]}
+    assert registry.factors(version).manifest["measured"] == facts
+    rows = published.sql("select user_id, movie_id, predicted_rating from recommendations "
+                         "where run_id = 'first'")  # fmt: skip
+    users, movies, predicted = map(np.array, zip(*rows, strict=True))
+    scores = registry.factors(version)
+    own = scores.predict(scores.user_idx(users), scores.movie_idx(movies))
+    np.testing.assert_allclose(predicted, own, atol=1e-5)
+    told = published.run("summary", "--run-id", "first").stdout
+    assert (
+        f"Measured on {etl['test']:,} held-back test ratings; what is published has learned from "
+        f"all {ratings:,}." in " ".join(told.split())
+    )
 
 
 def test_questions_are_answered(published):

@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from jobs.evaluate import decide, evaluate
+from jobs.evaluate import champion_rmse, decide, evaluate
 from jobs.pages.learning import learning
 from jobs.runs import schemas
 from jobs.training.registry import Registry, same_split
-from tests.jobs.examples import DOUBTFUL, small_run, write
+from model.data.ratings import read_ratings
+from tests.jobs.examples import DOUBTFUL, MODEL, small_run, write
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,22 @@ def test_models_are_compared_on_one_deal():
     assert not same_split(
         new | {"split": "given", "given": "u1"}, new | {"split": "given", "given": "u2"}
     )
+
+
+def test_a_champion_is_compared_as_it_was_measured_whatever_it_scores_by(tmp_path):
+    """Which has learned from the very ratings that decide."""
+    run = small_run(tmp_path, champion="1")
+    data = replace(MODEL, manifest={"data": run.conf.etl.model_dump()})
+    data.save(run.output("factors"))
+    registry = Registry.of(run)
+    registry.register(run.run_id, run.output("factors"), {}, {})
+    write(run.output("splits"), schemas.INDEXED_RATINGS, {"split": "test"}, [(0, 0, 4.75)])
+    held = read_ratings(run.split("test"))
+    assert champion_rmse(run, registry, data, held) == pytest.approx(1)
+    replace(data, mean=data.mean + 1).save(run.output("factors-refitted"))
+    registry.add_refitted("1", run.output("factors-refitted"), 5, "measured")
+    assert registry.factors("1").predict(np.array([0]), np.array([0])) == [4.75]
+    assert champion_rmse(run, Registry.of(run), data, held) == pytest.approx(1)
 
 
 def test_without_test_ratings_the_validation_ratings_are_measured_and_named(tmp_path):

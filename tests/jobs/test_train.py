@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from jobs.runs.errors import JobError
-from jobs.train import champion_to_start_from, check_shards
 from jobs.training.registry import Registry
+from jobs.training.specs import champion_to_start_from, check_shards
 from tests.jobs.examples import MODEL, small_run
 
 
@@ -34,6 +34,10 @@ def test_a_warm_start_is_from_the_champion_that_knows_no_held_back_rating(tmp_pa
         return champion_to_start_from(small_run(tmp_path, overrides=warm, champion=champion))
 
     assert start(version) == registry.folder(version)
+    # Nor by what it scores by, once that has learned from all ratings.
+    replace(MODEL, manifest={"data": data}, mean=9).save(first.output("factors-refitted"))
+    registry.add_refitted(version, first.output("factors-refitted"), 5, "measured")
+    assert start(version) == registry.measured(version)[0] != registry.folder(version)
     # Not what is the champion now: what was when the run began.
     assert start(None) is None
     assert "no champion to start from" in capsys.readouterr().out

@@ -28,3 +28,9 @@ def factors(user_UK, movie_MK, movie_bias_M=None, **changes) -> Factors:
         "train_mean": 3.0,
     }
     return Factors(**values | changes)
+
+
+def learned_from(factors: Factors) -> int:
+    """Ratings that a model has learned from."""
+    assert factors.movie_count_M is not None
+    return int(factors.movie_count_M.sum())

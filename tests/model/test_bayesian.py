@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from model.factors import load_factors
+from model.settings import Course
 from model.training.loop import train
 from tests.model.conftest import write
 from tests.model.training.test_loop import train_with_ranks
@@ -64,10 +65,18 @@ def test_chains_start_anew_and_are_pooled(spec, tmp_path, capfd):
     np.testing.assert_allclose(both.user_UK @ both.movie_MK.T, score_UM, atol=1e-3)
 
 
-def test_of_two_chains_each_has_half_of_the_seconds(spec, capfd):
-    metrics = train(spec(model="bayesian", burn_in=50, samples=10_000, seconds=1e-6, chains=2))
+def test_of_two_chains_each_has_half_of_the_seconds(spec, tmp_path, capfd):
+    chosen = spec(model="bayesian", burn_in=50, samples=10_000, seconds=1e-6, chains=2)
+    metrics = train(chosen)
     assert "chain 2 of 2 begins" in capfd.readouterr().out
     assert metrics["epochs"] == 3
+    # With nothing held back and no clock, each chain goes as far again.
+    course = Course.of(load_factors(Path(chosen.output)).manifest)
+    assert [sum(each) for each in zip(*course.chains, strict=True)] == [3, 2]
+    again = replace(chosen, validation=None, course=course, output=str(tmp_path / "again"))
+    assert train(again)["chains"] == course.chains
+    first, second = (load_factors(Path(told.output)).user_UK for told in (chosen, again))
+    np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("changes", [{"implicit": False}, {"row_noise": False}])

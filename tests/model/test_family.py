@@ -17,11 +17,12 @@ from model.factors import Factors, load_factors
 from model.family import FAMILY, ORDER_MODELS, RATING_MODELS, Learner, Ordering, load
 from model.metrics import rmse
 from model.ranking.ranker import Ranker
-from model.settings import LoopSettings, SamplingSettings
+from model.settings import Course, LoopSettings, SamplingSettings
 from model.training.export import export
 from model.training.loop import run, train
 from model.training.progress import Reporter
-from tests.model.conftest import BASE, MOVIES, USERS
+from tests.model.conftest import BASE, MOVIES, USERS, write
+from tests.model.examples import learned_from
 from tests.model.training.test_checkpoints import attempt
 from tests.model.training.test_loop import train_with_ranks
 
@@ -43,6 +44,11 @@ EVERY_SEQUENCE_MODEL = pytest.mark.parametrize("model", [m for m in ORDER_MODELS
 def figure_of(model: str) -> str:
     """The figure that a model is known by."""
     return "validation_ndcg" if model in ORDER_MODELS else "validation_rmse"
+
+
+def has(model: str, setting: str) -> bool:
+    """Whether a model has a setting of its own of this name."""
+    return setting in BASE[model]
 
 
 def trained(spec) -> Factors:
@@ -123,6 +129,48 @@ def test_two_ranks_are_about_as_good_as_one(spec, tmp_path, model):
     both = load_factors(Path(chosen.output)).manifest["metrics"]
     assert both["ranks"] == 2
     assert both[figure_of(model)] == pytest.approx(alone, abs=0.05)
+
+
+@pytest.mark.parametrize("model", RATING_MODELS)
+def test_it_learns_again_as_it_did_and_from_all_ratings_without_any_held_back(
+    spec, ratings, tmp_path, model
+):
+    chosen = spec(model=model, schedule="plateau") if has(model, "schedule") else spec(model=model)
+    first = trained(chosen)
+    course = Course.of(first.manifest)
+    again = replace(chosen, output=str(tmp_path / "again"), validation=None, course=course)
+    # The ratings that it has learned from: the same model, though nothing tells it when to end.
+    same = trained(again)
+    np.testing.assert_array_equal(same.user_UK, first.user_UK)
+    np.testing.assert_array_equal(same.movie_bias_M, first.movie_bias_M)
+    history = same.manifest["history"]
+    assert len(history) == course.rounds
+    told = {*history[0], *same.manifest["metrics"]}
+    assert not any(name.startswith("validation") for name in told)
+    everything = write(tmp_path / "all", ratings, [1500])
+    refitted = trained(replace(again, train=everything))
+    assert learned_from(refitted) == 1500
+    held = ratings.slice(1200)
+    pairs = held["user_idx"].to_numpy(), held["movie_idx"].to_numpy()
+    errors = [rmse(f.predict(*pairs), held["rating"].to_numpy()) for f in (first, refitted)]
+    # So few ratings may be known worse for one another's sake, but not by much.
+    assert errors[1] < 1.05 * errors[0]
+
+
+@EVERY_ORDER_MODEL
+def test_it_learns_from_whole_histories_where_nothing_is_held_back(spec, tmp_path, model):
+    chosen = spec(model=model)
+    first = trained(chosen)
+    course = Course.of(first.manifest)
+    again = replace(chosen, output=str(tmp_path / "again"), validation=None, course=course)
+    refitted = trained(again)
+    counts = [learned_from(f) for f in (first, refitted)]
+    assert counts == [23 * (USERS - 1), 25 * (USERS - 1)]
+    assert len(refitted.manifest["history"]) == course.rounds
+    assert not any(name.startswith("validation") for name in refitted.manifest["metrics"])
+    encoder = load(model).encoder(Path(again.output), torch.device("cpu"))
+    histories = read_histories(Path(chosen.histories))
+    np.testing.assert_allclose(encoder.encode(histories), refitted.user_UK[:-1], atol=1e-5)
 
 
 @LEARNERS

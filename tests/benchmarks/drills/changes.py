@@ -104,6 +104,13 @@ def crown(folder: Path, weight: int) -> None:
     registry.promote(version, run)
 
 
+def refit(folder: Path) -> None:
+    run = small_run(folder, run_id="same")
+    factors([[2]], [[1]]).save(run.output("factors-refitted"))
+    registry = Registry.of(run)
+    registry.add_refitted(registry.champion() or "?", run.output("factors-refitted"), 1, "again")
+
+
 def champion(folder: Path) -> Any:
     registry = Registry.of(small_run(folder))
     return registry.factors(registry.champion() or "?").user_UK.item()
@@ -115,6 +122,7 @@ PLACES = {
     "forget": Place(two_dates, forget_date, tables),
     "a step and its record": Place(plan_made, write_output, recorded),
     "model and champion": Place(champion_made, lambda folder: crown(folder, 2), champion),
+    "refit": Place(champion_made, refit, champion),
 }
 
 

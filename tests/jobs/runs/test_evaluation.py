@@ -7,7 +7,7 @@ import pytest
 from jobs.runs.evaluation import Evaluation
 
 ERRORS = {"test_rmse": 0.8, "test_mae": 0.6, "bias_rmse": 0.9, "mean_rmse": 1.1}
-LATER = {"measured_on", "fallback_version", "order", "promotes"}
+LATER = {"inside", "measured_on", "fallback_version", "order", "promotes", "measured_ratings"}
 EVALUATION = Evaluation(ERRORS, True, "it beats the biases", "4", "4")
 
 
@@ -16,7 +16,7 @@ def test_a_record_is_read_as_it_was_written():
     assert record == {
         **{"measured_on": "test", **ERRORS, "promoted": True, "reason": "it beats the biases"},
         **{"candidate_version": "4", "model_version": "4", "fallback_version": None},
-        **{"inside": {}, "order": None, "promotes": True},
+        **{"measured_ratings": None, "inside": {}, "order": None, "promotes": True},
     }
     assert Evaluation.of_record(record | {"seconds": 1.5}) == EVALUATION
     # Records have not always named these.

@@ -38,8 +38,11 @@ def run(tmp_path) -> Run:
 def test_a_run_that_trains_makes_every_step(run):
     finish(run, "plan", train=True, reason="every run trains")
     finish(run, "train")
-    finish(run, "evaluate", **evaluated(promoted=True, model_version="4"))
+    finish(run, "evaluate", **evaluated(promoted=True, model_version="4", refits=True))
     assert run.steps() == STEPS
+    with pytest.raises(JobError, match="Step refit of run r has not finished"):
+        finish(run, "score")
+    finish(run, "refit")
     assert run.model_version == "4"
     # What it owes once it has published, and is not at work any more.
     assert not run.must_promote
@@ -54,7 +57,7 @@ def test_a_run_that_scores_only_needs_no_model_of_its_own(run):
     finish(run, "plan", train=False, reason="champion 3 is young")
     assert run.steps() == ("ingest", "etl", "check", "plan", "score", "publish")
     assert run.model_version == "3"
-    for step in ("train", "evaluate", "promote"):
+    for step in ("train", "evaluate", "refit", "promote"):
         with pytest.raises(NotNeeded, match=f"{step}: not needed in run r. champion 3 is young"):
             finish(run, step)
     finish(run, "score")
@@ -63,7 +66,9 @@ def test_a_run_that_scores_only_needs_no_model_of_its_own(run):
 def test_a_model_that_is_not_good_enough_is_not_promoted(run):
     finish(run, "plan", train=True, reason="every run trains")
     finish(run, "train")
-    finish(run, "evaluate", **evaluated(promoted=False, model_version="3"))
+    finish(run, "evaluate", **evaluated(promoted=False, model_version="3", refits=False))
+    with pytest.raises(NotNeeded, match=r"refit: not needed in run r\. it is worse\."):
+        finish(run, "refit")
     with pytest.raises(NotNeeded, match=r"promote: not needed in run r\. it is worse\."):
         finish(run, "promote")
     assert run.model_version == "3"

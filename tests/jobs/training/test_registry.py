@@ -16,7 +16,7 @@ import pytest
 
 from jobs.runs.errors import JobError
 from jobs.training.mlflow_client import LIMITS
-from jobs.training.registered import FILES, digest_of, fetched
+from jobs.training.registered import FILES, REFITTED, digest_of, fetched, kept_to_score
 from jobs.training.registry import Registry
 from model.factors import load_factors
 from tests.jobs.examples import small_run
@@ -191,6 +191,67 @@ def test_models_that_older_versions_registered_can_be_used(warehouse):
         Registry.of(run).factors(version)
 
 
+def refitted(run, weight, *, rest=1) -> Path:
+    """The same model, learned from all ratings."""
+    factors([[weight]], [[rest]]).save(run.output("factors-refitted"))
+    return run.output("factors-refitted")
+
+
+def test_a_version_that_was_refitted_scores_so_and_is_compared_as_it_was_measured(warehouse):
+    run = small_run(warehouse)
+    version = registered(run, 1)
+    Registry.of(run).add_refitted(version, refitted(run, 2), 1000, "measured on 100 test ratings")
+    registry = Registry.of(run)
+    folder, measured = registry.measured(version)
+    assert (measured.user_UK.item(), registry.factors(version).user_UK.item()) == (1, 2)
+    assert folder != registry.folder(version)
+    assert registry.test_rmse(version) == METRICS["test_rmse"]
+    logged = registry.client.get_model_version(registry.name, version)
+    assert registry.client.get_run(logged.run_id).data.metrics["refit_ratings"] == 1000
+    assert logged.description == "Measured on 100 test ratings."
+    # The run made again is the same version, as far as it was measured.
+    assert registered(run, 1) == version
+    # What was damaged since is used by nobody.
+    np.save(registry.folder(version) / "user_UK.npy", np.array([[3]], np.float32))
+    with pytest.raises(JobError, match="does not hold the model that was registered"):
+        Registry.of(run).factors(version)
+    assert Registry.of(run).measured(version)[1].user_UK.item() == 1
+    Registry.of(run).add_refitted(version, refitted(run, 2), 1000, "measured")
+    assert Registry.of(run).factors(version).user_UK.item() == 2
+
+
+def test_a_refit_that_is_killed_leaves_the_version_whole_and_can_be_made_again(
+    warehouse, monkeypatch
+):
+    run = small_run(warehouse)
+    version = registered(run, 1)
+
+    def scores() -> float:
+        return Registry.of(run).factors(version).user_UK.item()
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    for step, before, after in (("log_metric", 1, 2), ("set_model_version_tag", 2, 3)):
+        registry = Registry.of(run)
+        with monkeypatch.context() as patched, suppress(KeyboardInterrupt):
+            patched.setattr(registry.client, step, killed)
+            registry.add_refitted(version, refitted(run, after), 1000, "measured")
+        assert scores() == before
+        # Half of what it wrote is there, under the name that the next attempt gives it.
+        [left] = [f for f in registry.measured(version)[0].parent.iterdir() if f.name != "factors"
+                  and load_factors(f).user_UK.item() == after]  # fmt: skip
+        (left / "manifest.json").unlink()
+        Registry.of(run).add_refitted(version, refitted(run, after), 1000, "measured")
+        assert scores() == after
+    # The same outcome once more is not stored again.
+    folder = Registry.of(run).folder(version)
+    written = (folder / "user_UK.npy").stat().st_mtime_ns
+    Registry.of(run).add_refitted(version, refitted(run, 3), 1000, "measured")
+    assert Registry.of(run).folder(version) == folder
+    assert (folder / "user_UK.npy").stat().st_mtime_ns == written
+
+
 def test_a_server_that_falls_silent_is_given_up(tmp_path, monkeypatch):
     """By reading and by writing; the limits are a minute, three times, unless it is said here."""
     assert LIMITS == {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
@@ -206,11 +267,17 @@ def test_a_server_that_falls_silent_is_given_up(tmp_path, monkeypatch):
         version = registered(run, 1)
         registry = Registry.of(run)
         # The server's own of the model and its version name a folder of ours.
-        found = SimpleNamespace(**dict(registry.client.get_model_version(registry.name, version)))
-        for name, number in (("../../outside", "1"), (registry.name, "../../outside")):
-            found.name, found.version = name, number
+        found = dict(registry.client.get_model_version(registry.name, version))
+        for name, number, tag in (
+            ("../../outside", "1", None),
+            (registry.name, "../../outside", None),
+            (registry.name, "1", "../../outside 0123456789ab"),
+        ):
+            tags = {**found["tags"], **({REFITTED: tag} if tag else {})}
+            told = SimpleNamespace(**found | {"name": name, "version": number, "tags": tags})
             with suppress(ValueError):
-                fetched(registry.client, registry.name, found, tmp_path / "models-here")
+                kept = kept_to_score(told)
+                fetched(registry.client, registry.name, kept, tmp_path / "models-here")
         assert list(tmp_path.glob("**/outside*")) == []
         proxy.frozen.set()
         for ask in (
@@ -247,6 +314,10 @@ def test_factors_are_fetched_once_and_whole(bucket, s3, tmp_path):
         assert load_factors(first).user_UK.item() == 1
         assert load_factors(folder(versions[1])).user_UK.item() == 2
         assert digest_of(folder(versions[1])) == digest_of(run.output("factors"))
+        # Of one that was refitted both are fetched.
+        registry.add_refitted(versions[1], refitted(run, 5), 1000, "measured")
+        assert Registry.of(run).factors(versions[1]).user_UK.item() == 5
+        assert Registry.of(run).measured(versions[1])[1].user_UK.item() == 2
         # Another server's versions have the same numbers.
         assert {path.name[:18] for path in first.parent.glob("[!.]*")} == {
             "nightreel-ml-1m-1-", "nightreel-ml-1m-2-"

@@ -169,6 +169,11 @@ def test_what_a_killed_training_needs_to_go_on_outlives_tidy(warehouse, capsys):
     assert names(staging) == {"checkpoints"}
     assert "train has not finished, and goes on from there" in capsys.readouterr().out
     write_json(run / "steps" / "train.json", {})
+    write_json(run / "steps" / "evaluate.json", {"refits": True})
+    cleanup.tidy(tidy)
+    assert names(staging) == {"checkpoints"}
+    assert "refit has not finished, and goes on from there" in capsys.readouterr().out
+    write_json(run / "steps" / "refit.json", {})
     cleanup.tidy(tidy)
     assert not staging.exists()
     cleanup.tidy(tidy)

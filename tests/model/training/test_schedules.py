@@ -24,5 +24,4 @@ from tests.model.conftest import settings
 )
 def test_the_learning_rate(changes, epoch, share, losses, expected):
     chosen = settings(**{"learning_rate": 1.0, "epochs": 10} | changes)
-    history = [{"validation_loss": loss} for loss in losses]
-    assert learning_rate(chosen, epoch, share, history) == pytest.approx(expected)
+    assert learning_rate(chosen, epoch, share, losses) == pytest.approx(expected)
