@@ -3,14 +3,16 @@
 Without biases it is James Le's baseline; with them, biased matrix factorisation (Koren, Bell and
 Volinsky, "Matrix Factorization Techniques for Recommender Systems", 2009). A step is too small to
 pay for a graph: the gradient is written out (`Objective`) and moves the rows that it touches
-(model/training/optimisers.py); ranks exchange those of movies (model/training/exchange.py).
+(model/training/optimisers.py). Ranks take turns with rows of movies (model/training/turns.py), or
+exchange gradients of these (model/training/exchange.py).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
+import horovod.torch as hvd
 import numpy as np
 import torch
 from annotated_types import Ge, Gt, Lt
@@ -21,8 +23,9 @@ from model.data.ratings import Ratings
 from model.factors import Factors
 from model.family import Rows, Step
 from model.settings import LoopSettings
-from model.training.exchange import Exchange
+from model.training.exchange import Exchange, NoExchange
 from model.training.optimisers import make_optimiser
+from model.training.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,11 @@ class MatrixFactorisationSettings(LoopSettings):
     """Whether a step moves the whole table of embeddings or the rows that it touches, which alone
     the ranks then exchange; auto is by the table's size. For adam and adamax the two differ a
     little: see model/training/optimisers.py."""
+    exchange: Literal["auto", "step", "strata"]
+    """What several ranks tell one another: the gradients of movies in every step, or, in strata,
+    rows of movies a few times an epoch, because no two ranks work on one movie at a time
+    (model/data/strata.py). auto takes strata where each user's ratings lie on one rank, are read
+    into memory and ranks do not change."""
     precision: Literal["float32", "bf16"]
     """Precision of scores and gradients; weights and their sums are always float32."""
 
@@ -76,21 +84,44 @@ class MatrixFactorisation:
             settings.init_scale,
         ).to(data.device)
         table = self.embeddings.table
-        self.exchange = Exchange(settings.compression, data.counts.touched_N.to(data.device))
+        touched_N = data.counts.touched_N
+        if data.strata:
+            touched_U = touched_N[: data.users]
+            self.turns: Turns | None = Turns(
+                data.strata, touched_U, table.detach(), settings.batch_size
+            )
+            # What it holds comes from the table of all, before the first step.
+            self.worked = self.embeddings.of_size(self.turns.users, self.turns.slots)
+            # A rank has its share of the rows and of the ratings of a step.
+            settings = replace(settings, batch_size=-(-settings.batch_size // hvd.size()))
+            self.exchange: Exchange = NoExchange()
+        else:
+            self.turns, self.worked = None, self.embeddings
+            self.exchange = Exchange(settings.compression, touched_N.to(data.device))
         self.optimiser, self.gradients = make_optimiser(
-            table, settings, settings.gradients, self.exchange
+            self.worked.table, settings, settings.gradients, self.exchange
         )
-        self.loss = Objective(self.embeddings, settings)
+        self.loss = Objective(self.worked, settings)
         self.generator = torch.Generator(data.device) if settings.dropout else None
 
     @property
     def form(self) -> str:
-        """By rows or not, which decides what the optimiser's state is."""
-        return f"{self.gradients} gradients"
+        """By rows or not, which decides what the optimiser's state is, and in which order."""
+        return f"{self.gradients} gradients" + (" in strata" if self.turns else "")
+
+    @property
+    def bytes_sent(self) -> int:
+        """By this rank so far."""
+        return self.turns.bytes_sent if self.turns else self.exchange.bytes_sent
 
     def step(self, batch: Ratings, step: Step) -> Tensor:
         """Move the rows that all ranks' ratings touch; the sum of this rank's squared errors."""
-        row_C = self.embeddings.rows(batch.user_N, batch.movie_N)
+        user_B, movie_B = batch.user_N, batch.movie_N
+        if self.turns:
+            _, epoch, number, _ = step.place
+            self.turns.take(self.worked.table.data, self.optimiser, epoch, number)
+            user_B, movie_B = self.turns.places(user_B, movie_B)
+        row_C = self.worked.rows(user_B, movie_B)
         if self.generator:
             self.generator.manual_seed(step.seed)
         gradient_CW, error = self.loss.gradient(row_C, batch.rating_N, step.rows, self.generator)
@@ -110,18 +141,27 @@ class MatrixFactorisation:
         return {"table": self.embeddings.table.data}
 
     def synchronise(self, moments: bool = False) -> None:
-        """Between steps a rank alone knows its own users' rows."""
+        """Between steps a rank alone knows its own users' rows, and in strata its movies'."""
+        if self.turns:
+            self.turns.tell(self.worked.table.data)
+            if moments:
+                self.turns.tell_moments(self.worked.table.data, self.optimiser)
+            return
         tables = [self.embeddings.table.data]
         self.exchange.synchronise(tables + self.optimiser.moment_tables() if moments else tables)
 
     def state_dict(self) -> dict[str, Any]:
         """References to table and moments."""
-        return {"table": self.embeddings.table.detach(), "optimiser": self.optimiser.state_dict()}
+        state = self.turns.saved if self.turns else self.optimiser.state_dict()
+        return {"table": self.embeddings.table.detach(), "optimiser": state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
         self.embeddings.table.data.copy_(state["table"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        if self.turns:
+            self.turns.restart(state["optimiser"])
+        else:
+            self.optimiser.load_state_dict(state["optimiser"])
 
     def start_from(self, factors: Factors, data: Dataset) -> tuple[int, int]:
         """Copy the trained rows of an earlier model by id."""
@@ -160,6 +200,11 @@ class EmbeddingModel(nn.Module):
         table_NW = torch.zeros(users + movies, factors + biases)
         table_NW[:, :factors].uniform_(-init_scale, init_scale)
         self.table = nn.Parameter(table_NW)
+
+    def of_size(self, users: int, movies: int) -> EmbeddingModel:
+        """The same, of other numbers of users and movies."""
+        made = EmbeddingModel(users, movies, self.factors, self.biases, self.mean, 1.0)
+        return made.to(self.table.device)
 
     def rows(self, user_B: Tensor, movie_B: Tensor) -> Tensor:
         """The 2 B rows of the table that B pairs touch: users first, then movies."""

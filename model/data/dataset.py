@@ -25,6 +25,7 @@ from model.data.reading import (
     unreadable,
 )
 from model.data.side_information import features
+from model.data.strata import Strata, StrataShard, strata_of, why_no_strata
 from model.data.streaming import StreamShard
 from model.settings import TrainingSpec
 
@@ -52,6 +53,8 @@ class Dataset:
     """How the training ratings are read, for the log."""
     tables: dict[str, str | None]
     """Where what the release says of a `user` and of a `movie` lies; None: nowhere."""
+    strata: Strata | None
+    """What ranks take turns in, where no two of them touch one row at a time."""
 
     @property
     def users(self) -> int:
@@ -84,10 +87,16 @@ class Dataset:
         Every rank cuts its shard into the same number of near-equal steps, whatever its size, so
         that no rank waits in a collective that another never enters.
         """
+        rank = hvd.rank()
+        if self.strata:
+            parts = self.strata.sizes(epoch, batch_size)
+            step_rows = [sum(rows) for sizes_R in parts for rows in zip(*sizes_R, strict=True)]
+            own = [size for sizes_R in parts for size in sizes_R[rank]]
+            return step_rows, self.train.batches(epoch, own, start)
         steps = math.ceil(sum(self.rows_R) / batch_size)
         parts_RS = [even_parts(rows, steps) for rows in self.rows_R]
         step_rows = [sum(rows) for rows in zip(*parts_RS, strict=True)]
-        return step_rows, self.train.batches(epoch, parts_RS[hvd.rank()], start)
+        return step_rows, self.train.batches(epoch, parts_RS[rank], start)
 
     def validation_errors(self, score: Callable[[Tensor, Tensor], Tensor]) -> dict[str, float]:
         """Errors over all ranks' validation ratings of the scores, unclipped, of pairs."""
@@ -139,7 +148,20 @@ def read_rating_shards(spec: TrainingSpec, device: torch.device) -> Dataset:
     rows_R = [train.rows] if ranks == 1 else hvd.allgather(torch.tensor([train.rows])).tolist()
     counts = count_ratings(train.blocks(), len(user_ids), len(movie_ids))
     mean = (counts.rating_sum_M.sum() / sum(rows_R)).item()
-    for shard in shards:
+    strata = None
+    # Models whose ranks add up gradients in every step have no such setting.
+    exchange = getattr(spec.settings, "exchange", "step")
+    if ranks > 1 and exchange != "step":
+        touched_U = counts.touched_N[: len(user_ids)]
+        if (why := why_no_strata(train, touched_U)) is None:
+            assert isinstance(train, MemoryShard)
+            strata = strata_of(train, counts.movie_M)
+            train = StrataShard(train, strata)
+        elif exchange == "strata":
+            raise ValueError(
+                f"train.{spec.model}.exchange is strata, but {why}. Set it to auto or step."
+            )
+    for shard in (train, validation):
         if isinstance(shard, MemoryShard):
             shard.ratings = place(shard.ratings, device)
     return Dataset(
@@ -155,6 +177,7 @@ def read_rating_shards(spec: TrainingSpec, device: torch.device) -> Dataset:
         device,
         "in a stream" if streamed[0] else "into memory",
         {"user": spec.users, "movie": spec.movies},
+        strata,
     )
 
 

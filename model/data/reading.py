@@ -49,7 +49,7 @@ class MemoryShard:
     def batches(self, epoch: int, sizes: list[int], start: int) -> Iterator[Ratings]:
         """Shuffled anew by seed and epoch."""
         generator = torch.Generator().manual_seed(seed_of(*self.seed, epoch))
-        order_N = torch.randperm(self.rows, generator=generator)
+        order_N = self.order(epoch, generator)
         home = self.ratings.rating_N.device
         per_block = max(1, BLOCK // max(1, max(sizes, default=1)))
         position = sum(sizes[:start])
@@ -58,6 +58,10 @@ class MemoryShard:
             row_N = order_N[position : position + sum(part)].to(home)
             position += len(row_N)
             yield from self.ratings.take(row_N).split(part)
+
+    def order(self, epoch: int, generator: torch.Generator) -> torch.Tensor:
+        """All rows in a random order."""
+        return torch.randperm(self.rows, generator=generator)
 
 
 def even_parts(rows: int, parts: int) -> list[int]:

@@ -94,6 +94,20 @@ class Exchange:
             finish(hvd.allreduce_async_(table_NW, op=hvd.Sum, name="told"))
 
 
+class NoExchange(Exchange):
+    """Of a rank that works on rows which no other touches meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__("none")
+
+    def add_up(self, gradient_NW: Tensor) -> None:
+        """All there is."""
+
+    def gather_rows(self, row_D: Tensor, gradient_DW: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """This rank's rows."""
+        yield row_D, gradient_DW
+
+
 def sum_rows(row_C: Tensor, gradient_CW: Tensor) -> tuple[Tensor, Tensor]:
     """The D different rows, ascending, and the sum of the gradients of each."""
     row_D, place_C = torch.unique(row_C, return_inverse=True)

@@ -42,7 +42,7 @@ metrics = train(read_spec(Path(sys.argv[1])))
 [learner] = made
 steps = -(-int(sys.argv[2]) // learner.settings.batch_size)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-print("FIGURES", metrics["ratings_per_second"], peak, learner.exchange.bytes_sent // steps)
+print("FIGURES", metrics["ratings_per_second"], peak, learner.bytes_sent // steps)
 """
 
 
@@ -98,17 +98,18 @@ def measure(spec: TrainingSpec, ranks: int, rows: int, **changes: object) -> lis
 
 
 def main() -> None:
-    """Measure both kinds of gradients with one and two ranks."""
+    """Measure both kinds of gradients with one rank, and with two and both kinds of exchange."""
     ratings = int(float(sys.argv[1] if len(sys.argv) > 1 else 4) * 1e6)
     rows = ratings // FILES * FILES
     print(f"{rows:,} ratings, {USERS:,} users, {MOVIES:,} movies, 64 factors and biases")
     with tempfile.TemporaryDirectory(prefix="nightreel-scale-") as folder:
         spec = make_data(Path(folder), ratings)
-        for ranks in (1, 2):
-            for changes in ({"gradients": "dense"}, {"gradients": "sparse"}):
+        for ranks, exchange in ((1, "auto"), (2, "strata"), (2, "step")):
+            for gradients in ("dense", "sparse"):
+                changes = {"gradients": gradients, "exchange": exchange}
                 rate, peak, sent = measure(spec, ranks, rows, **changes)
                 print(
-                    f"{ranks} rank(s) {changes['gradients']:6} {rate:10,} ratings/s  "
+                    f"{ranks} rank(s) {gradients:6} {exchange:6} {rate:10,} ratings/s  "
                     f"{peak:6,} MiB a rank  {sent / 1e6:6.2f} MB a step and rank",
                     flush=True,
                 )

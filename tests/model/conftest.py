@@ -170,7 +170,7 @@ def spec(tmp_path, ratings, histories):
         return TrainingSpec(
             # Uneven on purpose: of two ranks, the first gets 900 rows and the second 300.
             train=write(splits / "split=train", learned, sizes),
-            validation=write(splits / "split=validation", ratings.slice(1200), [250, 50]),
+            validation=write(splits / "split=validation", ratings.slice(1200), [200, 50, 50]),
             user_index=str(indexes["user"]),
             movie_index=str(indexes["movie"]),
             output=str(tmp_path / "factors"),

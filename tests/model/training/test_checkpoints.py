@@ -90,9 +90,18 @@ def attempt(
 
 
 @pytest.mark.parametrize(
-    ("ranks", "gradients"), [(1, "dense"), (1, "sparse"), (2, "dense"), (2, "sparse")]
+    ("ranks", "gradients", "exchange"),
+    [
+        (1, "dense", "auto"),
+        (1, "sparse", "auto"),
+        (2, "dense", "strata"),
+        (2, "sparse", "strata"),
+        (2, "sparse", "step"),
+    ],
 )
-def test_killed_and_started_again_it_ends_as_if_never_stopped(spec, tmp_path, ranks, gradients):
+def test_killed_and_started_again_it_ends_as_if_never_stopped(
+    spec, tmp_path, ranks, gradients, exchange
+):
     # Steps of 4 ratings: the kill hits the middle of an epoch of 300 steps.
     chosen = spec(
         by_user=True,
@@ -100,6 +109,7 @@ def test_killed_and_started_again_it_ends_as_if_never_stopped(spec, tmp_path, ra
         epochs=8,
         patience=8,
         gradients=gradients,
+        exchange=exchange,
         checkpoint_seconds=0,
         dropout=0.1,
     )

@@ -96,7 +96,14 @@ def test_two_uneven_ranks_learn_what_one_learns(spec, tmp_path, gradients, compr
 def test_users_whose_ratings_lie_on_one_rank_are_moved_there_and_told(
     spec, tmp_path, gradients, reading
 ):
-    chosen = spec(by_user=True, batch_size=1200, epochs=5, gradients=gradients, reading=reading)
+    chosen = spec(
+        by_user=True,
+        batch_size=1200,
+        epochs=5,
+        gradients=gradients,
+        reading=reading,
+        exchange="step",
+    )
     train(chosen)
     alone = load_factors(Path(chosen.output))
     user_UK, history = np.array(alone.user_UK), alone.manifest["history"]
@@ -106,6 +113,25 @@ def test_users_whose_ratings_lie_on_one_rank_are_moved_there_and_told(
     assert [e["validation_loss"] for e in both.manifest["history"]] == pytest.approx(
         [e["validation_loss"] for e in history], abs=1e-4
     )
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_that_take_turns_learn_as_well_as_one(spec, tmp_path, ranks):
+    chosen = spec(by_user=True, batch_size=60, epochs=20, gradients="sparse", exchange="strata")
+    alone = train(chosen)["validation_rmse"]
+    run = train_with_ranks(chosen, ranks, tmp_path / "spec.json")
+    assert run.returncode == 0, run.stderr
+    assert "it learns by sparse gradients in strata" in run.stdout
+    both = load_factors(Path(chosen.output))
+    assert both.manifest["metrics"]["validation_rmse"] == pytest.approx(alone, abs=0.03)
+    assert both.user_UK[:59].any(axis=1).all()
+    assert both.movie_MK[:39].any(axis=1).all()
+
+
+def test_ranks_that_share_users_cannot_take_turns(spec, tmp_path):
+    run = train_with_ranks(spec(exchange="strata"), 2, tmp_path / "spec.json")
+    assert run.returncode != 0
+    assert "exchange is strata, but 5" in run.stdout + run.stderr
 
 
 def test_a_rank_without_rows_in_most_steps_keeps_up(spec, tmp_path):
