@@ -204,6 +204,7 @@ class Registry:
                 FILES: digest_of_files(factors),
             },
         )
+        self.settle()
         return str(version.version)
 
     def add_refitted(self, version: str, factors: Path, ratings: int, told: str) -> None:
@@ -224,6 +225,7 @@ class Registry:
         self.client.update_model_version(self.name, version, description)
         # Last, because from here on it scores.
         self.client.set_model_version_tag(self.name, version, REFITTED, f"{name} {files}")
+        self.settle()
         self.opened.pop((version, False), None)
 
     def holds(self, found: Any, factors: Path) -> bool:
@@ -268,8 +270,18 @@ class Registry:
         with self.lock():
             if self.may_crown(run):
                 client.set_registered_model_alias(self.name, CHAMPION, version)
+                self.settle()
                 return version
             return self.champion() or version
+
+    def settle(self) -> None:
+        """Make what was told to the warehouse's own store last, through a power failure too.
+
+        SQLite ends a change by removing its journal, and does not force that to disk: a journal
+        that is there again undoes the change.
+        """
+        if not self.conf.tracking.uri:
+            sync(self.warehouse.tracking.parent)
 
     def may_crown(self, run: Run) -> bool:
         """Whether the champion is still the one that a run's model was compared with, or its own.
