@@ -59,6 +59,6 @@ def test_a_request_has_what_the_environment_adds_to_that_file_alone(monkeypatch)
 
 def test_what_an_earlier_version_kept_is_read_without_its_secrets():
     kept = load_configuration().model_dump()
-    kept["ingest"]["source"] = "https://hidden@host/r.zip?signature=hidden"
-    kept["tracking"]["uri"] = "https://user:hidden@host/"
-    assert "hidden" not in str(of_today(kept))
+    kept["ingest"]["source"] = "https://planted@host/r.zip?signature=planted"
+    kept["tracking"]["uri"] = "https://user:planted@host/"
+    assert "planted" not in str(of_today(kept))
