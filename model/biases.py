@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 from annotated_types import Ge
 from torch import Tensor
@@ -40,6 +41,7 @@ class Biases:
     Settings = BiasesSettings
     reads = "ratings"
     objective = "rating"
+    knows_sd = True
 
     def __init__(self, settings: BiasesSettings, data: Dataset, seed: int) -> None:
         self.settings = settings
@@ -51,7 +53,7 @@ class Biases:
         def blocks() -> Iterator[Ratings]:
             return (block.to(torch.device("cpu")) for block in data.train.blocks())
 
-        user_bias_U, movie_bias_M = solve(
+        user_bias_U, movie_bias_M, sd = solve(
             blocks, counts.user_U, counts.movie_M, data.mean, self.settings
         )
         return Rows(
@@ -60,6 +62,8 @@ class Biases:
             user_bias_U.float().to(device),
             movie_bias_M.float().to(device),
             data.mean,
+            torch.full((data.users, 1), sd, device=device),
+            torch.ones(data.movies, 1, device=device),
         )
 
 
@@ -69,10 +73,11 @@ def solve(
     movie_count_M: Tensor,
     mean: float,
     settings: BiasesSettings,
-) -> tuple[Tensor, Tensor]:
-    """Biases of users and movies in float64, on the CPU.
+) -> tuple[Tensor, Tensor, float]:
+    """Biases of users and movies in float64, on the CPU, and the deviation of what they leave.
 
-    `blocks` gives this rank's ratings, counts are of all ranks'.
+    `blocks` gives this rank's ratings, counts are of all ranks'. The deviation, in rating points, is
+    that of all training ratings alike: biases know no better.
     """
     users, movies = len(user_count_U), len(movie_count_M)
     user_bias_U = torch.zeros(users, dtype=torch.float64)
@@ -88,7 +93,12 @@ def solve(
             rest_B = block.rating_N.double() - mean - movie_bias_M[block.movie_N.long()]
             user_sum_U += torch.bincount(block.user_N, rest_B, users)
         user_bias_U = shrunk(user_sum_U, user_count_U, settings.user_damping)
-    return user_bias_U, movie_bias_M
+    squares = torch.zeros(1, dtype=torch.float64)
+    for block in blocks():
+        rest_B = block.rating_N.double() - mean - movie_bias_M[block.movie_N.long()]
+        squares += (rest_B - user_bias_U[block.user_N.long()]).square().sum()
+    variance = sum_over_ranks(squares) / user_count_U.sum()
+    return user_bias_U, movie_bias_M, variance.sqrt().item()
 
 
 def shrunk(sum_N: Tensor, count_N: Tensor, damping: float) -> Tensor:
@@ -101,7 +111,7 @@ def biases_beside(factors: Factors, train: Ratings, settings: BiasesSettings) ->
     """The biases of the ratings that `factors` learned from, over the same users and movies."""
     counts = count_ratings(iter([train]), len(factors.user_ids_U), len(factors.movie_ids_M))
     mean = train.rating_N.double().mean().item()
-    user_bias_U, movie_bias_M = solve(
+    user_bias_U, movie_bias_M, sd = solve(
         lambda: iter([train]), counts.user_U, counts.movie_M, mean, settings
     )
     return replace(
@@ -110,6 +120,8 @@ def biases_beside(factors: Factors, train: Ratings, settings: BiasesSettings) ->
         movie_MK=torch.zeros(len(movie_bias_M), 0).numpy(),
         user_bias_U=user_bias_U.float().numpy(),
         movie_bias_M=movie_bias_M.float().numpy(),
+        user_sd_US=np.full((len(user_bias_U), 1), sd, np.float32),
+        movie_sd_MS=np.ones((len(movie_bias_M), 1), np.float32),
         mean=mean,
         manifest=manifest_of(factors, settings),
     )

@@ -26,3 +26,5 @@ def test_one_sweep():
     # User 0: rests 0.5 and -4/3 over 2 ratings damped by 0.5; user 1: 0.5/1.5; user 2 unrated.
     assert fitted.user_bias_U == pytest.approx([(0.5 - 4 / 3) / 2.5, 0.5 / 1.5, 0])
     assert fitted.manifest["model"] == "biases"
+    rests = fitted.predict(np.array([0, 1, 0]), np.array([0, 0, 1]), clip=False) - [4, 4, 1]
+    assert fitted.sd(np.array([0]), np.array([1])) == pytest.approx(rmse(rests, 0))
