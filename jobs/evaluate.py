@@ -196,6 +196,7 @@ def register_biases(
     biases.save(folder)
     errors = {f"{split}_{error}": metrics[f"bias_{error}"] for error in ("rmse", "mae")}
     params = {"model": "biases", **run.conf.train.of("biases"), **data}
+    params["refit"] = run.conf.train.refit
     return registry.register(run.run_id, folder, params, errors)
 
 

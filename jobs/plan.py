@@ -27,7 +27,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.run import Run, run_of
 from jobs.runs.settings import RetrainSettings
 from jobs.scoring.plan import ranked_by_rating
-from jobs.scoring.uncertainty import refuse_to_score, refuse_to_train
+from jobs.scoring.uncertainty import refuse_to_train
 from jobs.training.registry import Registry
 
 
@@ -124,7 +124,6 @@ def refuse_champion(run: Run) -> None:
     if run.champion is None:
         return
     model = Registry.of(run).factors(run.champion)
-    refuse_to_score(run.conf.score, model, run.champion)
     if run.conf.score.order_by == "rating" or run.order_champion is None:
         ranked_by_rating(model, run.conf.score, run.champion)
 

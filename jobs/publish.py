@@ -97,7 +97,7 @@ def runs_row(run: Run, started: float, versions: dict[str, int]) -> tuple[object
         "users_scored": None if run.users is None else len(run.users),
         "validation_rmse": own.get("validation_rmse"),
         "damping": run.conf.score.damping,
-        "lower_bound": run.conf.score.lower_bound,
+        "lower_bound": run.record("score").get("lower_bound"),
         "started_at": run.started_at,
         "data_run": run.data_run,
         "versions": in_json(versions),

@@ -113,7 +113,7 @@ def score(spark: SparkSession, run: Run, models: Models) -> dict[str, Any]:
         model_version=models.rating.version,
         order_version=models.order.version if models.order else None,
         run_id=run.run_id,
-        uncertainty=run.conf.score.uncertainty,
+        uncertainty=plan.uncertainty,
     )
     users, rows = score_all(spark, scoring, inputs)
     if base and base.finished("score") != base_record:

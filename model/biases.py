@@ -76,8 +76,8 @@ def solve(
 ) -> tuple[Tensor, Tensor, float]:
     """Biases of users and movies in float64, on the CPU, and the deviation of what they leave.
 
-    `blocks` gives this rank's ratings, counts are of all ranks'. The deviation, in rating points, is
-    that of all training ratings alike: biases know no better.
+    `blocks` gives this rank's ratings, counts are of all ranks'. The deviation, in rating
+    points, is that of all training ratings alike: biases know no better.
     """
     users, movies = len(user_count_U), len(movie_count_M)
     user_bias_U = torch.zeros(users, dtype=torch.float64)

@@ -9,10 +9,9 @@ exchange gradients of these (model/training/exchange.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-import horovod.torch as hvd
 import numpy as np
 import torch
 from annotated_types import Ge, Gt, Lt
@@ -24,7 +23,7 @@ from model.factors import Factors
 from model.family import Rows, Step
 from model.settings import LoopSettings
 from model.training.exchange import Exchange, NoExchange
-from model.training.optimisers import make_optimiser
+from model.training.optimisers import gradients_of, make_optimiser
 from model.training.turns import Turns
 
 
@@ -92,22 +91,21 @@ class MatrixFactorisation:
             )
             # What it holds comes from the table of all, before the first step.
             self.worked = self.embeddings.of_size(self.turns.users, self.turns.slots)
-            # A rank has its share of the rows and of the ratings of a step.
-            settings = replace(settings, batch_size=-(-settings.batch_size // hvd.size()))
             self.exchange: Exchange = NoExchange()
         else:
             self.turns, self.worked = None, self.embeddings
             self.exchange = Exchange(settings.compression, touched_N.to(data.device))
-        self.optimiser, self.gradients = make_optimiser(
-            self.worked.table, settings, settings.gradients, self.exchange
-        )
+        # By numbers of all ranks: a rank of strata has its share of the rows and of a step.
+        self.gradients = gradients_of(settings.gradients, len(table), settings.batch_size)
+        self.optimiser = make_optimiser(self.worked.table, settings, self.gradients, self.exchange)
         self.loss = Objective(self.worked, settings)
         self.generator = torch.Generator(data.device) if settings.dropout else None
 
     @property
     def form(self) -> str:
         """By rows or not, which decides what the optimiser's state is, and in which order."""
-        return f"{self.gradients} gradients" + (" in strata" if self.turns else "")
+        strata = f" in strata of {self.turns.ranks}" if self.turns else ""
+        return f"{self.gradients} gradients{strata}"
 
     @property
     def bytes_sent(self) -> int:

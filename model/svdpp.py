@@ -27,7 +27,7 @@ from model.data.ratings import Ratings
 from model.family import Rows, Step
 from model.settings import LoopSettings
 from model.training.exchange import Exchange
-from model.training.optimisers import make_optimiser, torch_optimiser
+from model.training.optimisers import gradients_of, make_optimiser, torch_optimiser
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ class Svdpp:
         table_NW[:, :K].uniform_(-settings.init_scale, settings.init_scale, generator=random)
         self.table = nn.Parameter(table_NW.to(data.device))
         self.exchange = Exchange(settings.compression, data.counts.touched_N.to(data.device))
-        self.optimiser, self.gradients = make_optimiser(self.table, settings, "auto", self.exchange)
+        self.gradients = gradients_of("auto", len(self.table), settings.batch_size)
+        self.optimiser = make_optimiser(self.table, settings, self.gradients, self.exchange)
         self.implicit = nn.Parameter(torch.zeros(rows, K, device=data.device))
         self.implicit_optimiser = torch_optimiser([self.implicit], settings)
         self.sum_NK = torch.zeros_like(self.implicit.detach())

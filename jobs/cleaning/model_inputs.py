@@ -27,9 +27,9 @@ def shuffled(ratings: DataFrame, row_groups: int, seed: int) -> DataFrame:
     """Rows in `row_groups` files, each with all ratings of its users, in random order.
 
     Written partitioned by split, every file is one row group of each split. petastorm deals row
-    groups to ranks: a user's ratings then lie on one rank, and only movies' gradients travel. A
-    hash of the user says which file it is, one of the rating where it stands there. Sizes differ
-    by how much users have rated; a file of no users is not written.
+    groups to ranks: a user's ratings then lie on one rank, and only what is learned of movies
+    travels. A hash of the user says which file it is, one of the rating where it stands there.
+    Sizes differ by how much users have rated; a file of no users is not written.
     """
     user = F.xxhash64("user_idx", F.lit(seed))
     order = F.xxhash64("movie_idx", "user_idx", F.lit(seed))

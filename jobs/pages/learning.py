@@ -41,21 +41,21 @@ def learning(
 def curves(history: list[dict[str, Any]], best: int) -> Plot:
     """Training and validation error by epoch."""
     epochs = [entry["epoch"] for entry in history]
-    # The loss is a mean squared error; its root is in rating points, as the validation error is.
-    train = [math.sqrt(entry["train_loss"]) for entry in history]
     validation = [entry["validation_rmse"] for entry in history]
-    kept, learned = validation[epochs.index(best)], train[epochs.index(best)]
+    kept = validation[epochs.index(best)]
+    shown = {"validation": validation}
+    told = f"Of {len(epochs)} epochs, epoch {best} was kept (dashed line): validation RMSE "
+    told += number(kept, 4)
+    # A model made of others has a line for each of these, and no loss of its own.
+    if all("train_loss" in entry for entry in history):
+        # The loss is a mean squared error; its root is in rating points, as the validation error.
+        train = [math.sqrt(entry["train_loss"]) for entry in history]
+        shown = {"training": train} | shown
+        told += f", {against(kept, train[epochs.index(best)])} of the training ratings"
     return Plot(
-        lines(
-            epochs,
-            {"training": train, "validation": validation},
-            "epoch",
-            "RMSE",
-            mark=best,
-        ),
-        f"Of {len(epochs)} epochs, epoch {best} was kept (dashed line): validation RMSE "
-        f"{number(kept, 4)}, {against(kept, learned)} of the training ratings.",
-        f"Curves of training and validation RMSE by epoch, 1 to {epochs[-1]}.",
+        lines(epochs, shown, "epoch", "RMSE", mark=best),
+        f"{told}.",
+        f"Curves of {' and '.join(shown)} RMSE by epoch, 1 to {epochs[-1]}.",
     )
 
 

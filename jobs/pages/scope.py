@@ -59,10 +59,9 @@ def order(scored: dict[str, Any], settings: ScoreSettings) -> str:
             f"Movies are ranked by what the user will want next, as version {version} of the "
             "models of order says; the predicted rating stands beside."
         )
-    if settings.lower_bound is not None:
+    if (z := scored.get("lower_bound")) is not None:
         return (
-            f"Movies are ranked by predicted rating less {settings.lower_bound:g} standard "
-            "deviations of the rating."
+            f"Movies are ranked by predicted rating less {z:g} standard deviations of the rating."
         )
     if not settings.damping:
         return "Movies are ranked by predicted rating."

@@ -119,18 +119,18 @@ def validate(layers: list[Layer], form: type[Configuration]) -> Configuration:
 def of_today(values: dict[str, Any]) -> dict[str, Any]:
     """A run's settings in today's form.
 
-    Before there was a family, those of its one model lay bare. Of models that have joined since the
-    run was started they are those of base.yaml: the run itself says nothing of them. Addresses
-    could hold what is secret once.
+    Before there was a family, those of its one model lay bare. What models and settings of models
+    have joined since the run was started, base.yaml says: the run itself does not know of them.
+    Addresses could hold what is secret once.
     """
     train = dict(values["train"])
     if "model" not in train:
         bare = set(train) - set(TrainSettings.model_fields)
         train["matrix_factorisation"] = {key: train.pop(key) for key in bare}
         train["model"] = "matrix_factorisation"
-    if missing := set(FAMILY) - set(train):
-        _, base = read_layer(conf_folder() / "base.yaml")
-        train |= {name: base.get("train", {}).get(name, {}) for name in missing}
+    _, base = read_layer(conf_folder() / "base.yaml")
+    for name in FAMILY:
+        train[name] = base.get("train", {}).get(name, {}) | train.get(name, {})
     named = {section: dict(values[section]) for section in ("ingest", "tracking")}
     for section, key in (("ingest", "source"), ("tracking", "uri")):
         if address := named[section][key]:

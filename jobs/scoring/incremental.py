@@ -30,6 +30,7 @@ from jobs.published.views import connect
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, open_run
 from jobs.scoring.models import Models
+from jobs.scoring.uncertainty import known_to
 from jobs.training.registered import digest_of
 from model.ranking.lists import Lists
 
@@ -73,7 +74,7 @@ class Basis:
     @classmethod
     def of(cls, run: Run, models: Models, movie_ids: NDArray[np.int32]) -> Basis:
         """That of a run, by its models and the movies that may be recommended."""
-        order, score = models.order, run.conf.score
+        order, score = models.order, known_to(models.rating.factors, run.conf.score)
         return cls(
             model_version=models.rating.version,
             model=digest_of(models.rating.folder)[:16],

@@ -18,7 +18,7 @@ from jobs.runs.settings import ScoreSettings
 from jobs.scoring.filters import allowed_movies
 from jobs.scoring.incremental import Basis, usable_base
 from jobs.scoring.models import Models
-from jobs.scoring.uncertainty import refuse_to_score
+from jobs.scoring.uncertainty import known_to, need_of
 from jobs.training.fresh_rows import with_fresh_rows
 from model.data.dataset import read_ids
 from model.data.histories import read_histories
@@ -40,6 +40,8 @@ class ScoringPlan:
     """The movies that may be recommended, ascending."""
     base: Run | None
     """The run whose rows are taken over for users for whom nothing has changed."""
+    uncertainty: bool
+    """Whether rows say how far off a rating may be."""
     figures: dict[str, Any]
     """What the step records of this."""
 
@@ -63,7 +65,13 @@ def plan_scoring(run: Run, models: Models) -> ScoringPlan:
     Raises JobError if the run cannot be scored as its settings say.
     """
     rating = models.rating
-    refuse_to_score(run.conf.score, rating.factors, rating.version)
+    settings = known_to(rating.factors, run.conf.score)
+    if settings != run.conf.score:
+        print(
+            f"score: {need_of(run.conf.score)}, but version {rating.version} does not say how far "
+            "a rating may be from its prediction: rating_sd stays empty, and damping orders",
+            flush=True,
+        )
     left = allowed_movies(run)
     movie_ids = models.known(left.movie_ids)
     if not len(movie_ids):
@@ -77,6 +85,7 @@ def plan_scoring(run: Run, models: Models) -> ScoringPlan:
     figures = {
         "model_version": models.rating.version,
         "order_version": models.order.version if models.order else None,
+        "lower_bound": settings.lower_bound,
         "refit_ratings": models.rating.factors.manifest.get("refit_ratings"),
         "base_run": base and base.run_id,
         "why_all": why_all,
@@ -86,7 +95,9 @@ def plan_scoring(run: Run, models: Models) -> ScoringPlan:
         "movies_new": len(left.movie_ids) - len(movie_ids),
         "movies_scored": len(movie_ids),
     }
-    return ScoringPlan(run, models.rating.factors, ranking, movie_ids, base, figures)
+    return ScoringPlan(
+        run, models.rating.factors, ranking, movie_ids, base, settings.uncertainty, figures
+    )
 
 
 def ranking_model(run: Run, models: Models) -> Factors:
@@ -106,6 +117,7 @@ def ranking_model(run: Run, models: Models) -> Factors:
 
 def ranked_by_rating(model: Factors, settings: ScoreSettings, version: str) -> Factors:
     """The model to rank by. Raises JobError if this one cannot be damped."""
+    settings = known_to(model, settings)
     try:
         return by_rating(model, settings.damping, settings.lower_bound)
     except ValueError as error:

@@ -36,6 +36,16 @@ def refuse_to_train(run: Run) -> None:
         )
 
 
+def known_to(model: Factors, settings: ScoreSettings) -> ScoreSettings:
+    """The settings, without those that need deviations where the model that scores knows none.
+
+    A night ends with what there is: the version may be a champion of another model.
+    """
+    if model.knows_sd:
+        return settings
+    return settings.model_copy(update={"uncertainty": False, "lower_bound": None})
+
+
 def refuse_to_score(settings: ScoreSettings, model: Factors, version: str) -> None:
     """Raises JobError if the model that is to score does not know what settings ask for."""
     if (need := need_of(settings)) and not model.knows_sd:

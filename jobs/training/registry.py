@@ -218,7 +218,8 @@ class Registry:
         if self.holds(found, factors):
             return
         files = digest_of_files(factors)
-        name = f"refitted-{files[:12]}"
+        # By its arrays: another attempt at the same takes the place of what was left by one.
+        name = f"refitted-{digest_of(factors)[:12]}"
         self.keep(self.client.get_run(found.run_id).info, factors, name)
         self.client.log_metric(found.run_id, "refit_ratings", ratings)
         description = f"{told[0].upper()}{told[1:]}."
@@ -232,10 +233,14 @@ class Registry:
         """Whether a version scores by the same arrays already, and has them whole."""
         if REFITTED not in found.tags:
             return False
-        kept = kept_to_score(found)
-        if not self.conf.tracking.uri and not is_registered(self.local(kept), kept.tags):
+        try:
+            kept = kept_to_score(found)
+            if not self.conf.tracking.uri and not is_registered(self.local(kept), kept.tags):
+                return False
+            return digest_of(self.folder_of(kept)) == digest_of(factors)
+        except ValueError:
+            # What a server has is damaged.
             return False
-        return digest_of(self.folder_of(kept)) == digest_of(factors)
 
     def keep(self, logged: Any, factors: Path, name: str) -> str:
         """Store `Factors` as artifacts, of this name, of a tracked run; returns their URI.

@@ -139,17 +139,22 @@ class RowOptimiser:
             own.copy_(saved)
 
 
-def make_optimiser(
-    table: torch.nn.Parameter, settings: LoopSettings, kind: str, exchange: Exchange
-) -> tuple[Optimiser, str]:
-    """The optimiser, and whether it is `dense` or `sparse` where `kind` says auto.
+def gradients_of(kind: str, rows: int, batch_size: int) -> str:
+    """Whether a table of so many rows, of all ranks, is moved `dense` or `sparse`, if not told.
 
-    One rank is faster dense up to some ten times as many rows as a step touches at most, two
-    ranks by rows from some four times on. By rows it also learns a little better: on ML-1M, with
-    2.4 times as many, the default settings reach a validation RMSE of 0.8433 by rows, 0.8442 dense.
+    One rank is faster dense up to some ten times as many rows as a step touches at most; two ranks
+    that exchange gradients in every step, by rows from some four times on. By rows it also learns
+    a little better: on ML-1M, with 2.4 times as many, the default settings reach a validation RMSE
+    of 0.8433 by rows, 0.8442 dense.
     """
-    if kind == "auto":
-        touched = 2 * settings.batch_size
-        kind = "sparse" if len(table) > DENSE_ROWS_PER_TOUCHED_ROW * touched else "dense"
-    made = RowOptimiser if kind == "sparse" else DenseOptimiser
-    return made(table, settings, exchange), kind
+    if kind != "auto":
+        return kind
+    return "sparse" if rows > DENSE_ROWS_PER_TOUCHED_ROW * 2 * batch_size else "dense"
+
+
+def make_optimiser(
+    table: torch.nn.Parameter, settings: LoopSettings, gradients: str, exchange: Exchange
+) -> Optimiser:
+    """The optimiser of a table, or of a rank's part of it, as `gradients_of` says."""
+    made = RowOptimiser if gradients == "sparse" else DenseOptimiser
+    return made(table, settings, exchange)

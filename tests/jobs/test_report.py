@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pytest
 
+from jobs.pages.learning import curves
 from jobs.pages.plots import gini, held_by_top
 from jobs.published.delta import publish_files
 from jobs.report import report
@@ -226,3 +227,9 @@ def test_nothing_recommended(tmp_path):
 def test_concentration(counts, expected, top):
     assert gini(np.array(counts)) == pytest.approx(expected)
     assert held_by_top(np.array(counts)) == top
+
+
+def test_a_model_made_of_others_has_no_training_loss_to_show():
+    members = [{"epoch": 1, "train_loss": 0.5, "validation_rmse": 0.9}]
+    plot = curves([*members, {"epoch": 2, "validation_rmse": 0.8}], 2)
+    assert plot.caption == "Of 2 epochs, epoch 2 was kept (dashed line): validation RMSE 0.8000."

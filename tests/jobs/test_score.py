@@ -143,12 +143,19 @@ def test_what_is_taken_over_is_what_would_be_scored(scored, tmp_path):
     assert len(rows) == 5
 
 
+def test_a_model_that_knows_no_deviations_scores_all_the_same(scored, capsys):
+    _, rows = scored("plain", "score.damping=0")
+    settings = ("score.uncertainty=true", "score.lower_bound=1", "score.damping=0")
+    figures, without = scored("sure", *settings)
+    assert without == rows
+    assert figures["lower_bound"] is None
+    assert "rating_sd stays empty, and damping orders" in capsys.readouterr().out
+
+
 def test_what_cannot_be_scored_is_refused_before_anything_is_written(scored, tmp_path):
     replace(MODEL, movie_count_M=None).save(tmp_path / "factors")
     with pytest.raises(JobError, match=r"score.damping is 5, but model version 1 cannot be damped"):
         scored("old", "score.damping=5")
-    with pytest.raises(JobError, match=r"uncertainty is true, but model version 1 does not say"):
-        scored("sure", "score.uncertainty=true")
     with pytest.raises(JobError, match="knows none of the 1 movies that the filters leave"):
         scored("none", "score.year_from=2016")
     with pytest.raises(JobError, match=r"Release ml-1m has no user 7, 9\."):

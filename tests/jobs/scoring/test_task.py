@@ -48,7 +48,7 @@ def inputs_of(tmp_path, rated, users=None) -> Inputs:
     write(run.data("rated"), schemas.RATED, {}, rows[:1], "part-0.parquet")
     write(run.data("rated"), schemas.RATED, {}, rows[1:], "part-1.parquet")
     movie_ids = np.array([row[0] for row in MOVIES], np.int32)
-    plan = ScoringPlan(run, OLDER, OLDER, movie_ids, base=None, figures={})
+    plan = ScoringPlan(run, OLDER, OLDER, movie_ids, base=None, uncertainty=False, figures={})
     return write_inputs(plan, tmp_path / "inputs")
 
 

@@ -121,7 +121,7 @@ def test_ranks_that_take_turns_learn_as_well_as_one(spec, tmp_path, ranks):
     alone = train(chosen)["validation_rmse"]
     run = train_with_ranks(chosen, ranks, tmp_path / "spec.json")
     assert run.returncode == 0, run.stderr
-    assert "it learns by sparse gradients in strata" in run.stdout
+    assert f"it learns by sparse gradients in strata of {ranks}" in run.stdout
     both = load_factors(Path(chosen.output))
     assert both.manifest["metrics"]["validation_rmse"] == pytest.approx(alone, abs=0.03)
     assert both.user_UK[:59].any(axis=1).all()

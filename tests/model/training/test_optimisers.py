@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from model.training.exchange import Exchange, sum_rows
-from model.training.optimisers import DenseOptimiser, RowOptimiser, make_optimiser
+from model.training.optimisers import DenseOptimiser, RowOptimiser, gradients_of, make_optimiser
 from tests.model.conftest import settings
 
 OPTIMISERS = ["adam", "adamax", "adagrad", "sgd"]
@@ -62,9 +62,10 @@ def test_sums_of_repeated_rows():
     [(100, "auto", "dense"), (100_000, "auto", "sparse"), (100_000, "dense", "dense")],
 )
 def test_the_size_of_the_table_decides(rows, wanted, expected):
-    table = torch.nn.Parameter(torch.zeros(rows, 2))
-    _, kind = make_optimiser(table, settings(batch_size=256), wanted, Exchange("none"))
-    assert kind == expected
+    assert gradients_of(wanted, rows, batch_size=256) == expected
+    table, kind = torch.nn.Parameter(torch.zeros(rows, 2)), {"dense": DenseOptimiser}
+    made = make_optimiser(table, settings(), expected, Exchange("none"))
+    assert isinstance(made, kind.get(expected, RowOptimiser))
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
