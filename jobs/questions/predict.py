@@ -80,7 +80,9 @@ def predict_one(
     query = "select rating, split from ratings where user_id = ? and movie_id = ?"
     real = connection.execute(query, [user, movie]).fetchone()
     if real:
-        known = ", and which the model has learned from" if learned_from(factors, real[1]) else ""
+        known = (
+            ", and which the model has learned from" if learned_from(factors, run, real[1]) else ""
+        )
         print(f"  real rating {real[0]:g}, which lies in the {visible(real[1])} split{known}")
 
 
@@ -117,7 +119,7 @@ def predict_rated(
     print(f"RMSE over {len(rows)} ratings: {error_of(rows):.4f}")
     for split, part in groupby(sorted(rows, key=lambda row: row[3]), key=lambda row: row[3]):
         ratings = list(part)
-        learned = ", which the model has learned from" if learned_from(factors, split) else ""
+        learned = ", which the model has learned from" if learned_from(factors, run, split) else ""
         print(f"  {visible(split)}: {error_of(ratings):.4f} over {len(ratings)}{learned}")
 
 
@@ -126,9 +128,13 @@ def between(low: float, high: float) -> str:
     return "" if np.isnan(low) else f"{low:.2f} to {high:.2f}"
 
 
-def learned_from(factors: Factors, split: str) -> bool:
-    """Whether the model has learned from ratings of a split: from all, where it was refitted."""
-    return split == "train" or "refit_ratings" in factors.manifest
+def learned_from(factors: Factors, run: LatestRun, split: str) -> bool:
+    """Whether the model has learned from ratings of a split: from all of its run, once refitted.
+
+    Of later runs' ratings nobody knows which were new.
+    """
+    refitted = factors.manifest.get("run_id") == run.run_id and "refit_ratings" in factors.manifest
+    return split == "train" or refitted
 
 
 def error_of(rows: list[tuple]) -> float:
