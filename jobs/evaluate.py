@@ -102,6 +102,8 @@ def inside_intervals(factors: Factors, held: Ratings) -> dict[str, float]:
 
     Of those that rest on the model; empty if it gives none.
     """
+    if not factors.knows_sd:
+        return {}
     pairs = held.user_N.numpy(), held.movie_N.numpy()
     shares = shares_inside(factors.predict(*pairs), factors.sd(*pairs), held.rating_N.numpy())
     return {f"inside_{percent}": round(share, 5) for percent, share in shares.items()}

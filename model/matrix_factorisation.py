@@ -83,18 +83,16 @@ class MatrixFactorisation:
             settings.init_scale,
         ).to(data.device)
         table = self.embeddings.table
-        touched_N = data.counts.touched_N
         if data.strata:
-            touched_U = touched_N[: data.users]
             self.turns: Turns | None = Turns(
-                data.strata, touched_U, table.detach(), settings.batch_size
+                data.strata, data.counts, table.detach(), settings.batch_size
             )
             # What it holds comes from the table of all, before the first step.
             self.worked = self.embeddings.of_size(self.turns.users, self.turns.slots)
             self.exchange: Exchange = NoExchange()
         else:
             self.turns, self.worked = None, self.embeddings
-            self.exchange = Exchange(settings.compression, touched_N.to(data.device))
+            self.exchange = Exchange(settings.compression, data.counts.touched_N.to(data.device))
         # By numbers of all ranks: a rank of strata has its share of the rows and of a step.
         self.gradients = gradients_of(settings.gradients, len(table), settings.batch_size)
         self.optimiser = make_optimiser(self.worked.table, settings, self.gradients, self.exchange)

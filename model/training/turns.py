@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from model.data.collectives import finish
+from model.data.dataset import Counts
 from model.data.strata import Strata
 from model.training.optimisers import Optimiser
 
@@ -21,14 +22,12 @@ from model.training.optimisers import Optimiser
 class Turns:
     """A rank's own table, of its users and of the movies of one block, beside the table of all."""
 
-    def __init__(
-        self, strata: Strata, touched_U: Tensor, shared_NW: Tensor, batch_size: int
-    ) -> None:
-        """`touched_U`: the users whose ratings this rank has; `shared_NW`: users, then movies."""
+    def __init__(self, strata: Strata, counts: Counts, shared_NW: Tensor, batch_size: int) -> None:
+        """`shared_NW` is the table of all: users, then movies."""
         self.strata, self.batch_size = strata, batch_size
         self.rank, self.ranks = hvd.rank(), hvd.size()
-        self.table_NW, users, device = shared_NW, len(touched_U), shared_NW.device
-        own_R = touched_U.nonzero()[:, 0]
+        self.table_NW, users, device = shared_NW, len(counts.user_U), shared_NW.device
+        own_R = counts.touched_N[:users].nonzero()[:, 0]
         self.users = len(own_R)
         row_BS = [users + (strata.block_M == b).nonzero()[:, 0] for b in range(self.ranks)]
         self.slots = max(map(len, row_BS))
@@ -41,8 +40,7 @@ class Turns:
             place_N[row_S] = torch.arange(len(row_S))
         self.user_U, self.movie_M = place_N.to(device).tensor_split([users])
         """Where a user's row lies in it, and a movie's among the movies."""
-        touched = finish(hvd.allreduce_async(touched_U.int(), op=hvd.Sum, name="touched"))
-        self.nobody_R = (touched == 0).nonzero()[:, 0].to(device)
+        self.nobody_R = (counts.user_U == 0).nonzero()[:, 0].to(device)
         """Users without ratings."""
         self.held: int | None = None
         """The block that is here; None before the first step."""
@@ -100,10 +98,8 @@ class Turns:
 
     def tell(self, local_RW: Tensor) -> None:
         """Bring the table of all to where its rows have got to, on every rank."""
-        if self.held is None:
-            return
-        told_NW = self.gathered(local_RW, self.table_NW)
-        self.table_NW.copy_(told_NW)
+        if self.held is not None:
+            self.table_NW.copy_(self.gathered(local_RW, self.table_NW))
 
     def tell_moments(self, local_RW: Tensor, optimiser: Optimiser) -> None:
         """The same of moments, into `saved`."""

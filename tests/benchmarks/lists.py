@@ -95,15 +95,20 @@ def baselines(histories: Histories, movies: int) -> Iterator[Named]:
 
 
 def members(
-    names: list[str], shown: Release, histories: Histories, seed: int, changes: dict[str, Any]
+    names: list[str],
+    shown: Release,
+    histories: Histories,
+    seed: int,
+    changes: dict[str, Any],
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Named]:
     """Each trained as conf says, and asked through its encoder and the scoring kernel."""
     with tempfile.TemporaryDirectory() as folder:
         write_inputs(shown, histories, Path(folder))
         for name in names:
-            started = time.perf_counter()
+            started = clock()
             ranked = trained_member(name, Path(folder), seed, changes.get(name, {}))
-            yield name, ranked, time.perf_counter() - started
+            yield name, ranked, clock() - started
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,9 @@ chosen on the validation users in the same run.
 import argparse
 import itertools
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array, csr_matrix
@@ -31,9 +29,9 @@ from model.held_out import HeldOut, held_out
 from model.ranking.ranker import Ranked
 from model.ranking_metrics import accuracy, ranks_of
 from tests.benchmarks.hidden_users import hidden, learned_from
-from tests.benchmarks.lists import RELEASES, changes_of, of_scores, trained_member
+from tests.benchmarks.lists import RELEASES, changes_of, members, of_scores
 from tests.benchmarks.order_baselines import Baselines
-from tests.benchmarks.order_data import Release, release, write_inputs
+from tests.benchmarks.order_data import Release, release
 
 try:
     from implicit.als import AlternatingLeastSquares
@@ -111,18 +109,6 @@ def baselines(learned: Histories, movies: int, validation: HeldOut) -> Iterator[
         yield tried[max(tried)]
 
 
-def members(
-    names: list[str], shown: Release, learned: Histories, seed: int, changes: dict[str, Any]
-) -> Iterator[Named]:
-    """Each trained as conf says, and asked through its encoder."""
-    with tempfile.TemporaryDirectory() as folder:
-        write_inputs(shown, learned, Path(folder))
-        for name in names:
-            started = time.process_time()
-            ranked = trained_member(name, Path(folder), seed, changes.get(name, {}))
-            yield name, ranked, time.process_time() - started
-
-
 def main() -> None:
     """Print a line for each baseline and member."""
     parser = argparse.ArgumentParser(
@@ -146,7 +132,8 @@ def main() -> None:
         "          CPU seconds",
         flush=True,
     )
-    kinds = [members(arguments.members, shown, learned, arguments.seed, changes)]
+    named, seed = arguments.members, arguments.seed
+    kinds = [members(named, shown, learned, seed, changes, time.process_time)]
     if not arguments.without_baselines:
         kinds.insert(0, baselines(learned, len(shown.movie_ids), validation))
     for name, ranked, seconds in itertools.chain(*kinds):
