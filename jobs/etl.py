@@ -21,7 +21,7 @@ from pyspark.sql import functions as F
 
 from jobs.cleaning.delivery import Delivery, own_test, quarantine, read_delivery
 from jobs.cleaning.histories import histories, takes_part
-from jobs.cleaning.model_inputs import rated_movies, shuffled, with_index
+from jobs.cleaning.model_inputs import rated_movies, shuffled, with_index, with_seconds
 from jobs.cleaning.order_splits import TEST, VALIDATION, Choice, choose
 from jobs.cleaning.ratings import newest, with_time
 from jobs.cleaning.splits import with_split
@@ -136,7 +136,7 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
     counts = dict(rows.get)
     row_groups = max(conf.min_row_groups, counts["train"] // conf.row_group_rows)
     indexed = ratings.join(F.broadcast(users.select("user_id", "user_idx")), "user_id")
-    dealt = shuffled(indexed, row_groups, conf.split_seed)
+    dealt = with_seconds(shuffled(indexed, row_groups, conf.split_seed))
     counts |= {"users": everybody.get["users"]}
     *_, order = together(
         spark,

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
@@ -31,7 +32,7 @@ from jobs.training.order_gate import evaluate_order
 from jobs.training.registry import Registry, same_split
 from model.biases import BiasesSettings, biases_beside
 from model.calibration import shares_inside
-from model.data.ratings import Ratings, read_ratings
+from model.data.ratings import DATED, Ratings, read_ratings
 from model.factors import Factors, load_factors
 from model.list_measure import Figure
 from model.metrics import mae, rmse
@@ -77,7 +78,7 @@ def decide(
 def measure(factors: Factors, biases: Factors, held: Ratings, split: str) -> dict[str, float]:
     """Errors of the model, clipped and not, and of biases and mean on the ratings of a split."""
     user, movie, rating = (t.numpy() for t in (held.user_N, held.movie_N, held.rating_N))
-    score = factors.predict(user, movie, clip=False)
+    score = factors.predict(user, movie, clip=False, time_P=times_of(held))
     clipped = score.clip(factors.rating_min, factors.rating_max)
     # Of users and movies without training ratings too, whose biases are zero.
     by_bias = biases.mean + biases.user_bias_U[user] + biases.movie_bias_M[movie]
@@ -97,6 +98,11 @@ def measure(factors: Factors, biases: Factors, held: Ratings, split: str) -> dic
     return {name: round(value, 5) for name, value in metrics.items()}
 
 
+def times_of(held: Ratings) -> NDArray[np.int64] | None:
+    """When ratings were given: they are predicted as of then."""
+    return None if held.time_N is None else held.time_N.numpy()
+
+
 def inside_intervals(factors: Factors, held: Ratings) -> dict[str, float]:
     """The shares of held-back ratings inside the intervals that the model gives them, by name.
 
@@ -105,7 +111,8 @@ def inside_intervals(factors: Factors, held: Ratings) -> dict[str, float]:
     if not factors.knows_sd:
         return {}
     pairs = held.user_N.numpy(), held.movie_N.numpy()
-    shares = shares_inside(factors.predict(*pairs), factors.sd(*pairs), held.rating_N.numpy())
+    predicted = factors.predict(*pairs, time_P=times_of(held))
+    shares = shares_inside(predicted, factors.sd(*pairs), held.rating_N.numpy())
     return {f"inside_{percent}": round(share, 5) for percent, share in shares.items()}
 
 
@@ -124,7 +131,8 @@ def champion_rmse(run: Run, registry: Registry, candidate: Factors, held: Rating
         )
     user_idx = champion.user_idx(candidate.user_ids_U[held.user_N.numpy()])
     movie_idx = champion.movie_idx(candidate.movie_ids_M[held.movie_N.numpy()])
-    return rmse(champion.predict(user_idx, movie_idx), held.rating_N.numpy())
+    predicted = champion.predict(user_idx, movie_idx, time_P=times_of(held))
+    return rmse(predicted, held.rating_N.numpy())
 
 
 def evaluate(run: Run) -> Evaluation:
@@ -147,7 +155,7 @@ def evaluate_rating(run: Run) -> Evaluation:
     if factors.manifest["settings"] != run.conf.train.learning(run.conf.train.model):
         raise JobError(f"{folder} was trained with other settings than the run's: train it again.")
     split = run.conf.etl.splits[-1]
-    held = read_ratings(run.split(split))
+    held = read_ratings(run.split(split), DATED)
     if len(held) == 0:
         raise JobError(f"There are no {split} ratings. Raise etl.{split}_share.")
     if split != "test":

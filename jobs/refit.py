@@ -9,7 +9,11 @@ the same way: as many epochs at the same learning rates, as many sweeps. Writes 
 `biases-refitted`, `order-refitted`, and keeps them in the registry beside those that were measured.
 The version stays what it was: its figures are of the latter, and the former score.
 
-train.refit=false leaves it out.
+train.refit=false leaves it out. Where the training cannot be made, for want of memory say,
+
+    nightreel refit --run-id <run> --skip
+
+has the run go on and score as it was measured.
 """
 
 from __future__ import annotations
@@ -110,9 +114,12 @@ def learn_again(
 
 def main(argv: list[str] | None = None) -> None:
     """Run the step from the command line."""
-    run = run_of(step_arguments(__doc__).parse_args(argv))
+    parser = step_arguments(__doc__)
+    parser.add_argument("--skip", action="store_true", help="score as it was measured instead")
+    arguments = parser.parse_args(argv)
+    run = run_of(arguments)
     with run.step("refit") as figures:
-        figures.update(refit(run))
+        figures.update({"skipped": True} if arguments.skip else refit(run))
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ class Autoencoder(ModuleLearner):
 
     def validate(self, data: Dataset) -> dict[str, float]:
         """Errors of the scores."""
-        return data.validation_errors(self.rows().score)
+        return data.validation_errors(self.rows().rate)
 
     @torch.no_grad()
     def rows(self) -> Rows:

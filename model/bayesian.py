@@ -12,7 +12,7 @@ sweep and side, in which every row has its place: two ranks draw what one draws,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import torch
@@ -21,7 +21,6 @@ from torch import Tensor
 
 from model.data.collectives import gather_ratings
 from model.data.dataset import Dataset
-from model.data.ratings import Ratings
 from model.data.reading import seed_of
 from model.family import Rows
 from model.gibbs.average import Average
@@ -30,10 +29,11 @@ from model.gibbs.held import Held
 from model.gibbs.priors import gamma
 from model.gibbs.sides import Side, sides
 from model.gibbs.spread import Spread
+from model.gibbs.when import When
 from model.settings import SamplingSettings
 
 # What a stream of random numbers is for.
-USERS, MOVIES, SHARED, PAIRS = range(4)
+USERS, MOVIES, SHARED, PAIRS, TIMES = range(5)
 # Settings that are columns of the release's tables.
 OF_USERS, OF_MOVIES = ("age", "gender", "occupation"), ("genres", "year")
 START_SCALE = 0.1
@@ -61,8 +61,24 @@ class BayesianSettings(SamplingSettings):
     gender: bool
     occupation: bool
     """Whether what the release says of a user, if anything, tells of the user's embedding."""
+    movie_bins: Annotated[int, Ge(0)]
+    """Bins of time over which a movie's bias may move; 0: it stands still."""
+    user_bins: Annotated[int, Ge(0)]
+    """Bins of a user's own time, from first rating to last, over which the user's bias may move."""
+    days: bool
+    """Whether a user has a mood of the day: an effect of each day with ratings."""
     row_noise: bool
     """Whether each user and movie has a noise precision of its own, or all ratings the same."""
+
+    @property
+    def bins(self) -> tuple[int, int, bool]:
+        """Which bins of time ratings lie in."""
+        return self.movie_bins, self.user_bins, self.days
+
+    @property
+    def reads_times(self) -> bool:
+        """Whether it asks when ratings were given."""
+        return any(self.bins)
 
 
 class Bayesian:
@@ -78,7 +94,7 @@ class Bayesian:
         ratings = gather_ratings(data.train, data.device)
         rest_N = ratings.rating_N.double() - data.mean
         self.scale = rest_N.square().mean().sqrt().item() or 1.0
-        scaled = Ratings(ratings.user_N, ratings.movie_N, (rest_N / self.scale).float())
+        scaled = replace(ratings, rating_N=(rest_N / self.scale).float())
         users, movies = sides(scaled, data.users, data.movies)
         model = settings.factors, settings.implicit, settings.row_noise
         told_RF = {
@@ -87,12 +103,13 @@ class Bayesian:
         }
         self.users = Half(users, movies, *model, told_RF["user"])
         self.movies = Half(movies, users, *model, told_RF["movie"])
+        self.when = When(settings.bins, scaled, users, movies) if settings.reads_times else None
         self.begin(0)
         self.average = Average(users.count_R, movies.count_R, settings.width)
         self.user_bias_R = torch.zeros(len(users), dtype=torch.float64, device=data.device)
         self.movie_bias_R = torch.zeros(len(movies), dtype=torch.float64, device=data.device)
         """Sums over the draws that were kept, in units of the ratings' deviation."""
-        self.held = Held(data, users, movies)
+        self.held = Held(data, users, movies, self.when)
         self.spread = Spread(users, movies, self.stream(0, PAIRS)(0))
 
     @property
@@ -111,6 +128,8 @@ class Bayesian:
             half.row_RK = START_SCALE * normal(half.row_RK.shape, self.stream(0, side)(0))
             half.row_RK[:, -1] = 0
         self.movies.row_RK[:, -1] = damped_means(self.movies.side)
+        if self.when:
+            self.when.start()
 
     def stream(self, sweep: int, side: int) -> Stream:
         """Generators of this sweep and side by what they are for, the same on every rank."""
@@ -129,12 +148,16 @@ class Bayesian:
         """
         users, movies = self.users, self.movies
         before_RK = movies.row_RK
+        if self.when:
+            self.when.aim(users, movies)
         users.draw(movies, self.precision, self.stream(number, USERS))
         squares, weighted = movies.draw(users, self.precision, self.stream(number, MOVIES))
         self.draw_precision(weighted, self.stream(number, SHARED)(0))
+        if self.when:
+            self.when.draw(users, movies, self.precision, self.stream(number, TIMES), keep)
         # Half of the mean each: one side as expected, given the other as drawn.
         pairs = [(users.mean_RK, before_RK), (users.row_RK, movies.mean_RK)]
-        self.held.predict(pairs, self.mean, self.scale, keep)
+        self.held.predict(pairs, self.when, self.mean, self.scale, keep)
         if keep:
             self.spread.add(users, movies, self.precision)
             self.average.add([(user_RK[:, :-1], movie_RK[:, :-1]) for user_RK, movie_RK in pairs])
@@ -162,14 +185,21 @@ class Bayesian:
         draws, (users, movies) = self.average.draws, (self.users.side, self.movies.side)
         user_RK, movie_RK = self.average.factors()
         user_RS, movie_RS = self.spread.factors()
+        user_bias_U = users.whole(self.scale * self.user_bias_R / draws)
+        movie_bias_M = movies.whole(self.scale * self.movie_bias_R / draws)
+        dates = self.when.dates(self.scale) if self.when else None
+        if dates:
+            user_bias_U += user_bias_U.new_tensor(dates.last_of_users(len(user_bias_U)))
+            movie_bias_M += movie_bias_M.new_tensor(dates.last_of_movies(len(movie_bias_M)))
         return Rows(
             users.whole(self.scale * user_RK),
             movies.whole(movie_RK),
-            users.whole(self.scale * self.user_bias_R / draws).float(),
-            movies.whole(self.scale * self.movie_bias_R / draws).float(),
+            user_bias_U.float(),
+            movie_bias_M.float(),
             self.mean,
             users.whole(self.scale * user_RS),
             movies.whole(movie_RS),
+            dates,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -184,12 +214,14 @@ class Bayesian:
             "movie_bias_R": self.movie_bias_R,
             "held": self.held.state_dict(),
             "spread": self.spread.state_dict(),
+            **({"when": self.when.state_dict()} if self.when else {}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
         device = self.user_bias_R.device
-        for name in ("users", "movies", "average", "held", "spread"):
+        when = ("when",) if self.when else ()
+        for name in ("users", "movies", "average", "held", "spread", *when):
             getattr(self, name).load_state_dict(state[name])
         self.precision, self.chain = state["precision"], state["chain"]
         self.user_bias_R = state["user_bias_R"].to(device)

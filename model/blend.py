@@ -9,7 +9,7 @@ users and movies by their ratings; users x movies is never formed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -65,7 +65,8 @@ class Blend:
         movie_count_M = data.counts.movie_M.clamp(min=1).to(data.device)
         product = Average(user_count_U, movie_count_M, self.settings.width)
         product.add([(whole.user_UK, whole.movie_MK)])
-        rows = Rows(*product.factors(), whole.user_bias_U, whole.movie_bias_M, whole.mean)
+        user_UK, movie_MK = product.factors()
+        rows = replace(whole, user_UK=user_UK, movie_MK=movie_MK)
         return rows, {f"weight_{name}": w for name, w in zip(members, weights, strict=True)}
 
 
@@ -81,6 +82,7 @@ def on(rows: Rows, device: torch.device) -> Rows:
         moved(rows.user_bias_U),
         moved(rows.movie_bias_M),
         rows.mean,
+        dates=rows.dates,
     )
 
 
@@ -89,8 +91,7 @@ def fit_weights(members: list[Rows], data: Dataset) -> list[float]:
     squares = torch.zeros(len(members) + 1, len(members) + 1, dtype=torch.float64)
     for block in data.validation.blocks():
         ratings = block.to(data.device)
-        user_B, movie_B = ratings.user_N.long(), ratings.movie_N.long()
-        columns = [rows.score(user_B, movie_B) for rows in members] + [ratings.rating_N]
+        columns = [rows.rate(ratings) for rows in members] + [ratings.rating_N]
         centred_BC = torch.stack([column.double() for column in columns], 1) - data.mean
         squares += (centred_BC.T @ centred_BC).cpu()
     return non_negative(sum_over_ranks(squares).numpy())
@@ -119,4 +120,6 @@ def weighted(members: list[Rows], weights: list[float], mean: float) -> Rows:
         total([weight * rows.user_bias_U for rows, weight in pairs]),
         total([weight * rows.movie_bias_M for rows, weight in pairs]),
         mean + sum(weight * (rows.mean - mean) for rows, weight in pairs),
+        # One member at most knows them.
+        dates=next((rows.dates.times(weight) for rows, weight in pairs if rows.dates), None),
     )

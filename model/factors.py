@@ -14,16 +14,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.dates import Dates
 from model.files import whole_folder
 
 Float = NDArray[np.float32]
 Int = NDArray[np.integer]
 Bool = NDArray[np.bool_]
 SCALARS = ("mean", "rating_min", "rating_max", "train_mean")
+DATES = "dates.npz"
 # Absent from models that earlier versions of Nightreel saved.
 LATER = {"movie_count_M", "user_sd_US", "movie_sd_MS"}
 # Blocks of pairs keep the gathered rows in the cache and the memory bounded.
@@ -59,6 +62,9 @@ class Factors:
     movie_sd_MS: Float | None = None
     """Not below 0; a user's row times a movie's is the standard deviation of the rating around its
     score, in rating points. None in models that do not know it."""
+    dates: Dates | None = None
+    """What the time of a rating adds to its score; None in models that do not ask. Biases hold what
+    any time after all ratings adds."""
     manifest: dict[str, Any] = field(default_factory=dict)
     """Configuration, metrics and data fingerprint of the training."""
 
@@ -82,9 +88,12 @@ class Factors:
             score_P[block] += self.user_bias_U[user].astype(np.float64) + self.mean
         return score_P
 
-    def predict(self, user_idx_P: Int, movie_idx_P: Int, clip: bool = True) -> Float:
+    def predict(
+        self, user_idx_P: Int, movie_idx_P: Int, clip: bool = True, time_P: Int | None = None
+    ) -> Float:
         """Ratings of P pairs given as row numbers; -1 stands for an id that is not in the index.
 
+        They are those of today, or at the times given, in seconds since 1970, -1 where unknown.
         Trained user and movie ('model'): the score. Only the movie trained ('popular'):
         `popular_M`. Movie not trained ('mean'): `train_mean`, plus the user's bias where trained.
         """
@@ -92,6 +101,9 @@ class Factors:
         rating_P = np.full(len(user_idx_P), self.train_mean)
         model, popular = np.flatnonzero(source_P == "model"), source_P == "popular"
         rating_P[model] = self.score(user_idx_P[model], movie_idx_P[model])
+        if time_P is not None and self.dates:
+            pairs = user_idx_P[model], movie_idx_P[model], np.asarray(time_P)[model]
+            rating_P[model] += self.dates.instead(*pairs)
         rating_P[popular] = self.popular_M[movie_idx_P[popular]]
         only_user = is_trained(user_idx_P, self.user_trained_U) & (source_P == "mean")
         rating_P[only_user] += self.user_bias_U[user_idx_P[only_user]]
@@ -135,13 +147,15 @@ class Factors:
             for name in array_names():
                 if (array := getattr(self, name)) is not None:
                     np.save(temporary / f"{name}.npy", array)
+            if self.dates:
+                np.savez(temporary / DATES, **self.dates.arrays())
             (temporary / "manifest.json").write_text(text + "\n", encoding="utf-8")
             if beside:
                 beside(temporary)
 
 
 def array_names() -> list[str]:
-    return [f.name for f in fields(Factors) if f.name not in (*SCALARS, "manifest")]
+    return [f.name for f in fields(Factors) if f.name not in (*SCALARS, "manifest", "dates")]
 
 
 def load_factors(folder: Path) -> Factors:
@@ -156,7 +170,10 @@ def load_factors(folder: Path) -> Factors:
         if "train_mean" not in values:
             # Earlier versions of Nightreel kept it in the manifest only.
             values["train_mean"] = values["manifest"]["train_mean"]
-    except (OSError, ValueError, KeyError, EOFError) as error:
+        if (folder / DATES).exists():
+            with np.load(folder / DATES) as dates:
+                values["dates"] = Dates.of_arrays(dict(dates))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise ValueError(f"{folder} does not hold a whole model: {error}") from error
     return Factors(**arrays, **values)
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from model.data.ratings import Ratings
     from model.data.sets import Sets
     from model.data.windows import Windows
+    from model.dates import Dates
     from model.factors import Factors
 
     # Of the kind that the model reads.
@@ -71,11 +72,21 @@ class Rows:
     movie_sd_MS: Tensor | None = None
     """Not below 0; their products are the standard deviations of ratings around their scores.
     None where the model does not know them."""
+    dates: Dates | None = None
+    """What the time of a rating adds; biases hold what any time after all ratings does."""
 
     def score(self, user_B: Tensor, movie_B: Tensor) -> Tensor:
         """Scores of B pairs of row numbers, unclipped."""
         product_B = (self.user_UK[user_B] * self.movie_MK[movie_B]).sum(1)
         return product_B + self.user_bias_U[user_B] + self.movie_bias_M[movie_B] + self.mean
+
+    def rate(self, ratings: Ratings) -> Tensor:
+        """Scores of ratings, at their own times if times are known and tell something."""
+        score_B = self.score(ratings.user_N, ratings.movie_N)
+        if self.dates is None or ratings.time_N is None:
+            return score_B
+        pairs = ratings.user_N, ratings.movie_N, ratings.time_N
+        return score_B + score_B.new_tensor(self.dates.instead(*(c.cpu().numpy() for c in pairs)))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 
-from model.data.dataset import Dataset
+from model.data.dataset import Dataset, of_pairs
 from model.data.ratings import Ratings
 from model.factors import Factors
 from model.family import Rows, Step
@@ -130,7 +130,7 @@ class MatrixFactorisation:
 
     def validate(self, data: Dataset) -> dict[str, float]:
         """Errors of the scores."""
-        return data.validation_errors(self.score)
+        return data.validation_errors(of_pairs(self.score))
 
     def weights(self) -> dict[str, Tensor]:
         """The one table."""

@@ -163,6 +163,13 @@ class TrainingSpec:
         )
 
     @property
+    def reads_times(self) -> bool:
+        """Whether the model, or one of its members, learns from when ratings were given."""
+        return any(
+            getattr(s, "reads_times", False) for s in (self.settings, *self.members.values())
+        )
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of all that decides the outcome, but for the model's name and paths.
 

@@ -121,7 +121,7 @@ class Svdpp:
 
     def validate(self, data: Dataset) -> dict[str, float]:
         """Errors of the scores."""
-        return data.validation_errors(self.rows().score)
+        return data.validation_errors(self.rows().rate)
 
     def weights(self) -> dict[str, Tensor]:
         """Own rows, implicit ones, and the sums of these."""

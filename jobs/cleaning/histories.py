@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from jobs.cleaning.model_inputs import with_seconds
 from jobs.cleaning.order_splits import (
     UNKNOWN,
     Split,
@@ -37,8 +38,8 @@ def histories(ratings: DataFrame, split: str, settings: EtlSettings) -> DataFram
     `ratings` holds user_idx, movie_idx, rating and rated_at, all rows of a user in one partition.
     """
     deal = dealing(ratings, split, settings)
-    at = F.coalesce(F.unix_seconds("rated_at"), F.lit(UNKNOWN))
-    columns = ratings.select("user_idx", "movie_idx", "rating", at.alias("at"))
+    at = F.col("rated_at").alias("at")
+    columns = with_seconds(ratings).select("user_idx", "movie_idx", "rating", at)
     return columns.mapInArrow(partial(in_lists, deal=deal), schemas.HISTORIES)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.cleaning.order_splits import UNKNOWN
+
 
 def rated_movies(ratings: DataFrame, users: DataFrame) -> DataFrame:
     """schemas.RATED: one row per user with the movies rated in any split, in order.
@@ -21,6 +23,12 @@ def with_index(rows: DataFrame, entity: str) -> DataFrame:
     """Add <entity>_idx: the place of <entity>_id among all ids, from 0. One partition, in order."""
     order = Window.orderBy(f"{entity}_id")
     return rows.withColumn(f"{entity}_idx", F.row_number().over(order) - 1)
+
+
+def with_seconds(ratings: DataFrame) -> DataFrame:
+    """rated_at as seconds since 1970, UNKNOWN where there is no time."""
+    seconds = F.coalesce(F.unix_seconds("rated_at"), F.lit(UNKNOWN))
+    return ratings.withColumn("rated_at", seconds)
 
 
 def shuffled(ratings: DataFrame, row_groups: int, seed: int) -> DataFrame:

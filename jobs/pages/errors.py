@@ -13,6 +13,7 @@ from jobs.pages.page import Plot, Section, Table, count, number
 from jobs.pages.plots import columns
 from jobs.runs import schemas
 from jobs.runs.run import Run
+from model.data.ratings import DATED
 from model.factors import Factors
 from model.metrics import rmse
 
@@ -28,6 +29,12 @@ class HeldBack(NamedTuple):
     user_N: Ints
     movie_N: Ints
     rating_N: NDArray[np.float32]
+    time_N: Ints
+    """Seconds since 1970, -1 where unknown."""
+
+    def predicted(self, factors: Factors) -> NDArray[np.float32]:
+        """What the model says of them, each at its own time, as evaluate asks it."""
+        return factors.predict(self.user_N, self.movie_N, time_P=self.time_N)
 
 
 def held_back(connection: DuckDBPyConnection, run: Run) -> HeldBack:
@@ -37,16 +44,15 @@ def held_back(connection: DuckDBPyConnection, run: Run) -> HeldBack:
         add_view(connection, split, run.split(split), schemas.INDEXED_RATINGS, ["split"])
     # Sorted, so that sums come out the same each time.
     found = connection.execute(f"""
-        select user_idx, movie_idx, rating from {held} order by user_idx, movie_idx
+        select {", ".join(DATED)} from {held} order by user_idx, movie_idx
         """).fetchnumpy()
-    user, movie, rating = (np.asarray(found[name]) for name in ("user_idx", "movie_idx", "rating"))
-    return HeldBack(held, user, movie, rating)
+    return HeldBack(held, *(np.asarray(found[name]) for name in DATED))
 
 
 def errors(connection: DuckDBPyConnection, factors: Factors, found: HeldBack) -> Section:
     """Errors on what was held back, clipped to the rating scale as `evaluate` does."""
-    held, user, movie, rating = found
-    predicted = factors.predict(user, movie)
+    held, user, movie, rating, _ = found
+    predicted = found.predicted(factors)
     by_user = known_of(connection, "user", len(factors.user_ids_U))[user]
     by_movie = known_of(connection, "movie", len(factors.movie_ids_M))[movie]
     return Section(

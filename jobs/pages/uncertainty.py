@@ -13,8 +13,8 @@ from model.factors import Factors
 
 def uncertainty(factors: Factors, held: HeldBack) -> Section:
     """On what was held back, as far as user and movie were learned."""
-    split, user, movie, rating = held
-    predicted, sd = factors.predict(user, movie), factors.sd(user, movie)
+    split, user, movie, rating, _ = held
+    predicted, sd = held.predicted(factors), factors.sd(user, movie)
     shares = shares_inside(predicted, sd, rating)
     if not shares:
         return Section("Uncertainty", [Text(f"No {split} rating rests on the model.")])

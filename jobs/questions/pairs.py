@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from jobs.runs.files import replacing
 from model.factors import Factors
 
 IDS = ("user_id", "movie_id")
+TIME = "rated_at"
 PREDICTIONS = pa.schema(
     [
         ("user_id", pa.int64()),
@@ -29,11 +30,17 @@ DEVIATION = pa.field("rating_sd", pa.float32())
 
 
 def predict_pairs(
-    factors: Factors, user_ids_P: NDArray[np.integer], movie_ids_P: NDArray[np.integer]
+    factors: Factors,
+    user_ids_P: NDArray[np.integer],
+    movie_ids_P: NDArray[np.integer],
+    time_P: NDArray[np.integer] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
-    """Predicted ratings of P pairs of ids, and the source of each. Any id may be unknown."""
+    """Predicted ratings of P pairs of ids, and the source of each. Any id may be unknown.
+
+    They are those of today, or at times given in seconds since 1970, -1 where unknown.
+    """
     user, movie = factors.user_idx(user_ids_P), factors.movie_idx(movie_ids_P)
-    return factors.predict(user, movie), factors.source(user, movie)
+    return factors.predict(user, movie, time_P=time_P), factors.source(user, movie)
 
 
 def deviations(
@@ -49,7 +56,7 @@ def predict_file(factors: Factors, pairs: Path, out: Path, block_bytes: int = 1 
     `out` appears, or is replaced, only when all pairs are predicted. Raises JobError, naming file,
     line and reason, for a line that is no pair.
     """
-    check_header(pairs)
+    dated = TIME in check_header(pairs)
     if out.exists() and out.samefile(pairs):
         raise JobError(f"--out {out}: this is the file of pairs itself. Choose another name.")
     if not out.parent.is_dir():
@@ -64,9 +71,14 @@ def predict_file(factors: Factors, pairs: Path, out: Path, block_bytes: int = 1 
         arrow_csv.CSVWriter(file, schema, write_options=plain) as writer,
     ):
         file.write((",".join(schema.names) + "\n").encode())
-        for block in read_blocks(pairs, block_bytes):
+        for block in read_blocks(pairs, block_bytes, [*IDS, TIME] if dated else IDS):
             user, movie = (block.column(name).to_numpy() for name in IDS)
             rating, source = predict_pairs(factors, user, movie)
+            if dated:
+                then = block.column(TIME).is_valid().to_numpy(zero_copy_only=False)
+                time = block.column(TIME).fill_null(0).to_numpy()[then]
+                rating = rating.copy()
+                rating[then], _ = predict_pairs(factors, user[then], movie[then], time)
             columns = [user, movie, rating, source]
             if factors.knows_sd:
                 # NaN becomes null: an empty cell.
@@ -76,7 +88,8 @@ def predict_file(factors: Factors, pairs: Path, out: Path, block_bytes: int = 1 
     return count
 
 
-def check_header(pairs: Path) -> None:
+def check_header(pairs: Path) -> list[str]:
+    """The names of the columns."""
     try:
         with pairs.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
             header = next(csv.reader(lines), [])
@@ -88,14 +101,20 @@ def check_header(pairs: Path) -> None:
             raise JobError(
                 f"{pairs}, line 1: expected the header user_id,movie_id, found {found!r}."
             )
+    return header
 
 
-def read_blocks(pairs: Path, block_bytes: int) -> Iterator[pa.RecordBatch]:
-    """Record batches of user_id and movie_id. Raises JobError at the first line that is no pair."""
+def read_blocks(
+    pairs: Path, block_bytes: int, names: Sequence[str] = IDS
+) -> Iterator[pa.RecordBatch]:
+    """Record batches of these columns, in which ids are never missing.
+
+    Raises JobError at the first line that is no pair.
+    """
     options = {
         "read_options": arrow_csv.ReadOptions(block_size=block_bytes),
         "convert_options": arrow_csv.ConvertOptions(
-            include_columns=IDS, column_types={name: pa.int64() for name in IDS}
+            include_columns=names, column_types={name: pa.int64() for name in names}
         ),
     }
     try:
@@ -117,7 +136,8 @@ def first_bad_line(pairs: Path) -> JobError | None:
                 found = f"expected {len(header)} fields, found {len(row)}"
                 return JobError(f"{pairs}, line {reader.line_num}: {found}.")
             for name, value in zip(header, row, strict=False):
-                if name in IDS and not re.fullmatch(r"\s*-?[0-9]{1,18}\s*", value):
+                wanted = name in IDS or (name == TIME and value.strip())
+                if wanted and not re.fullmatch(r"\s*-?[0-9]{1,18}\s*", value):
                     found = f"{name}: expected a whole number, found {value!r}"
                     return JobError(f"{pairs}, line {reader.line_num}: {found}.")
     return None

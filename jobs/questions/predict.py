@@ -4,9 +4,11 @@
     nightreel predict --user 2000 --rated            what the user did rate, beside the prediction
     nightreel predict --pairs pairs.csv --out predictions.csv
 
-pairs.csv begins with the line user_id,movie_id (other columns may follow and are ignored), then
-one pair per line; predictions.csv has the same pairs in the same order. Predictions lie on the
-scale of the ratings. A model that knows how far off a rating may be, as bayesian, says where it
+pairs.csv begins with the line user_id,movie_id, then one pair per line; predictions.csv has the
+same pairs in the same order. A column rated_at may follow: the second since 1970 at which the
+rating is given, or nothing for today, for models that learn from times; other columns are ignored.
+What --rated shows is predicted for when it was rated. Predictions lie on the scale of the ratings.
+A model that knows how far off a rating may be, as bayesian, says where it
 lies in nine of ten cases; predictions.csv then has its standard deviation, rating_sd. The source of
 a prediction says what it rests on:
     model      both the user and the movie were learned from ratings
@@ -92,7 +94,8 @@ def predict_rated(
     """Print all ratings of a user beside their predictions, best rated first, then the RMSE."""
     require_user(connection, user)
     query = """
-        select movie_id, title, rating, split from ratings left join movies using (movie_id)
+        select movie_id, title, rating, split, coalesce(epoch(rated_at)::bigint, -1)
+        from ratings left join movies using (movie_id)
         where user_id = ?
     """
     rated = connection.execute(query, [user]).fetchall()
@@ -100,11 +103,11 @@ def predict_rated(
         raise JobError(f"User {user} has not rated any movie.")
     movie_ids = np.array([row[0] for row in rated])
     pairs = np.full(len(rated), user), movie_ids
-    predicted, source = predict_pairs(factors, *pairs)
+    predicted, source = predict_pairs(factors, *pairs, np.array([row[4] for row in rated]))
     scale = factors.rating_min, factors.rating_max
     ends = zip(*interval(predicted, deviations(factors, *pairs), 90, scale), strict=True)
     columns = zip(rated, predicted, source, ends, strict=True)
-    rows = [(*row, p, s, between(*end)) for row, p, s, end in columns]
+    rows = [(*row[:4], p, s, between(*end)) for row, p, s, end in columns]
     rows.sort(key=lambda row: (-row[2], -row[4], row[0]))
     told = ["90% within"] if factors.knows_sd else []
     show_table(

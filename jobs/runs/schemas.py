@@ -16,8 +16,9 @@ QUARANTINE = "run_id string, file string, line bigint, reason string, content st
 USER_INDEX = "user_id int, user_idx int"
 MOVIE_INDEX = "movie_id int, movie_idx int"
 
-# What training and scoring read.
-INDEXED_RATINGS = "user_idx int, movie_idx int, rating float, split string"
+# What training and scoring read. rated_at: seconds since 1970, -1 where unknown, for readers of
+# batches know no null in whole numbers.
+INDEXED_RATINGS = "user_idx int, movie_idx int, rating float, rated_at bigint, split string"
 # A user's ratings, oldest first, those without a time before all others, equal times by movie_id.
 # rated_at: seconds since 1970. split: of the measure of order, 0 train, 1 validation, 2 test.
 HISTORIES = (

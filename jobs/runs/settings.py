@@ -130,6 +130,18 @@ class TrainSettings(LaunchSettings):
                 )
         return self
 
+    @model_validator(mode="after")
+    def ranks_can_take_turns(self) -> TrainSettings:
+        for model in self.models():
+            if self.of(model).get("exchange") == "strata":
+                for name, here in (
+                    ("elastic", self.elastic),
+                    ("reading=stream", self.reading == "stream"),
+                ):
+                    if here:
+                        raise ValueError(f"{model}.exchange=strata does not go with {name}")
+        return self
+
     def models(self) -> list[str]:
         """Those that a night trains: of ratings, and of order where there is one."""
         return [self.model] + [self.order.model] * (self.order.model != "none")

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
-from model.data.ratings import COLUMNS
+from model.data.ratings import DATED
 from model.data.reading import seed_of
 from model.files import whole_folder
 
@@ -33,7 +33,7 @@ def write_all_ratings(run: Run, folder: Path) -> int:
     total = 0
     with whole_folder(folder) as incoming:
         for number, (name, parts) in enumerate(sorted(files.items())):
-            rows = pa.concat_tables(pq.ParquetFile(part).read(COLUMNS) for part in parts)
+            rows = pa.concat_tables(pq.ParquetFile(part).read(DATED) for part in parts)
             random = np.random.default_rng(seed_of(run.conf.etl.split_seed, number))
             rows = rows.take(random.permutation(len(rows)))
             pq.write_table(rows, incoming / name, row_group_size=max(1, len(rows)))

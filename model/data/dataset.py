@@ -15,7 +15,7 @@ from torch import Tensor
 
 from model.data.collectives import sum_over_ranks
 from model.data.devices import place
-from model.data.ratings import Ratings, no_ratings
+from model.data.ratings import COLUMNS, DATED, Ratings, no_ratings
 from model.data.reading import (
     MemoryShard,
     Shard,
@@ -98,8 +98,8 @@ class Dataset:
         step_rows = [sum(rows) for rows in zip(*parts_RS, strict=True)]
         return step_rows, self.train.batches(epoch, parts_RS[rank], start)
 
-    def validation_errors(self, score: Callable[[Tensor, Tensor], Tensor]) -> dict[str, float]:
-        """Errors over all ranks' validation ratings of the scores, unclipped, of pairs."""
+    def validation_errors(self, score: Callable[[Ratings], Tensor]) -> dict[str, float]:
+        """Errors over all ranks' validation ratings of their scores, unclipped."""
         error, clipped = self.errors(score, self.validation.blocks())
         return {
             "validation_loss": error,
@@ -109,13 +109,13 @@ class Dataset:
 
     @torch.no_grad()
     def errors(
-        self, score: Callable[[Tensor, Tensor], Tensor], blocks: Iterator[Ratings]
+        self, score: Callable[[Ratings], Tensor], blocks: Iterator[Ratings]
     ) -> tuple[float, float]:
         """Mean squared error over all ranks' blocks: of scores as they are, and clipped."""
         sums = torch.zeros(3, dtype=torch.float64)
         for block in blocks:
             ratings = block.to(self.device)
-            score_B = score(ratings.user_N, ratings.movie_N)
+            score_B = score(ratings)
             sums[0] += (score_B - ratings.rating_N).square().sum().item()
             clipped_B = score_B.clamp(self.rating_min, self.rating_max)
             sums[1] += (clipped_B - ratings.rating_N).square().sum().item()
@@ -124,15 +124,21 @@ class Dataset:
         return error / rows_seen, clipped_error / rows_seen
 
 
+def of_pairs(score: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Ratings], Tensor]:
+    """The score of ratings from that of pairs of row numbers, whatever their times."""
+    return lambda ratings: score(ratings.user_N, ratings.movie_N)
+
+
 def read_rating_shards(spec: TrainingSpec, device: torch.device) -> Dataset:
     """Read this rank's shards, and count all ranks' ratings. Raises ValueError, naming a file."""
     rank, ranks = hvd.rank(), hvd.size()
     user_ids, movie_ids = read_ids(spec.user_index, "user"), read_ids(spec.movie_index, "movie")
     shards: list[Shard] = []
     streamed = []
+    columns = DATED if spec.reads_times else COLUMNS
     for folder in (Path(spec.train), spec.validation and Path(spec.validation)):
         if not folder:
-            shards.append(MemoryShard(no_ratings(), [spec.seed, rank]))
+            shards.append(MemoryShard(no_ratings(columns), [spec.seed, rank]))
             continue
         rows = count_rows(folder)
         streamed.append(
@@ -140,9 +146,9 @@ def read_rating_shards(spec: TrainingSpec, device: torch.device) -> Dataset:
         )
         if streamed[-1]:
             queue_rows = spec.memory_rows
-            shards.append(StreamShard(folder, rank, ranks, spec.seed, queue_rows))
+            shards.append(StreamShard(folder, rank, ranks, spec.seed, queue_rows, columns))
         else:
-            ratings = read_shard(folder, rank, ranks)
+            ratings = read_shard(folder, rank, ranks, columns)
             shards.append(MemoryShard(ratings, [spec.seed, rank]))
     train, validation = shards
     rows_R = [train.rows] if ranks == 1 else hvd.allgather(torch.tensor([train.rows])).tolist()

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 COLUMNS = ["user_idx", "movie_idx", "rating"]
+# With the time of each: seconds since 1970, -1 where it is unknown.
+DATED = [*COLUMNS, "rated_at"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,8 @@ class Ratings:
     user_N: Tensor
     movie_N: Tensor
     rating_N: Tensor
+    time_N: Tensor | None = None
+    """Seconds since 1970, -1 where unknown; None where nobody asks."""
 
     def __len__(self) -> int:
         return len(self.rating_N)
@@ -43,24 +47,22 @@ class Ratings:
         return Ratings(*(column.pin_memory() for column in self.columns))
 
     @property
-    def columns(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Users, movies, ratings."""
-        return self.user_N, self.movie_N, self.rating_N
+    def columns(self) -> tuple[Tensor, ...]:
+        """Users, movies, ratings and, where somebody asks, times."""
+        three = self.user_N, self.movie_N, self.rating_N
+        return three if self.time_N is None else (*three, self.time_N)
 
 
-def no_ratings() -> Ratings:
+def no_ratings(columns: list[str] = COLUMNS) -> Ratings:
     """None, in the types of others."""
-    return Ratings(
-        torch.empty(0, dtype=torch.int32),
-        torch.empty(0, dtype=torch.int32),
-        torch.empty(0, dtype=torch.float32),
-    )
+    types = (torch.int32, torch.int32, torch.float32, torch.int64)
+    return Ratings(*(torch.empty(0, dtype=kind) for kind in types[: len(columns)]))
 
 
-def read_ratings(folder: Path) -> Ratings:
+def read_ratings(folder: Path, columns: list[str] = COLUMNS) -> Ratings:
     """All ratings of a Parquet folder. Raises ValueError if it is missing or not readable."""
     try:
-        table = pq.read_table(folder, columns=COLUMNS)
+        table = pq.read_table(folder, columns=columns)
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder} cannot be read as ratings: {error}") from error
-    return Ratings(*(torch.from_numpy(table[c].to_numpy().copy()) for c in COLUMNS))
+    return Ratings(*(torch.from_numpy(table[c].to_numpy().copy()) for c in columns))

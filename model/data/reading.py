@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
-from model.data.ratings import COLUMNS, Ratings
+from model.data.ratings import COLUMNS, DATED, Ratings
 
 # petastorm 0.12 reads through names that pyarrow 14 calls deprecated, and says so for every file.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm(\.|$)")
@@ -89,7 +89,7 @@ def open_reader(
     )
 
 
-def read_shard(folder: Path, rank: int, ranks: int) -> Ratings:
+def read_shard(folder: Path, rank: int, ranks: int, columns: list[str] = COLUMNS) -> Ratings:
     """This rank's row groups, whole.
 
     Rows come in an order that depends on the reader's threads; they are sorted by content, so that
@@ -97,13 +97,14 @@ def read_shard(folder: Path, rank: int, ranks: int) -> Ratings:
     """
     files = parquet_files(folder)
     try:
-        with open_reader(folder, rank, ranks, shuffle_row_groups=False, workers_count=2) as reader:
-            batches = [tuple(getattr(batch, c) for c in COLUMNS) for batch in reader]
+        options = {"shuffle_row_groups": False, "workers_count": 2}
+        with open_reader(folder, rank, ranks, columns, **options) as reader:
+            batches = [tuple(getattr(batch, c) for c in columns) for batch in reader]
     except Exception as error:
-        raise ValueError(unreadable(files, error)) from error
-    columns = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
-    order = np.lexsort((columns[1], columns[0]))
-    return Ratings(*(torch.from_numpy(column[order]) for column in columns))
+        raise ValueError(unreadable(files, error, columns)) from error
+    whole = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+    order = np.lexsort((whole[1], whole[0]))
+    return Ratings(*(torch.from_numpy(column[order]) for column in whole))
 
 
 def parquet_files(folder: Path) -> list[Path]:
@@ -120,6 +121,6 @@ def unreadable(files: list[Path], error: Exception, columns: list[str] = COLUMNS
                 pass
         except Exception as damage:
             found = " ".join(str(damage).split())
-            kind = "ratings" if columns is COLUMNS else "histories"
+            kind = "ratings" if columns in (COLUMNS, DATED) else "histories"
             return f"{file} cannot be read as {kind} ({found}). Run etl again."
     return f"{files[0].parent if files else 'The training data'} cannot be read: {error}"

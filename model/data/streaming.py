@@ -26,8 +26,16 @@ class StreamShard:
     seed and epoch alone: petastorm reads with one worker, which keeps row groups in order.
     """
 
-    def __init__(self, folder: Path, rank: int, ranks: int, seed: int, queue_rows: int) -> None:
-        self.folder, self.rank, self.ranks = folder, rank, ranks
+    def __init__(
+        self,
+        folder: Path,
+        rank: int,
+        ranks: int,
+        seed: int,
+        queue_rows: int,
+        columns: list[str] = COLUMNS,
+    ) -> None:
+        self.folder, self.rank, self.ranks, self.columns = folder, rank, ranks, columns
         self.seed, self.queue_rows = seed, queue_rows
         self.files = parquet_files(folder)
         self.rows = sum(len(block) for block in self.blocks())
@@ -77,7 +85,7 @@ class StreamShard:
             if pool.rows < size:
                 # petastorm lists the files anew in every epoch.
                 short = ValueError("it holds fewer rows than when training began")
-                raise ValueError(unreadable(self.files, short))
+                raise ValueError(unreadable(self.files, short, self.columns))
             batch = Ratings(*(torch.from_numpy(column) for column in pool.take(size)))
             if torch.cuda.is_available():
                 batch = batch.pinned()
@@ -90,15 +98,16 @@ class StreamShard:
                 self.folder,
                 self.rank,
                 self.ranks,
+                self.columns,
                 shuffle_row_groups=seed is not None,
                 seed=seed,
                 workers_count=1,
                 results_queue_size=2,
             ) as reader:
                 for batch in reader:
-                    yield [getattr(batch, name) for name in COLUMNS]
+                    yield [getattr(batch, name) for name in self.columns]
         except Exception as error:
-            raise ValueError(unreadable(self.files, error)) from error
+            raise ValueError(unreadable(self.files, error, self.columns)) from error
 
 
 def hand_over(prepared: queue.Queue, item: Ratings | Exception, stopped: threading.Event) -> bool:

@@ -11,6 +11,8 @@ from torch import Tensor
 DRAWS_BETWEEN_CUTS = 8
 # What is kept between cuts, times what is kept in the end.
 ROOM = 1.5
+# Columns that are looked for beside those that are kept, and how often all are multiplied.
+MORE, STEPS = 32, 3
 
 
 class Average:
@@ -43,13 +45,8 @@ class Average:
         """Factors of the sum of all draws, the nearest with `width` columns or fewer."""
         user_UC = torch.cat(self.user_UC, 1) * self.weight_U1
         movie_MC = torch.cat(self.movie_MC, 1) * self.weight_M1
-        user_UQ, user_QC = torch.linalg.qr(user_UC)
-        movie_MQ, movie_QC = torch.linalg.qr(movie_MC)
-        left, values, right = torch.linalg.svd(user_QC @ movie_QC.T, full_matrices=False)
-        root_K = values[:width].sqrt()
-        user_UK = user_UQ @ (left[:, :width] * root_K) / self.weight_U1
-        movie_MK = movie_MQ @ (right[:width].T * root_K) / self.weight_M1
-        return user_UK, movie_MK
+        user_UK, movie_MK = nearest(user_UC, movie_MC, width)
+        return user_UK / self.weight_U1, movie_MK / self.weight_M1
 
     def factors(self) -> tuple[Tensor, Tensor]:
         """The mean, cut to `width` columns."""
@@ -67,3 +64,25 @@ class Average:
         self.draws, self.waiting = state["draws"], state["waiting"]
         self.user_UC = [part.to(device) for part in state["user_UC"]]
         self.movie_MC = [part.to(device) for part in state["movie_MC"]]
+
+
+def nearest(user_UC: Tensor, movie_MC: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """Factors with `width` columns or fewer, whose product comes nearest to that of these factors.
+
+    Where these have many more columns, by a randomised range finder with power iterations (Halko,
+    Martinsson and Tropp, "Finding Structure with Randomness", 2011, algorithm 4.4).
+    """
+    columns, looked_for = user_UC.shape[1], width + MORE
+    if columns > 2 * looked_for:
+        generator = torch.Generator(user_UC.device).manual_seed(0)
+        start = columns, looked_for
+        movie_MQ = movie_MC @ torch.randn(start, generator=generator, device=user_UC.device)
+        for _ in range(STEPS):
+            user_UQ = torch.linalg.qr(user_UC @ (movie_MC.T @ movie_MQ))[0]
+            movie_MQ = torch.linalg.qr(movie_MC @ (user_UC.T @ user_UQ))[0]
+        user_UC, movie_MC = user_UC @ (movie_MC.T @ movie_MQ), movie_MQ
+    user_UQ, user_QC = torch.linalg.qr(user_UC)
+    movie_MQ, movie_QC = torch.linalg.qr(movie_MC)
+    left, values, right = torch.linalg.svd(user_QC @ movie_QC.T, full_matrices=False)
+    root_K = values[:width].sqrt()
+    return user_UQ @ (left[:, :width] * root_K), movie_MQ @ (right[:width].T * root_K)

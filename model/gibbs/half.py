@@ -16,6 +16,8 @@ from model.gibbs.sides import Side, gather_rows
 
 # Streams of random numbers within half a sweep.
 ROWS, NOISE, TARGET, FEATURES, PENALTY, HYPER, DEGREES = range(7)
+# Pairs whose rows are gathered together.
+BLOCK = 1 << 14
 STATE = ("row_RK", "mean_RK", "noise_R", "beta_DK", "regressed_RK")
 
 Stream = Callable[[int], torch.Generator]
@@ -44,7 +46,13 @@ class Half:
         self.links = links if len(links) else None
         self.buckets = list(side.buckets(*rank_and_ranks(), width, len(other)))
         self.width, self.features = width, len(links)
+        self.aim(side.rating_C)
         self.start()
+
+    def aim(self, rating_C: Tensor) -> None:
+        """What rows are drawn to explain: of each rating, in the side's order."""
+        # The place of padding holds 0.
+        self.target_C1 = torch.cat([rating_C, rating_C.new_zeros(1)])
 
     def start(self) -> None:
         """All as before the first draw."""
@@ -92,6 +100,7 @@ class Half:
             row_R = bucket.row_R
             drawn = draw_rows(
                 bucket,
+                self.target_C1.index_select(0, bucket.at_RL.view(-1)).view_as(bucket.at_RL),
                 others,
                 centre_RK[row_R],
                 prior.precision_KK,
@@ -142,3 +151,15 @@ class Half:
 def normal(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Standard normal numbers."""
     return torch.randn(shape, device=generator.device, generator=generator)
+
+
+def scores(user_RK: Tensor, movie_RK: Tensor, user_P: Tensor, movie_P: Tensor) -> Tensor:
+    """Of P pairs of rows, whose last columns are biases."""
+    score_P = torch.empty(len(user_P), device=user_RK.device)
+    for start in range(0, len(user_P), BLOCK):
+        block = slice(start, start + BLOCK)
+        user_BK = user_RK.index_select(0, user_P[block])
+        movie_BK = movie_RK.index_select(0, movie_P[block])
+        score_P[block] = (user_BK[:, :-1] * movie_BK[:, :-1]).sum(1)
+        score_P[block] += user_BK[:, -1] + movie_BK[:, -1]
+    return score_P

@@ -10,13 +10,15 @@ from torch import Tensor
 
 from model.data.collectives import gather_ratings, rank_and_ranks
 from model.data.dataset import Dataset
+from model.gibbs.half import scores
 from model.gibbs.sides import Side, gather_rows
+from model.gibbs.when import When
 
 
 class Held:
     """The N validation ratings of all ranks; each rank predicts its part of them."""
 
-    def __init__(self, data: Dataset, users: Side, movies: Side) -> None:
+    def __init__(self, data: Dataset, users: Side, movies: Side, when: When | None) -> None:
         ratings = gather_ratings(data.validation, data.device)
         order = torch.argsort(ratings.user_N.long() * data.movies + ratings.movie_N)
         ratings = ratings.take(order)
@@ -24,22 +26,33 @@ class Held:
         self.rating_N = ratings.rating_N.double()
         self.user_P = users.row_N[ratings.user_N.long()][rank::ranks]
         self.movie_P = movies.row_N[ratings.movie_N.long()][rank::ranks]
+        own = ratings.take(torch.arange(rank, len(ratings), ranks, device=data.device))
+        self.groups = when.groups(own) if when else []
         self.range = data.rating_min, data.rating_max
         self.sum_N = torch.zeros_like(self.rating_N)
         self.draws, self.last_N = 0, self.sum_N
 
     def predict(
-        self, pairs: list[tuple[Tensor, Tensor]], mean: float, scale: float, keep: bool
+        self,
+        pairs: list[tuple[Tensor, Tensor]],
+        when: When | None,
+        mean: float,
+        scale: float,
+        keep: bool,
     ) -> None:
-        """Predict by the mean of these pairs of users' and movies' rows, whose last is the bias."""
+        """Predict by the mean of these pairs of users' and movies' rows, whose last is the bias.
+
+        Each at its own time, where times are learned from.
+        """
         if not len(self.rating_N):
             return
         score_P = torch.zeros(len(self.user_P), device=self.user_P.device)
         for user_RK, movie_RK in pairs:
-            user_PK, movie_PK = padded(user_RK)[self.user_P], padded(movie_RK)[self.movie_P]
-            score_P += (user_PK[:, :-1] * movie_PK[:, :-1]).sum(1)
-            score_P += user_PK[:, -1] + movie_PK[:, -1]
-        score_N = gather_rows(score_P / len(pairs), len(self.rating_N))
+            score_P += scores(padded(user_RK), padded(movie_RK), self.user_P, self.movie_P)
+        score_P /= len(pairs)
+        if when:
+            score_P += when.expected(self.groups).float()
+        score_N = gather_rows(score_P, len(self.rating_N))
         self.last_N = mean + scale * score_N.double()
         if keep:
             self.sum_N = self.sum_N + self.last_N

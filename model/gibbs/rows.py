@@ -44,6 +44,7 @@ def weighted_others(row_OK: Tensor, noise_O: Tensor, precision: float) -> tuple[
 
 def draw_rows(
     bucket: Bucket,
+    rating_RL: Tensor,
     others: tuple[Tensor, Tensor],
     prior_mean_RK: Tensor,
     precision_KK: Tensor,
@@ -58,7 +59,7 @@ def draw_rows(
     flat = bucket.other_RL.reshape(-1)
     x_RLK = regressor_OK.index_select(0, flat).view(R, L, -1)
     bias_RL, weight_RL = bias_weight_O2.index_select(0, flat).view(R, L, 2).unbind(2)
-    target_RL1 = (bucket.rating_RL * weight_RL - bias_RL)[:, :, None]
+    target_RL1 = (rating_RL * weight_RL - bias_RL)[:, :, None]
     x_RKL = x_RLK.transpose(1, 2)
     noise_R11 = noise_R[:, None, None]
     precision_RKK = torch.baddbmm(precision_KK, x_RKL, x_RLK * noise_R11)

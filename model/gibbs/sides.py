@@ -31,7 +31,8 @@ class Bucket:
     """Which of this rank's rows."""
     row_R: Tensor
     other_RL: Tensor
-    rating_RL: Tensor
+    at_RL: Tensor
+    """Where its ratings stand in the side's order; padding stands after the last."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,8 @@ class Side:
         real_RL = place_L < count_R[:, None]
         at_RL.masked_fill_(~real_RL, 0)
         other_RL = self.other_C[at_RL].masked_fill_(~real_RL, others)
-        rating_RL = self.rating_C[at_RL].masked_fill_(~real_RL, 0)
-        return Bucket(own, row_R, other_RL, rating_RL)
+        at_RL.masked_fill_(~real_RL, self.ratings)
+        return Bucket(own, row_R, other_RL, at_RL.to(self.first_R.dtype))
 
 
 def sides(ratings: Ratings, users: int, movies: int) -> tuple[Side, Side]:

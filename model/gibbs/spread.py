@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.gibbs.half import Half
-from model.gibbs.sides import Side
+from model.data.collectives import rank_and_ranks
+from model.gibbs.half import Half, scores
+from model.gibbs.sides import Side, gather_rows
 
 # Pairs of each user, and again of each movie: half with any of the other side, half with those that
 # have many ratings, as whoever asks for a prediction has.
@@ -25,8 +26,6 @@ PAIRS = 32
 ROUNDS = 20
 # Pairs that count for the mean row beside a row's own.
 DAMPING = 2.0
-# Pairs whose rows are gathered together.
-BLOCK = 1 << 16
 SUMS = ("mean_P", "squares_P", "noise_P")
 
 
@@ -52,16 +51,13 @@ class Spread:
     def add(self, users: Half, movies: Half, precision: float) -> None:
         """Add a draw."""
         self.draws += 1
-        for start in range(0, len(self.user_P), BLOCK):
-            block = slice(start, start + BLOCK)
-            user_B, movie_B = self.user_P[block], self.movie_P[block]
-            user_BK, movie_BK = users.row_RK[user_B], movies.row_RK[movie_B]
-            score_B = (user_BK[:, :-1] * movie_BK[:, :-1]).sum(1)
-            score_B += user_BK[:, -1] + movie_BK[:, -1]
-            distance_B = score_B - self.mean_P[block]
-            self.mean_P[block] += distance_B / self.draws
-            self.squares_P[block] += distance_B * (score_B - self.mean_P[block])
-            self.noise_P[block] += 1 / (precision * users.noise_R[user_B] * movies.noise_R[movie_B])
+        rank, ranks = rank_and_ranks()
+        own = self.user_P[rank::ranks], self.movie_P[rank::ranks]
+        score_P = gather_rows(scores(users.row_RK, movies.row_RK, *own), len(self.user_P))
+        distance_P = score_P - self.mean_P
+        self.mean_P += distance_P / self.draws
+        self.squares_P += distance_P * (score_P - self.mean_P)
+        self.noise_P += 1 / (precision * users.noise_R[self.user_P] * movies.noise_R[self.movie_P])
 
     def deviation(self) -> Tensor:
         """Standard deviations of the ratings of the P pairs."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from model.data.collectives import wait
-from model.data.dataset import Dataset
+from model.data.dataset import Dataset, of_pairs
 from model.data.history_data import HistoryData
 from model.data.ratings import Ratings
 from model.family import Step
@@ -89,7 +89,7 @@ class ModuleLearner:
 
     def validate(self, data: Dataset) -> dict[str, float]:
         """Errors of the scores."""
-        return data.validation_errors(self.score)
+        return data.validation_errors(of_pairs(self.score))
 
     def weights(self) -> dict[str, Tensor]:
         """Parameters and buffers."""

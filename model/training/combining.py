@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import horovod.torch as hvd
+import torch
 
 from model.data.dataset import Dataset
 from model.data.history_data import HistoryData
+from model.dates import Dates
 from model.family import Combiner, Rows
 from model.settings import Course, TrainingSpec
 from model.training.checkpoints import load_checkpoint, save_checkpoint
@@ -53,7 +55,7 @@ def combine(
     rows, about = model.combine(rows_of, data, known.get("figures"))
     figures = {}
     if spec.validation and isinstance(data, Dataset):
-        figures = data.validation_errors(rows.score)
+        figures = data.validation_errors(rows.rate)
     history.append({"epoch": len(history) + 1} | timed(time.perf_counter() - start, data.rows_R))
     history[-1] |= figures | about
     parts = ", ".join(f"{name} {value:.3f}" for name, value in about.items())
@@ -73,7 +75,7 @@ def learned(
         state = hvd.broadcast_object(state, root_rank=0, name=f"ended.{member.model}")
     if state:
         say(f"{member.model} has ended in an earlier attempt")
-        return Rows(**state["rows"]), state["figures"], state["course"]
+        return kept_rows(state["rows"]), state["figures"], state["course"]
     rows, history, best = learn(member)
     told = {"best_epoch": best["epoch"], "chains": best.get("chains", [])}
     course = asdict(member.course or Course.of({"metrics": told, "history": history}))
@@ -84,6 +86,10 @@ def learned(
     if hvd.rank() == 0:
         # As they are: of tensors that are views, whole tables would be written.
         columns = {field.name: getattr(rows, field.name) for field in fields(rows)}
+        if rows.dates:
+            # A checkpoint holds tensors, numbers and texts alone.
+            arrays = rows.dates.arrays().items()
+            columns["dates"] = {name: torch.from_numpy(values) for name, values in arrays}
         kept = {
             name: value.detach().cpu().clone() if hasattr(value, "detach") else value
             for name, value in columns.items()
@@ -91,6 +97,14 @@ def learned(
         state = {"rows": kept, "figures": figures, "course": course}
         save_checkpoint(folder, state | {"fingerprint": member.fingerprint}, say)
     return rows, figures, course
+
+
+def kept_rows(columns: dict[str, Any]) -> Rows:
+    """Rows as they were kept."""
+    if columns["dates"]:
+        arrays = {name: values.numpy() for name, values in columns["dates"].items()}
+        columns = columns | {"dates": Dates.of_arrays(arrays)}
+    return Rows(**columns)
 
 
 def timed(seconds: float, rows_R: list[int]) -> dict[str, Any]:

@@ -37,6 +37,7 @@ def export(rows: Rows, data: Dataset | HistoryData, manifest: dict[str, Any]) ->
         movie_sd_MS=None
         if rows.movie_sd_MS is None
         else trained(rows.movie_sd_MS, movie_trained_M),
+        dates=rows.dates,
         movie_count_M=counts.movie_M.numpy().astype(np.int32),
         manifest=manifest,
     )

@@ -134,7 +134,7 @@ def own_figures(model: Any, rows: Rows, data: Data) -> dict[str, float]:
     """Figures of all ranks' validation rows, by these rows."""
     if isinstance(data, HistoryData):
         return model.validate(data)
-    return data.validation_errors(rows.score)
+    return data.validation_errors(rows.rate)
 
 
 def fit(
@@ -150,7 +150,7 @@ def fit(
         "ratings_per_second": round(sum(data.rows_R) / max(seconds, 1e-9)),
     }
     if isinstance(data, Dataset):
-        figures["train_loss"] = data.errors(rows.score, data.train.blocks())[0]
+        figures["train_loss"] = data.errors(rows.rate, data.train.blocks())[0]
     if spec.validation:
         figures |= own_figures(model, rows, data)
     reporter.epoch(figures)

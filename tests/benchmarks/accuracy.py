@@ -5,16 +5,17 @@
 
 Reads the zip without Spark and deals its ratings as etl does: `kfold` is fold 0 of scikit-learn's
 KFold(10, shuffle=True, random_state=0) over the file's order, with 5% of all ratings for
-validation; `random` the default deal by hash, 80/10/10; `u1` to `u5` are those of ml-100k, with a
-ninth of the rest for validation, by hash.
+validation, `kfold-2` is fold 1; `random` the default deal by hash, 80/10/10; `u1` to `u5` are those
+of ml-100k, with a ninth of the rest for validation, by hash.
 
 Each model learns from the training ratings with the settings of conf/, those given for the member
-laid over them, and validation decides when it ends. A sampler then learns once more, from training
-and validation ratings together, for as many sweeps as that took; with `--held` it does not, and
-with `--sweeps` it learns in this way alone: an earlier run has chosen the sweeps. Test ratings are
-read once for each row of the table, by predictions clipped to the scale; with `--validation` the
-member alone is trained and they are not read, as settings are chosen. Seconds are those of the
-process on its CPUs, and those that passed.
+laid over them, and validation decides when it ends. The member then learns once more, from training
+and validation ratings together, in the way that these have chosen, as a nightly run's refit does;
+with `--held` it does not, and with `--sweeps` it learns in this way alone: a sampler of which an
+earlier run has chosen the sweeps. Test ratings are read once for each row of the table, by
+predictions at their own times, clipped to the scale; with `--validation` the member alone is
+trained and they are not read, as settings are chosen. Seconds are those of the process on its
+CPUs, and those that passed.
 """
 
 import contextlib
@@ -34,7 +35,7 @@ from jobs.cleaning.file_order import TEST, TRAIN, VALIDATION
 from jobs.runs.configuration import load_configuration
 from model.factors import load_factors
 from model.metrics import rmse
-from model.settings import TrainingSpec, chosen
+from model.settings import Course, TrainingSpec, chosen
 from model.training.loop import train
 from tests.benchmarks.rating_data import Dealt, deal, write_inputs
 
@@ -85,11 +86,12 @@ def measure(name: str, spec: TrainingSpec, test: pd.DataFrame | None, logs: bool
     error = None
     if test is not None:
         factors = load_factors(Path(spec.output))
-        predicted = factors.predict(test["user_idx"].to_numpy(), test["movie_idx"].to_numpy())
+        pairs = test["user_idx"].to_numpy(), test["movie_idx"].to_numpy()
+        predicted = factors.predict(*pairs, time_P=test["rated_at"].to_numpy())
         error = rmse(predicted, test["rating"].to_numpy())
     return Result(
         name,
-        metrics["validation_rmse_clipped"],
+        metrics.get("validation_rmse_clipped"),
         error,
         metrics["epochs"],
         cpu,
@@ -97,12 +99,22 @@ def measure(name: str, spec: TrainingSpec, test: pd.DataFrame | None, logs: bool
     )
 
 
-def all_ratings(spec: TrainingSpec, rounds: int) -> TrainingSpec:
-    """The same sampler for as many sweeps, from all ratings but the test's."""
-    samples = rounds - spec.settings.chains * spec.settings.burn_in
-    # Validation ratings are learned from, and must not decide anything.
-    settings = replace(spec.settings, samples=samples, patience=samples)
-    return replace(spec, train=spec.train.removesuffix("train") + "all", settings=settings)
+def all_ratings(spec: TrainingSpec, course: Course) -> TrainingSpec:
+    """The same in the same way, from all ratings but the test's."""
+    folder = spec.train.removesuffix("train")
+    return replace(
+        spec,
+        train=f"{folder}all",
+        validation=None,
+        course=course,
+        output=f"{folder}again",
+        checkpoints=f"{folder}again-checkpoints",
+    )
+
+
+def sampled(spec: TrainingSpec, sweeps: int) -> Course:
+    """The way of a sampler's one chain of so many sweeps."""
+    return Course(sweeps, [[sweeps, sweeps - spec.settings.burn_in]], [])
 
 
 def main() -> None:
@@ -126,9 +138,8 @@ def main() -> None:
     )
     results: list[Result] = []
 
-    def add(name: str, spec: TrainingSpec, validated: bool = True) -> None:
-        result = measure(name, spec, test, logs)
-        results.append(result if validated else replace(result, validation=None))
+    def add(name: str, spec: TrainingSpec) -> None:
+        results.append(measure(name, spec, test, logs))
         show(results[-1:])
 
     beside = () if searching else ("biases", "matrix_factorisation")
@@ -141,10 +152,10 @@ def main() -> None:
             sweeps = int(options.get("sweeps", 0)) if name == member else 0
             if not sweeps:
                 add(title, spec)
-            again = name == member and not options.keys() & {"held", "validation"}
-            if again and hasattr(spec.settings, "samples"):
-                spec = all_ratings(spec, sweeps or results[-1].rounds)
-                add(f"{title}, from all but the test", spec, validated=False)
+            if name == member and not options.keys() & {"held", "validation"}:
+                manifest = {} if sweeps else load_factors(Path(spec.output)).manifest
+                course = sampled(spec, sweeps) if sweeps else Course.of(manifest)
+                add(f"{title}, from all but the test", all_ratings(spec, course))
     print("\nvalidation  test    rounds  CPU s   s       model")
     show(results)
 

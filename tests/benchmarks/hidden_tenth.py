@@ -27,6 +27,7 @@ from jobs.questions.pairs import predict_pairs
 from jobs.runs.run import STEPS, Run, open_run
 from jobs.runs.warehouse import Warehouse
 from jobs.training.registry import Registry
+from model.dates import UNKNOWN
 from model.metrics import rmse
 
 # The file of ratings in each layout: what separates its fields, and lines before the first rating.
@@ -44,9 +45,10 @@ def hide(release: Path, folder: Path, seed: int) -> tuple[Path, pd.DataFrame]:
     hidden = np.random.default_rng(seed).permutation(len(rated)) < len(rated) // 10
     left = [line for line, out in zip(rated, hidden, strict=True) if not out]
     file.write_text("".join(first + left), encoding="latin-1")
-    rows = [line.split(separator)[:3] for line, out in zip(rated, hidden, strict=True) if out]
-    taken = pd.DataFrame(rows, columns=["user_id", "movie_id", "rating"])
-    return file.parent, taken.astype({"user_id": int, "movie_id": int, "rating": float})
+    rows = [line.split(separator)[:4] for line, out in zip(rated, hidden, strict=True) if out]
+    taken = pd.DataFrame(rows, columns=["user_id", "movie_id", "rating", "rated_at"])
+    kinds = {"user_id": int, "movie_id": int, "rating": float, "rated_at": int}
+    return file.parent, taken.astype(kinds).replace({"rated_at": {0: UNKNOWN}})
 
 
 def night(delivery: Path, folder: Path, options: list[str]) -> tuple[Run, dict[str, float]]:
@@ -74,7 +76,7 @@ def call(folder: Path, *words: str) -> float:
 def predicted(folder: Path, taken: pd.DataFrame) -> NDArray[np.float32]:
     """What `nightreel predict --pairs` says of the hidden ratings."""
     pairs, out = folder / "pairs.csv", folder / "predictions.csv"
-    taken[["user_id", "movie_id"]].to_csv(pairs, index=False)
+    taken[["user_id", "movie_id", "rated_at"]].to_csv(pairs, index=False)
     call(folder, "predict", "--pairs", str(pairs), "--out", str(out))
     return pd.read_csv(out)["predicted_rating"].to_numpy()
 
@@ -99,7 +101,8 @@ def main() -> None:
     run, cpu = night(delivery, folder, options)
     scored = predicted(folder, taken)
     _, measured = Registry.of(run).measured(str(run.model_version))
-    before, _ = predict_pairs(measured, taken["user_id"].to_numpy(), taken["movie_id"].to_numpy())
+    told = (taken[name].to_numpy() for name in ("user_id", "movie_id", "rated_at"))
+    before, _ = predict_pairs(measured, *told)
     actual, seconds = taken["rating"].to_numpy(), {s: run.record(s)["seconds"] for s in run.steps()}
     print(
         f"measured by the night on its own test ratings: {run.record('publish')['test_rmse']:.4f}"

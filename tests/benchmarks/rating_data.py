@@ -13,9 +13,10 @@ from jobs.cleaning.file_order import TEST, TRAIN, VALIDATION, kfold
 from jobs.cleaning.splits import BUCKETS
 from jobs.runs.configuration import load_configuration
 from jobs.runs.settings import EtlSettings
+from model.data.ratings import DATED
 from tests.benchmarks.order_data import lines, read_release
 
-KFOLD = ["split=kfold", "folds=10", "fold=1", "split_seed=0"]
+KFOLD = ["split=kfold", "folds=10", "split_seed=0"]
 FIVE_PERCENT = ["train_share=0.85", "validation_share=0.05"]
 # Ratings of a user lie in one file, and ranks share out the files.
 FILES = 4
@@ -37,9 +38,13 @@ class Dealt:
 
 
 def deal(file: Path, split: str) -> Dealt:
-    """The release's ratings in the order of the file, dealt as `etl.split` does."""
+    """The release's ratings in the order of the file, dealt as `etl.split` does.
+
+    `kfold` is the first fold, `kfold-2` the second.
+    """
     ratings, _, _ = read_release(file)
-    own = {"kfold": KFOLD + FIVE_PERCENT, "random": ["split=random"]}
+    split, _, fold = split.partition("-")
+    own = {"kfold": [*KFOLD, *FIVE_PERCENT, f"fold={fold or 1}"], "random": ["split=random"]}
     conf = load_configuration([f"etl.{word}" for word in own.get(split, [])]).etl
     if split == "kfold":
         split_N = kfold(len(ratings), conf)
@@ -58,6 +63,7 @@ def deal(file: Path, split: str) -> Dealt:
         ids[entity], row_N = np.unique(ratings[f"{entity}_id"], return_inverse=True)
         ratings[f"{entity}_idx"] = row_N.astype(np.int32)
     ratings["rating"] = ratings["rating"].astype(np.float32)
+    ratings["rated_at"] = ratings["rated_at"].astype(np.int64)
     return Dealt(ratings, split_N, ids, read_tables(file))
 
 
@@ -130,7 +136,7 @@ def write_inputs(dealt: Dealt, folder: Path) -> None:
         ("all", [TRAIN, VALIDATION]),
     ):
         (folder / name).mkdir()
-        rows = dealt.of(*splits)[["user_idx", "movie_idx", "rating"]]
+        rows = dealt.of(*splits)[DATED]
         for number, part in rows.groupby(rows["user_idx"] % FILES):
             table = pa.Table.from_pandas(part, preserve_index=False)
             pq.write_table(table, folder / name / f"{number}.parquet")

@@ -1,11 +1,11 @@
-"""What `bayesian` gains on validation ratings by what a release says of movies and users.
+"""What `bayesian` gains on validation ratings by what is known of movies, users and times.
 
     PYTHONPATH=. python tests/benchmarks/side_information.py ../shared/data/ml-100k.zip u1 \
         [--seeds=3] [factors=16 samples=60 patience=60 ...]
 
 Splits as in tests/benchmarks/accuracy.py; test ratings are not read. A line for nothing, for each
-column, for both of movies, and for all: the mean clipped RMSE over seeds from that of conf/ on, and
-processor seconds of one training.
+column, for both of movies, and for all; then for all and bins of times. The mean clipped RMSE over
+seeds from that of conf/ on, and processor seconds of one training.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -24,7 +25,20 @@ from tests.benchmarks.accuracy import spec_of
 from tests.benchmarks.rating_data import deal, write_inputs
 
 COLUMNS = (*OF_MOVIES, *OF_USERS)
-CHOICES = [(), *((column,) for column in COLUMNS), OF_MOVIES, COLUMNS]
+BINS: dict[str, Any] = {"user_bins": 32, "movie_bins": 20, "days": True}
+TIMES = [(name,) for name in BINS] + [tuple(BINS)]
+CHOICES = [
+    *[(), *((column,) for column in COLUMNS), OF_MOVIES, COLUMNS],
+    *[(*COLUMNS, *times) for times in TIMES],
+]
+
+
+def changes_of(choice: tuple[str, ...]) -> dict[str, Any]:
+    """The settings by which what is chosen is learned from, and nothing else."""
+    columns = {column: column in choice for column in COLUMNS}
+    return columns | {
+        name: value if name in choice else type(value)() for name, value in BINS.items()
+    }
 
 
 def main() -> None:
@@ -40,8 +54,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_inputs(dealt, Path(folder))
         for choice in CHOICES:
-            changes = given | {column: column in choice for column in COLUMNS}
-            spec = spec_of("bayesian", Path(folder), dealt, changes)
+            spec = spec_of("bayesian", Path(folder), dealt, given | changes_of(choice))
             start, found = time.process_time(), []
             for seed in range(spec.seed, spec.seed + int(seeds)):
                 with contextlib.redirect_stdout(io.StringIO()):

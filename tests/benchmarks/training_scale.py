@@ -2,9 +2,10 @@
 
     PYTHONPATH=. python tests/benchmarks/training_scale.py [ratings, in millions: default 4]
 
-Made-up ratings of 200,948 users and 87,585 movies, popular ones more often, in 16 Parquet files; 64
-factors and biases, batches of 16,384, one epoch of at most the given ratings. Memory is the highest
-of any rank, the libraries included. Bytes are those that a rank hands to Horovod in a step.
+Made-up ratings of 200,948 users and 87,585 movies, popular ones more often, by biases, a taste of 8
+factors and noise, in 16 Parquet files; 64 factors and biases, batches of 16,384, one epoch of at
+most the given ratings. Memory is the highest of any rank, the libraries included. Bytes are those
+that a rank hands to Horovod in a step.
 """
 
 import json
@@ -24,7 +25,7 @@ from model.settings import TrainingSpec, chosen
 from tests.servers.ranks import launcher
 
 ROOT = Path(__file__).resolve().parents[2]
-USERS, MOVIES, FILES = 200_948, 87_585, 16
+USERS, MOVIES, FILES, TASTE = 200_948, 87_585, 16, 8
 MEASURED = """
 import resource, sys
 from pathlib import Path
@@ -46,24 +47,35 @@ print("FIGURES", metrics["ratings_per_second"], peak, learner.bytes_sent // step
 """
 
 
-def make_data(folder: Path, ratings: int) -> TrainingSpec:
-    """Write the ratings, and the spec of a training on them."""
+def write_ratings(folder: Path, ratings: int, users: int = USERS, movies: int = MOVIES) -> None:
+    """Ratings to learn from and 100,000 held back, both with indexes."""
     random = np.random.default_rng(0)
+    taste_U9, taste_M9 = (
+        random.normal(0, 0.35, (rows, TASTE + 1)).astype(np.float32) for rows in (users, movies)
+    )
     for name, rows in (("train", ratings), ("validation", 100_000)):
         (folder / name).mkdir()
         for number in range(FILES):
             size = rows // FILES
             # As etl deals them: all ratings of a user in one file.
-            user = (random.random(size) ** 1.5 * (USERS // FILES)).astype(np.int32)
+            user = (random.random(size) ** 1.5 * (users // FILES)).astype(np.int32)
             user = user * np.int32(FILES) + np.int32(number)
-            movie = (random.random(size) ** 4 * MOVIES).astype(np.int32)
-            rating = random.integers(1, 11, size).astype(np.float32) / 2
+            movie = (random.random(size) ** 4 * movies).astype(np.int32)
+            score = 3.5 + (taste_U9[user, 1:] * taste_M9[movie, 1:]).sum(1) * 2
+            score += taste_U9[user, 0] + taste_M9[movie, 0] + random.normal(0, 0.8, size)
+            rating = (np.clip(score, 0.5, 5) * 2).round().astype(np.float32) / 2
             columns = {"user_idx": user, "movie_idx": movie, "rating": rating}
+            columns["rated_at"] = random.integers(0, 10**9, size)
             pq.write_table(pa.table(columns), folder / name / f"{number}.parquet")
-    for entity, rows in (("user", USERS), ("movie", MOVIES)):
+    for entity, rows in (("user", users), ("movie", movies)):
         ids = pa.array(np.arange(rows, dtype=np.int32))
         index = pa.table({f"{entity}_id": ids, f"{entity}_idx": ids})
         pq.write_table(index, folder / f"{entity}_index.parquet")
+
+
+def make_data(folder: Path, ratings: int) -> TrainingSpec:
+    """Write the ratings, and the spec of a training on them."""
+    write_ratings(folder, ratings)
     changes = ("epochs=1", "batch_size=16384", "factors=64")
     conf = load_configuration([f"train.matrix_factorisation.{change}" for change in changes])
     return TrainingSpec(

@@ -44,7 +44,8 @@ def calibration(factors: Factors, held: pd.DataFrame, name: str) -> None:
     """Print how far ratings lie from their predictions, and how far they should."""
     pairs = held["user_idx"].to_numpy(), held["movie_idx"].to_numpy()
     rating = held["rating"].to_numpy()
-    predicted, sd = factors.predict(*pairs), factors.sd(*pairs)
+    predicted = factors.predict(*pairs, time_P=held["rated_at"].to_numpy())
+    sd = factors.sd(*pairs)
     shares = shares_inside(predicted, sd, rating)
     inside = ", ".join(f"{share:.1%} inside {percent}%" for percent, share in shares.items())
     print(f"{name}: RMSE {rmse(predicted, rating):.4f}; {inside}; by tenth, stated and RMSE:")

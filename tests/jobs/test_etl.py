@@ -185,7 +185,11 @@ def test_a_delivery_without_a_usable_rating_stops(spark, tmp_path):
 
 def test_training_rows_are_dealt_and_indexed(spark, tmp_path):
     """Each rating lands in one split, by row number, in even files of one row group."""
-    lines = [f"{u}::{m}::{1 + (u + m) % 5}::0" for u in range(1, 81) for m in range(2, 60, 2)]
+    lines = [
+        f"{u}::{m}::{1 + (u + m) % 5}::{978300000 + m if u % 2 else 0}"
+        for u in range(1, 81)
+        for m in range(2, 60, 2)
+    ]
     movies = "".join(f"{m}::M{m} (1990)::Drama\n" for m in range(2, 60, 2)).encode()
     run = delivery(
         tmp_path, "ml-1m", {"ratings.dat": "\n".join(lines).encode(), "movies.dat": movies}
@@ -196,7 +200,11 @@ def test_training_rows_are_dealt_and_indexed(spark, tmp_path):
     dealt = [
         row for split in SPLITS for row in rows(spark, run, f"splits/split={split}", "user_idx")
     ]
-    given = {(u - 1, m // 2 - 1, 1.0 + (u + m) % 5) for u in range(1, 81) for m in range(2, 60, 2)}
+    given = {
+        (u - 1, m // 2 - 1, 1.0 + (u + m) % 5, 978300000 + m if u % 2 else -1)
+        for u in range(1, 81)
+        for m in range(2, 60, 2)
+    }
     assert len(dealt) == len(given)
     assert set(dealt) == given
     files = run.split("train").glob("*.parquet")

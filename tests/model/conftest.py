@@ -94,13 +94,17 @@ def settings(model: str = "matrix_factorisation", **changes: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def ratings():
-    """1,500 ratings of two tastes and some noise; movie 39 and user 59 are never rated."""
+    """1,500 ratings of two tastes and some noise; movie 39 and user 59 are never rated.
+
+    A tenth has no time.
+    """
     random = np.random.default_rng(0)
     pairs = random.permutation((USERS - 1) * (MOVIES - 1))[:1500]
     user, movie = (pairs // (MOVIES - 1)).astype(np.int32), (pairs % (MOVIES - 1)).astype(np.int32)
     taste = np.where(user % 2 == movie % 2, 1.0, -1.0)
     rating = np.clip(3 + taste + 0.3 * random.standard_normal(1500), 1, 5).astype(np.float32)
-    return pa.table({"user_idx": user, "movie_idx": movie, "rating": rating})
+    at = np.where(random.random(1500) < 0.9, random.integers(0, 10**9, 1500), -1)
+    return pa.table({"user_idx": user, "movie_idx": movie, "rating": rating, "rated_at": at})
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from model.factors import load_factors
+from model.metrics import rmse
 from model.settings import Course
 from model.training.loop import train
 from tests.model.conftest import write
@@ -79,7 +80,7 @@ def test_of_two_chains_each_has_half_of_the_seconds(spec, tmp_path, capfd):
     np.testing.assert_array_equal(first, second)
 
 
-@pytest.mark.parametrize("changes", [{"implicit": False}, {"row_noise": False}])
+@pytest.mark.parametrize("changes", [{"implicit": False}, {"row_noise": False}, {"user_bins": 0}])
 def test_without_its_parts_it_learns_too(spec, changes):
     assert train(spec(model="bayesian", **changes))["validation_rmse_clipped"] < 0.5
 
@@ -118,12 +119,61 @@ def test_what_the_release_says_tells_of_those_with_few_ratings(spec, tmp_path):
     assert errors[0] < 0.7 * errors[1]
 
 
+BINS = {"movie_bins": 3, "user_bins": 4, "days": True}
+
+
+def test_what_times_tell_is_told_at_times_and_lists_have_the_last(spec, tmp_path):
+    """Users rate two points better in the last quarter of their time; half have no times at all."""
+    random = np.random.default_rng(0)
+    pairs = random.permutation(59 * 39)[:1800]
+    user, movie = pairs // 39, pairs % 39
+    at = random.integers(0, 10**8, len(pairs))
+    rating = np.where(at > 0.75 * 10**8, 4.5, 2.5) + 0.1 * random.standard_normal(len(pairs))
+    at[user % 2 == 0] = -1
+    rating[at < 0] = 3.0
+    table = rated(user.tolist(), movie.tolist(), rating.tolist())
+    table = table.set_column(3, "rated_at", [at])
+    given = replace(
+        spec(model="bayesian", **BINS | {"movie_bins": 0, "days": False}),
+        train=write(tmp_path / "dated", table.slice(0, 1500), [1500]),
+        validation=write(tmp_path / "dated held", table.slice(1500), [300]),
+    )
+    assert train(given)["validation_rmse"] < 0.4
+    factors = load_factors(Path(given.output))
+    told = user[1500:], movie[1500:]
+    then = factors.predict(*told, clip=False, time_P=at[1500:])
+    assert rmse(then, rating[1500:]) < 0.4
+    # Today is as in the last quarter; where there are no times, nothing changes.
+    today, dated = factors.predict(*told, clip=False), at[1500:] >= 0
+    assert np.abs(today[dated] - 4.5).mean() < 0.3
+    np.testing.assert_allclose(today[~dated], then[~dated], atol=1e-5)
+    np.testing.assert_allclose(
+        factors.predict(*told, clip=False, time_P=np.full(300, 2 * 10**9)), today, atol=1e-5
+    )
+
+
+def test_times_tell_two_ranks_the_same(spec, tmp_path):
+    chosen = spec(model="bayesian", by_user=True, **BINS)
+    train(chosen)
+    alone = load_factors(Path(chosen.output))
+    assert alone.dates
+    pairs = np.arange(59), np.arange(59) % 39
+    at = np.linspace(0, 10**9, 59).astype(np.int64)
+    expected = alone.predict(*pairs, time_P=at)
+    run = train_with_ranks(chosen, 2, tmp_path / "spec.json")
+    assert run.returncode == 0, run.stderr
+    both = load_factors(Path(chosen.output))
+    np.testing.assert_allclose(both.predict(*pairs, time_P=at), expected, atol=2e-3)
+    assert np.abs(expected - alone.predict(*pairs)).max() > 1e-3
+
+
 def rated(users: list[int], movies: list[int], ratings: list[float]) -> pa.Table:
     return pa.table(
         {
             "user_idx": np.array(users, np.int32),
             "movie_idx": np.array(movies, np.int32),
             "rating": np.array(ratings, np.float32),
+            "rated_at": np.full(len(ratings), -1),
         }
     )
 

@@ -50,7 +50,9 @@ def test_the_weighted_rows_score_as_the_weighted_scores_around_the_mean():
 def test_killed_in_a_later_member_it_goes_on_from_there(spec, tmp_path, monkeypatch, capsys):
     chosen = spec(model="blend")
     loop.train(chosen)
-    rows = np.array(load_factors(Path(chosen.output)).user_UK)
+    whole = load_factors(Path(chosen.output))
+    rows, dates = np.array(whole.user_UK), whole.dates
+    assert dates
     assert not Path(chosen.checkpoints).exists()
     again = replace(chosen, output=str(tmp_path / "again"))
     run = loop.run
@@ -71,4 +73,7 @@ def test_killed_in_a_later_member_it_goes_on_from_there(spec, tmp_path, monkeypa
         assert f"{ended} has ended in an earlier attempt" in said
     assert "training svdpp on" in said
     assert "training bayesian on" not in said
-    np.testing.assert_array_equal(load_factors(Path(again.output)).user_UK, rows)
+    went_on = load_factors(Path(again.output))
+    np.testing.assert_array_equal(went_on.user_UK, rows)
+    assert went_on.dates
+    np.testing.assert_array_equal(went_on.dates.user.value_G, dates.user.value_G)

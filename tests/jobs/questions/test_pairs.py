@@ -1,5 +1,7 @@
 """Predictions for pairs: the formula in order, and bad lines that stop everything."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from jobs.questions.pairs import predict_file
 from jobs.runs.errors import JobError
+from model.dates import Clock, Dates, Effects
 from tests.jobs.examples import DOUBTFUL, MODEL
 
 
@@ -41,6 +44,22 @@ def test_a_model_that_knows_deviations_tells_them(tmp_path):
         "2,11,3,model,2",
         "99,10,4,popular,",
     ]
+
+
+def test_a_time_is_taken_into_account_where_the_file_has_one(tmp_path):
+    """After second 5, user 1 rates half a point better than before."""
+    clock = Clock(0, 2, False, 0, 9, np.array([0, 0, 0]), np.array([9, 0, 0]))
+    nothing = Effects(np.array([], np.int64), np.array([]))
+    dates = Dates(clock, nothing, Effects(np.array([0, 1]), np.array([-0.25, 0.25])), nothing)
+    (tmp_path / "pairs.csv").write_text(
+        "user_id,movie_id,rated_at\n1,10,0\n1,10,\n1,10,7\n1,10,-1\n3,11,0\n"
+    )
+    predict_file(replace(MODEL, dates=dates), tmp_path / "pairs.csv", tmp_path / "out.csv")
+    said = [line.split(",")[2] for line in (tmp_path / "out.csv").read_text().splitlines()[1:]]
+    assert said == ["3.25", "3.75", "3.75", "3.5", "2"]
+    (tmp_path / "pairs.csv").write_text("user_id,movie_id,rated_at\n1,10,0\n1,10,soon\n")
+    with pytest.raises(JobError, match="line 3: rated_at: expected a whole number, found 'soon'"):
+        predict_file(MODEL, tmp_path / "pairs.csv", tmp_path / "out.csv")
 
 
 ids = st.one_of(st.integers(1, 3), st.integers(9, 13), st.integers(-(10**17), 10**17))

@@ -77,6 +77,10 @@ def test_later_layers_win(folder):
             "train: {ranks: 64, matrix_factorisation: {batch_size: 32}}",
             ["local.yaml: train: a batch of 32 ratings cannot be shared by 64 ranks"],
         ),
+        (
+            "train: {ranks: 2, elastic: true, matrix_factorisation: {exchange: strata}}",
+            ["train: matrix_factorisation.exchange=strata does not go with elastic"],
+        ),
         ("score: {top_k: 0}", ["local.yaml: score.top_k: found 0", "greater than or equal to 1"]),
         ("score: {top_k: some}", ["score.top_k: found 'some'", "'all'"]),
         ("etl: {test_share: 0.3}", ["add up to 1.2, not to 1"]),

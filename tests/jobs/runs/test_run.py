@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs import refit
 from jobs.runs.errors import JobError, NotNeeded
 from jobs.runs.run import STEPS, Run, new_run_id, open_run
 from tests.jobs.examples import small_run
@@ -51,6 +52,18 @@ def test_a_run_that_trains_makes_every_step(run):
     finish(run, "publish")
     finish(run, "promote", promoted=True)
     assert not run.must_promote
+
+
+def test_a_refit_that_cannot_be_made_is_passed_over_and_the_run_goes_on(run, monkeypatch):
+    monkeypatch.setattr(refit, "run_of", lambda arguments: run)
+    finish(run, "plan", train=True, reason="every run trains")
+    finish(run, "train")
+    finish(run, "evaluate", **evaluated(promoted=True, model_version="4", refits=True))
+    with pytest.raises(JobError, match="Step refit of run r has not finished"):
+        finish(run, "score")
+    refit.main(["--run-id", "r", "--skip"])
+    assert run.record("refit")["skipped"]
+    finish(run, "score")
 
 
 def test_a_run_that_scores_only_needs_no_model_of_its_own(run):

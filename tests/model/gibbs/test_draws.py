@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.data.ratings import Ratings
-from model.gibbs.average import Average
+from model.gibbs.average import Average, nearest
 from model.gibbs.links import Links, conjugate_gradients
 from model.gibbs.priors import draw_degrees, draw_normal_wishart
 from model.gibbs.rows import draw_rows, weighted_others
@@ -33,11 +33,10 @@ def test_every_rating_is_once_in_the_buckets_of_some_rank(seed, share, ranks):
         for bucket in users.buckets(rank, ranks, 8, len(movies)):
             row_RL = bucket.row_R[:, None].expand_as(bucket.other_RL)
             real_RL = bucket.other_RL < len(movies)
-            assert not bucket.rating_RL[~real_RL].any()
+            assert (bucket.at_RL[~real_RL] == len(ratings)).all()
+            rating_E = users.rating_C[bucket.at_RL[real_RL].long()]
             user, movie = users.old_R[row_RL[real_RL]], movies.old_R[bucket.other_RL[real_RL]]
-            found += zip(
-                user.tolist(), movie.tolist(), bucket.rating_RL[real_RL].tolist(), strict=True
-            )
+            found += zip(user.tolist(), movie.tolist(), rating_E.tolist(), strict=True)
     columns = (column.tolist() for column in ratings.columns)
     assert sorted(found) == sorted(zip(*columns, strict=True))
 
@@ -56,7 +55,8 @@ def test_a_row_is_drawn_around_the_answer_of_its_regression():
     for bucket in users.buckets(0, 1, 4, len(movies)):
         row_R = bucket.row_R
         arguments = (centre_RK[row_R], prior_KK, noise_R[row_R], normal_RK[row_R], None, 5.0)
-        drawn = draw_rows(bucket, others, *arguments)
+        rating_RL = torch.cat([users.rating_C, torch.zeros(1)])[bucket.at_RL.long()]
+        drawn = draw_rows(bucket, rating_RL, others, *arguments)
         for place, row in enumerate(row_R.tolist()):
             first, last = users.first_R[row], users.first_R[row + 1]
             other = users.other_C[first:last].long()
@@ -159,3 +159,16 @@ def test_the_streamed_mean_is_the_mean_and_cut_the_nearest_of_its_width(draws):
         lost = torch.linalg.norm((user @ movie.T - mean) * weight)
         least = torch.linalg.svdvals(mean * weight)[2:].norm()
         torch.testing.assert_close(lost, least, atol=1e-4, rtol=1e-3)
+
+
+def test_the_nearest_of_many_columns_is_found_without_all_of_them():
+    """As drawn matrices do, these differ a little around one of few columns."""
+    generator = torch.Generator().manual_seed(0)
+    user_UC = torch.randn(300, 10, generator=generator) @ torch.randn(10, 400, generator=generator)
+    movie_MC = torch.randn(200, 400, generator=generator)
+    user_UC += 0.3 * torch.randn(300, 400, generator=generator)
+    product = user_UC @ movie_MC.T
+    user, movie = nearest(user_UC, movie_MC, 24)
+    assert user.shape == (300, 24)
+    least = torch.linalg.svdvals(product)[24:].norm()
+    assert torch.linalg.norm(user @ movie.T - product) < 1.005 * least
