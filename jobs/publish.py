@@ -38,6 +38,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.evaluation import Evaluation
 from jobs.runs.run import Run, run_of
 from jobs.scoring.filters import allowed_movies
+from jobs.scoring.folded_check import check_folded_in
 from jobs.scoring.models import Models
 from jobs.sinks.sinks import copy_all, sinks_of
 from jobs.training.registry import Registry
@@ -48,17 +49,14 @@ from jobs.training.registry import Registry
 ROW_GROUP_BYTES = 2 << 20
 
 
-def to_audit(spark: SparkSession, run: Run) -> ToPublish:
-    """The recommendations of a run, and what they are checked against."""
+def to_audit(spark: SparkSession, run: Run, models: Models) -> ToPublish:
+    """The recommendations of a run by these models, and what they are checked against."""
 
     def read(folder: Path, schema: str) -> DataFrame:
         return spark.read.schema(schema).parquet(str(folder))
 
     top_k = run.conf.score.top_k
     users = read(run.data("users"), schemas.USERS)
-    # Worked out anew, not taken from what score has noted.
-    scored = run.record("score")
-    models = Models.of(run, scored["model_version"], scored["order_version"])
     movie_ids = models.known(allowed_movies(run).movie_ids)
     return ToPublish(
         recommendations=read(run.output("scored"), schemas.RECOMMENDATIONS),
@@ -71,7 +69,7 @@ def to_audit(spark: SparkSession, run: Run) -> ToPublish:
         if run.conf.score.candidates
         else None,
         rating_range=run.rating_range,
-        order_version=scored["order_version"],
+        order_version=models.order.version if models.order else None,
     )
 
 
@@ -154,8 +152,11 @@ def refuse_older(run: Run) -> None:
 
 def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
     """Audit, then show all tables at once; returns the figures of the step."""
-    data = to_audit(spark, run)
-    checks = audit(data)
+    # The models are those that score has noted; all else is worked out anew.
+    scored_by = run.record("score")
+    models = Models.of(run, scored_by["model_version"], scored_by["order_version"])
+    data = to_audit(spark, run, models)
+    checks = audit(data) + check_folded_in(run, models)
     print(f"publish: {len(checks)} checks passed", flush=True)
     scored = parquet_files(run.output("scored"))
     # All that can fail comes before the first commit.

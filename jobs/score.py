@@ -7,6 +7,8 @@ user's rated movies and, where a model orders movies, each user's history; write
 of the recommendations table, partitioned by ds as the table is. Never a rated movie, whatever its
 split; never one that a model has not learned; never one that the filters of `score` in conf take
 away.
+Users who are new to the model of ratings, or have rated since it learned, are folded in: their rows
+are solved for tonight (model/fold_in.py).
 Movies are ranked by the model of order, with users' rows made of their histories of today; without
 one by unclipped predicted rating, so that the best do not all tie at the top of the scale, damped
 by score.damping or less score.lower_bound standard deviations. With score.mode=incremental, users
@@ -94,7 +96,11 @@ def score(spark: SparkSession, run: Run, models: Models) -> dict[str, Any]:
     inputs = write_inputs(plan, prepared)
     if run.users is not None:
         require_users(inputs, run.users, run.release)
-    ranking = models.rating.folder
+    factors = models.rating.folder
+    if plan.model is not models.rating.factors:
+        factors = prepared / "rating"
+        plan.model.save(factors)
+    ranking = factors
     if plan.ranking is not plan.model:
         ranking = prepared / "ranking"
         plan.ranking.save(ranking)
@@ -103,7 +109,7 @@ def score(spark: SparkSession, run: Run, models: Models) -> dict[str, Any]:
     target.mkdir(parents=True)
     top_k = run.conf.score.top_k
     scoring = Scoring(
-        factors=models.rating.folder,
+        factors=factors,
         ranking=ranking,
         inputs=prepared,
         target=target,
@@ -123,12 +129,14 @@ def score(spark: SparkSession, run: Run, models: Models) -> dict[str, Any]:
         )
     kept = int(inputs.kept_U.sum())
     trained = is_trained(plan.ranking.user_idx(inputs.user_ids_U), plan.ranking.user_trained_U)
+    folded = plan.model.is_folded(plan.model.user_idx(inputs.user_ids_U))
     shutil.rmtree(prepared)
     return plan.figures | {
         "users": users,
         "users_scored": users - kept,
         "users_kept": kept,
         "users_popular": users - int(trained.sum()),
+        "users_folded_in": int((folded & trained).sum()),
         "rows": rows,
     }
 

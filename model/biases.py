@@ -123,6 +123,7 @@ def biases_beside(factors: Factors, train: Ratings, settings: BiasesSettings) ->
         user_sd_US=np.full((len(user_bias_U), 1), sd, np.float32),
         movie_sd_MS=np.ones((len(movie_bias_M), 1), np.float32),
         mean=mean,
+        noise=sd**2,
         manifest=manifest_of(factors, settings),
     )
 

@@ -9,7 +9,7 @@ another time has these taken out and its own put in. A bin without ratings adds 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,6 +138,16 @@ class Dates:
         """With all effects times a weight."""
         scaled = [Effects(kind.key_G, weight * kind.value_G) for kind in self.kinds]
         return Dates(self.clock, *scaled)
+
+    def moved(self, place_U: Int, users: int) -> Dates:
+        """With other row numbers, which ascend, for users; `users` are there in all."""
+        first_U, last_U = np.zeros(users, np.int64), np.zeros(users, np.int64)
+        first_U[place_U], last_U[place_U] = self.clock.first_U, self.clock.last_U
+        kinds = [self.movie]
+        for kind, bins in ((self.user, max(self.clock.user_bins, 1)), (self.day, DAYS)):
+            key_G = place_U[kind.key_G // bins] * bins + kind.key_G % bins
+            kinds.append(Effects(key_G, kind.value_G))
+        return Dates(replace(self.clock, first_U=first_U, last_U=last_U), *kinds)
 
     def arrays(self) -> dict[str, NDArray]:
         """All of it, by name."""

@@ -25,10 +25,10 @@ from model.files import whole_folder
 Float = NDArray[np.float32]
 Int = NDArray[np.integer]
 Bool = NDArray[np.bool_]
-SCALARS = ("mean", "rating_min", "rating_max", "train_mean")
+SCALARS = ("mean", "rating_min", "rating_max", "train_mean", "noise")
 DATES = "dates.npz"
 # Absent from models that earlier versions of Nightreel saved.
-LATER = {"movie_count_M", "user_sd_US", "movie_sd_MS"}
+LATER = {"movie_count_M", "user_sd_US", "movie_sd_MS", "known_U", "user_folded_U"}
 # Blocks of pairs keep the gathered rows in the cache and the memory bounded.
 PAIRS_PER_BLOCK = 16_384
 
@@ -65,13 +65,29 @@ class Factors:
     dates: Dates | None = None
     """What the time of a rating adds to its score; None in models that do not ask. Biases hold what
     any time after all ratings adds."""
+    noise: float | None = None
+    """Variance of the ratings learned from around their scores. None in models of order, and in
+    those saved before it was kept."""
+    known_U: NDArray[np.uint64] | None = None
+    """Digests of what each user had rated at the training, held back or not
+    (model/known_ratings.py). None as `noise`."""
+    user_folded_U: Bool | None = None
+    """Users whose rows were made after the training (model/fold_in.py). None: nobody's."""
     manifest: dict[str, Any] = field(default_factory=dict)
     """Configuration, metrics and data fingerprint of the training."""
 
     def source(self, user_idx_P: Int, movie_idx_P: Int) -> NDArray[np.str_]:
-        """What `predict` rests on for each of P pairs: 'model', 'popular' or 'mean'."""
+        """What `predict` rests on for each of P pairs: model, folded_in, popular or mean."""
         by_movie = np.where(is_trained(user_idx_P, self.user_trained_U), "model", "popular")
+        if self.user_folded_U is not None:
+            by_movie = np.where(self.is_folded(user_idx_P), "folded_in", by_movie)
         return np.where(is_trained(movie_idx_P, self.movie_trained_M), by_movie, "mean")
+
+    def is_folded(self, user_idx_P: Int) -> Bool:
+        """Which row numbers of users, -1 for none, are those of rows made after the training."""
+        if self.user_folded_U is None:
+            return np.zeros(len(user_idx_P), bool)
+        return is_trained(user_idx_P, self.user_folded_U)
 
     def score(self, user_idx_P: Int, movie_idx_P: Int) -> NDArray[np.float64]:
         """The model's scores of P pairs of trained users and movies, given as row numbers.
@@ -93,17 +109,20 @@ class Factors:
     ) -> Float:
         """Ratings of P pairs given as row numbers; -1 stands for an id that is not in the index.
 
-        They are those of today, or at the times given, in seconds since 1970, -1 where unknown.
-        Trained user and movie ('model'): the score. Only the movie trained ('popular'):
-        `popular_M`. Movie not trained ('mean'): `train_mean`, plus the user's bias where trained.
+        They are those of today, or at the times given, in seconds since 1970, -1 where unknown; of
+        rows that were folded in, today's alone.
+        User and movie have rows ('model', 'folded_in'): the score. Only the movie has ('popular'):
+        `popular_M`. The movie has none ('mean'): `train_mean`, plus the user's bias if known.
         """
         source_P = self.source(user_idx_P, movie_idx_P)
         rating_P = np.full(len(user_idx_P), self.train_mean)
-        model, popular = np.flatnonzero(source_P == "model"), source_P == "popular"
+        model = np.flatnonzero((source_P == "model") | (source_P == "folded_in"))
+        popular = source_P == "popular"
         rating_P[model] = self.score(user_idx_P[model], movie_idx_P[model])
         if time_P is not None and self.dates:
-            pairs = user_idx_P[model], movie_idx_P[model], np.asarray(time_P)[model]
-            rating_P[model] += self.dates.instead(*pairs)
+            own = np.flatnonzero(source_P == "model")
+            pairs = user_idx_P[own], movie_idx_P[own], np.asarray(time_P)[own]
+            rating_P[own] += self.dates.instead(*pairs)
         rating_P[popular] = self.popular_M[movie_idx_P[popular]]
         only_user = is_trained(user_idx_P, self.user_trained_U) & (source_P == "mean")
         rating_P[only_user] += self.user_bias_U[user_idx_P[only_user]]
@@ -118,7 +137,7 @@ class Factors:
     def sd(self, user_idx_P: Int, movie_idx_P: Int) -> Float:
         """Standard deviations of the ratings of P pairs given as row numbers, in rating points.
 
-        NaN where the prediction does not rest on the model, or the model does not know it.
+        NaN where the prediction does not rest on what was trained, or the model does not know it.
         """
         sd_P = np.full(len(user_idx_P), np.nan, np.float32)
         if self.user_sd_US is None or self.movie_sd_MS is None:
@@ -141,7 +160,8 @@ class Factors:
 
         `beside` is called with it to write what else belongs to the model.
         """
-        scalars = {name: float(getattr(self, name)) for name in SCALARS}
+        numbers = {name: getattr(self, name) for name in SCALARS}
+        scalars = {name: float(value) for name, value in numbers.items() if value is not None}
         text = json.dumps(scalars | {"manifest": self.manifest}, indent=2)
         with whole_folder(folder) as temporary:
             for name in array_names():

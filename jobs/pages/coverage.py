@@ -41,7 +41,7 @@ def recommended(connection: DuckDBPyConnection) -> Recommended:
     """Count what was scored."""
     row = connection.execute("""
         select count(*), count(distinct user_id), count(distinct movie_id),
-            count_if(source <> 'model') from scored
+            count_if(source = 'popular') from scored
         """).fetchone()
     assert row is not None
     return Recommended(*row)

@@ -49,6 +49,11 @@ def users(scored: dict[str, Any]) -> str:
             f". {count(scored['users_popular'], 'user')} of whom the model knows nothing: the "
             "popular movies"
         )
+    if scored.get("users_folded_in"):
+        told += (
+            f". {count(scored['users_folded_in'], 'user')} new to the model of ratings, or who "
+            "have rated since it learned: their rows were made of all their ratings tonight"
+        )
     return f"{told}."
 
 

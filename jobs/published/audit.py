@@ -41,6 +41,8 @@ class ToPublish:
 
 # Columns of recommendations that may be null.
 NULLABLE = ("order_version", "rating_sd")
+# That the right rows say so, jobs/scoring/folded_check.py looks at.
+SOURCES = ("model", "popular", "folded_in")
 
 
 def bad_rows(data: ToPublish) -> dict[str, Column]:
@@ -55,7 +57,7 @@ def bad_rows(data: ToPublish) -> dict[str, Column]:
         "other_order": ~F.col("row.order_version").eqNullSafe(F.lit(data.order_version)),
         "filtered_out": F.col("allowed").isNull(),
         "no_deviation": (F.col("row.rating_sd") <= 0) | F.isnan("row.rating_sd"),
-        "off_scale": ~(on_scale & F.col("row.source").isin("model", "popular")),
+        "off_scale": ~(on_scale & F.col("row.source").isin(*SOURCES)),
     }
 
 

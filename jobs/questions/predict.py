@@ -12,6 +12,8 @@ A model that knows how far off a rating may be, as bayesian, says where it
 lies in nine of ten cases; predictions.csv then has its standard deviation, rating_sd. The source of
 a prediction says what it rests on:
     model      both the user and the movie were learned from ratings
+    folded_in  the user is new to the model, or has rated since it learned: a row of all the
+               user's published ratings, on what was learned of movies
     popular    nothing was learned of the user: the rating to expect of anybody
     mean       nothing was learned of the movie: the mean rating, and the user's own bias
 """
@@ -30,6 +32,7 @@ from jobs.published.runs_table import LatestRun, latest_run
 from jobs.published.views import connect
 from jobs.questions.pairs import deviations, predict_file, predict_pairs
 from jobs.questions.recommendations import require_movie, require_user
+from jobs.questions.tonight import of_published
 from jobs.runs.command import command_arguments, positive
 from jobs.runs.configuration import load_configuration, warehouse_of
 from jobs.runs.errors import JobError
@@ -38,7 +41,8 @@ from model.calibration import interval
 from model.factors import Factors
 from model.metrics import rmse
 
-NOT_LEARNED = {
+MEANING = {
+    "folded_in": "the user is new to the model, or has rated since: it is by all ratings published",
     "popular": "nothing was learned of the user: this is the rating to expect of anybody",
     "mean": "nothing was learned of the movie: this is the mean rating, and the user's own bias",
 }
@@ -77,14 +81,13 @@ def predict_one(
         print(f"  in nine of ten such cases the rating lies from {low[0]:.2f} to {high[0]:.2f}")
     version = visible(run.model_version)
     print(f"  source: {source[0]}; model version {version}, release {run.release}")
-    if source[0] in NOT_LEARNED:
-        print(f"  {NOT_LEARNED[source[0]]}")
+    if source[0] in MEANING:
+        print(f"  {MEANING[source[0]]}")
     query = "select rating, split from ratings where user_id = ? and movie_id = ?"
     real = connection.execute(query, [user, movie]).fetchone()
     if real:
-        known = (
-            ", and which the model has learned from" if learned_from(factors, run, real[1]) else ""
-        )
+        learned = learned_from(factors, run, real[1], source[0])
+        known = ", and which the model has learned from" if learned else ""
         print(f"  real rating {real[0]:g}, which lies in the {visible(real[1])} split{known}")
 
 
@@ -122,7 +125,9 @@ def predict_rated(
     print(f"RMSE over {len(rows)} ratings: {error_of(rows):.4f}")
     for split, part in groupby(sorted(rows, key=lambda row: row[3]), key=lambda row: row[3]):
         ratings = list(part)
-        learned = ", which the model has learned from" if learned_from(factors, run, split) else ""
+        by = {row[5] for row in ratings}
+        knows = all(learned_from(factors, run, split, source) for source in by)
+        learned = ", which the model has learned from" if knows else ""
         print(f"  {visible(split)}: {error_of(ratings):.4f} over {len(ratings)}{learned}")
 
 
@@ -131,13 +136,14 @@ def between(low: float, high: float) -> str:
     return "" if np.isnan(low) else f"{low:.2f} to {high:.2f}"
 
 
-def learned_from(factors: Factors, run: LatestRun, split: str) -> bool:
-    """Whether the model has learned from ratings of a split: from all of its run, once refitted.
+def learned_from(factors: Factors, run: LatestRun, split: str, source: str) -> bool:
+    """Whether a prediction rests on ratings of a split: on all of its run, once refitted.
 
-    Of later runs' ratings nobody knows which were new.
+    A row that was folded in is made of all published ratings. Of later runs' ratings nobody knows
+    which were new.
     """
     refitted = factors.manifest.get("run_id") == run.run_id and "refit_ratings" in factors.manifest
-    return split == "train" or refitted
+    return split == "train" or refitted or source == "folded_in"
 
 
 def error_of(rows: list[tuple]) -> float:
@@ -154,7 +160,8 @@ def main(argv: list[str] | None = None) -> None:
     from jobs.training.registry import Registry
 
     conf = load_configuration(warehouse=arguments.warehouse)
-    factors = Registry(conf, warehouse, run.release).factors(run.model_version)
+    learned = Registry(conf, warehouse, run.release).factors(run.model_version)
+    factors = of_published(learned, connection, arguments.user)
     if arguments.pairs:
         count = predict_file(factors, arguments.pairs, arguments.out)
         print(f"{arguments.out}: {count:,} predictions of model version {run.model_version}.")

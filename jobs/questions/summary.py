@@ -55,6 +55,9 @@ def users_note(score: dict[str, Any]) -> str:
     notes = [f"{score['users_scored']:,} scored"]
     notes += [f"{kept:,} kept from run {score['base_run']}"] if kept else []
     notes += [f"{popular:,} by popularity"] if popular else []
+    # Earlier versions of Nightreel folded nobody in.
+    folded = score.get("users_folded_in", 0)
+    notes += [f"{folded:,} folded in"] if folded else []
     return ", ".join(notes)
 
 

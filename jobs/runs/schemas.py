@@ -29,11 +29,13 @@ RATED = "user_id int, movie_ids array<int>"
 # Of the users who have one, the only movies that may be recommended to them.
 CANDIDATES = "user_id int, movie_id int"
 
+# source: model; folded_in, of users whose row in the model of ratings was made that night; popular,
+# where what ranks knows nothing of the user.
 # ranking_score is what movies are ranked by: the score of order_version, a model of order; where
 # there is none, the predicted rating, not clipped, and damped where score.damping says so, or less
 # score.lower_bound deviations. It is null in rows that were published before there was such a
 # column. rating_sd: standard deviation of the rating around predicted_rating, with
-# score.uncertainty; null without, and where nothing was learned of user or movie.
+# score.uncertainty; null without, where nothing was learned of user or movie, and of folded_in.
 RECOMMENDATIONS = (
     "ds date, user_id int, rank int, movie_id int, title string, predicted_rating float, "
     "source string, model_version string, run_id string, ranking_score float, "

@@ -2,10 +2,10 @@
 
 A user's rows follow from the models, the movies that may be recommended, top_k, damping or lower
 bound, and uncertainty, the same for everybody, and from the user's own rated movies and list; where
-a model orders movies, also from when and how the user has rated them. Where all of these are as
-they were in an earlier run, so are the rows. That run, the base, is fixed when a run starts. Where
-there is none, or what it wrote is gone or was made otherwise, everybody is scored, and the step
-says why.
+users can be folded in or a model orders movies, also from when and how the user has rated them.
+Where all of these are as they were in an earlier run, so are the rows. That run, the base, is fixed
+when a run starts. Where there is none, or what it wrote is gone or was made otherwise, everybody is
+scored, and the step says why.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from jobs.runs.run import Run, open_run
 from jobs.scoring.models import Models
 from jobs.scoring.uncertainty import known_to
 from jobs.training.registered import digest_of
+from model.factors import Factors
+from model.fold_in import can_fold_in
 from model.ranking.lists import Lists
 
 # How what decides everybody's rows is called where it has changed.
@@ -120,8 +122,16 @@ def find_base(run: Run) -> tuple[str | None, str]:
     return run_id, f"run {run_id} is the newest of release {run.release}"
 
 
-def usable_base(run: Run, basis: Basis) -> tuple[Run | None, str | None]:
-    """The run's base if rows may be taken from it; else None, and why not."""
+def rests_on_histories(rating: Factors, order_version: str | None) -> bool:
+    """Whether users' rows follow from more than which movies they have rated."""
+    return order_version is not None or can_fold_in(rating)
+
+
+def usable_base(run: Run, basis: Basis, histories: bool) -> tuple[Run | None, str | None]:
+    """The run's base if rows may be taken from it; else None, and why not.
+
+    `histories`: whether rows rest on them.
+    """
     if run.base_run is None:
         return None, run.why_base
     name = f"run {run.base_run}"
@@ -138,7 +148,7 @@ def usable_base(run: Run, basis: Basis) -> tuple[Run | None, str | None]:
         return None, f"since {name}, this has changed: {', '.join(changed)}"
     needed = [base.output("scored"), base.data("rated")]
     needed += [base.output("candidates")] if base.conf.score.candidates else []
-    needed += [base.data("histories")] if basis.order_version else []
+    needed += [base.data("histories")] if histories else []
     if missing := [folder for folder in needed if not folder.is_dir()]:
         return None, f"{missing[0].name} of {name} is gone"
     return base, None

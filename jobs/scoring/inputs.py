@@ -19,7 +19,7 @@ from pyarrow import dataset
 
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
-from jobs.scoring.incremental import unchanged
+from jobs.scoring.incremental import rests_on_histories, unchanged
 from jobs.scoring.plan import ScoringPlan, candidates_folder
 from model.data.dataset import read_ids
 from model.data.histories import read_histories
@@ -59,7 +59,7 @@ def write_inputs(plan: ScoringPlan, folder: Path) -> Inputs:
         user_ids_before, rated_before, own_before = write_lists(plan.base, folder / "before")
         place_U = index_of(user_ids_before, user_ids_U)
         kept_U = unchanged(rated, rated_before, place_U) & unchanged(own, own_before, place_U)
-        if plan.figures["order_version"]:
+        if rests_on_histories(plan.model, plan.figures["order_version"]):
             kept_U &= same_histories(plan.run, plan.base, user_ids_U)
     np.save(folder / "kept.npy", kept_U)
     return read_inputs(folder)

@@ -16,7 +16,8 @@ from jobs.runs.errors import JobError
 from jobs.runs.run import Run
 from jobs.runs.settings import ScoreSettings
 from jobs.scoring.filters import allowed_movies
-from jobs.scoring.incremental import Basis, usable_base
+from jobs.scoring.folding import of_tonight
+from jobs.scoring.incremental import Basis, rests_on_histories, usable_base
 from jobs.scoring.models import Models
 from jobs.scoring.uncertainty import known_to, need_of
 from jobs.training.fresh_rows import with_fresh_rows
@@ -32,7 +33,7 @@ class ScoringPlan:
 
     run: Run
     model: Factors
-    """Predicts ratings."""
+    """Predicts ratings: with rows of tonight for users who are new to it, or have rated since."""
     ranking: Factors
     """Ranks movies: the same, perhaps damped or as a lower bound; or a model of order, with rows of
     the run's users."""
@@ -80,8 +81,9 @@ def plan_scoring(run: Run, models: Models) -> ScoringPlan:
             "movies that the filters leave. Train a new one, or loosen the filters."
         )
     basis = Basis.of(run, models, movie_ids)
-    base, why_all = usable_base(run, basis)
-    ranking = ranking_model(run, models)
+    base, why_all = usable_base(run, basis, rests_on_histories(rating.factors, basis.order_version))
+    model = of_tonight(run, rating)
+    ranking = ranking_model(run, model, models)
     figures = {
         "model_version": models.rating.version,
         "order_version": models.order.version if models.order else None,
@@ -95,16 +97,17 @@ def plan_scoring(run: Run, models: Models) -> ScoringPlan:
         "movies_new": len(left.movie_ids) - len(movie_ids),
         "movies_scored": len(movie_ids),
     }
-    return ScoringPlan(
-        run, models.rating.factors, ranking, movie_ids, base, settings.uncertainty, figures
-    )
+    return ScoringPlan(run, model, ranking, movie_ids, base, settings.uncertainty, figures)
 
 
-def ranking_model(run: Run, models: Models) -> Factors:
-    """What movies are ranked by. Raises JobError if the model cannot rank as the settings say."""
-    rating, order = models.rating, models.order
+def ranking_model(run: Run, model: Factors, models: Models) -> Factors:
+    """What movies are ranked by: `model`, with rows of tonight, unless there is a model of order.
+
+    Raises JobError if it cannot rank as the settings say.
+    """
+    order = models.order
     if order is None:
-        return ranked_by_rating(rating.factors, run.conf.score, rating.version)
+        return ranked_by_rating(model, run.conf.score, models.rating.version)
     ids = (read_ids(str(run.data(f"{entity}_index")), entity) for entity in ("user", "movie"))
     user_ids_U, movie_ids_M = ids
     try:

@@ -11,10 +11,15 @@ from numpy.typing import NDArray
 
 from jobs.scoring.incremental import kept_rows
 from jobs.scoring.inputs import Inputs
-from model.factors import Factors
+from model.factors import Factors, is_trained
 from model.ranking.candidates import rank_candidates
 from model.ranking.lists import Lists
 from model.ranking.ranker import Ranked, Ranker
+
+# By popularity where what ranks knows nothing of the user; else by rows of the training, or with a
+# predicted rating by a row of tonight.
+SOURCES = ["model", "popular", "folded_in"]
+MODEL, POPULAR, FOLDED_IN = range(3)
 
 
 class Rows(NamedTuple):
@@ -26,13 +31,19 @@ class Rows(NamedTuple):
     """Row numbers in what ranks."""
     predicted_R: NDArray[np.float32]
     """On the rating scale."""
-    popular_R: NDArray[np.bool_]
-    """Whether the ranking rests on popularity rather than on the model."""
+    source_R: NDArray[np.integer]
+    """What a row rests on: its place in SOURCES."""
     score_R: NDArray[np.float32]
     """What ranks the movies: a model of order, or the predicted rating, not clipped, and damped or
     less some deviations if the run says so."""
     sd_R: NDArray[np.float32]
     """Standard deviation of the rating; NaN where it is not known or not asked for."""
+
+
+def places(source_R: NDArray[np.object_]) -> NDArray[np.integer]:
+    """Where in SOURCES each of these stands."""
+    order = np.argsort(SOURCES)
+    return order[np.searchsorted(np.sort(SOURCES), source_R.astype(str))].astype(np.int8)
 
 
 @dataclass(frozen=True)
@@ -81,10 +92,17 @@ class Scorer:
             ranked.rank_R,
             ranked.movie_idx_R,
             predicted_R.astype(np.float32),
-            ranking.source(ranking.user_idx(user_id_R), ranked.movie_idx_R) == "popular",
+            self.source(user_id_R, user_idx_R),
             ranked.score_R,
             sd_R,
         )
+
+    def source(self, user_id_R: NDArray[np.int32], user_idx_R: NDArray) -> NDArray[np.integer]:
+        """Of users by id and by row number in the model: what their rows rest on."""
+        ranking = self.ranker.factors
+        known_R = is_trained(ranking.user_idx(user_id_R), ranking.user_trained_U)
+        by_row_R = np.where(self.model.is_folded(user_idx_R), FOLDED_IN, MODEL)
+        return np.where(known_R, by_row_R, POPULAR).astype(np.int8)
 
     def taken_over(self, base: Path, user_ids: NDArray[np.int32]) -> Rows:
         """What the base recommended to users, who ascend."""
@@ -95,7 +113,7 @@ class Scorer:
             columns["rank"].astype(np.int32),
             self.ranker.factors.movie_idx(columns["movie_id"]),
             columns["predicted_rating"].astype(np.float32),
-            columns["source"] == "popular",
+            places(columns["source"]),
             columns["ranking_score"].astype(np.float32),
             columns["rating_sd"].astype(np.float32),
         )

@@ -22,7 +22,7 @@ from pyspark import TaskContext
 from jobs.runs.errors import JobError
 from jobs.runs.files import exclusive
 from jobs.scoring.inputs import read_inputs
-from jobs.scoring.rows import Rows, Scorer
+from jobs.scoring.rows import SOURCES, Rows, Scorer
 from model.factors import load_factors
 from model.ranking.lists import Lists
 from model.ranking.ranker import Ranker
@@ -40,7 +40,7 @@ class Scoring:
     """What is to be scored, where its inputs lie, and what is written to every row."""
 
     factors: Path
-    """Folder of the model's `Factors`, which predict the ratings."""
+    """Folder of the model's `Factors`, which predict the ratings, with rows of tonight."""
     ranking: Path
     """Folder of the `Factors` that movies are ranked by: the same, unless they are damped, lower
     bounds, or those of a model of order."""
@@ -142,7 +142,7 @@ def table_of(rows: Rows, scorer: Scorer, scoring: Scoring) -> pa.Table:
         # No dictionary of all titles, which Parquet would repeat in every row group.
         scorer.inputs.titles.take(pa.array(rows.movie_idx_R)),
         rows.predicted_R,
-        pa.DictionaryArray.from_arrays(rows.popular_R.astype(np.int8), ["model", "popular"]),
+        pa.DictionaryArray.from_arrays(rows.source_R, SOURCES),
         pa.DictionaryArray.from_arrays(same_R, [scoring.model_version]),
         pa.DictionaryArray.from_arrays(same_R, [scoring.run_id]),
         rows.score_R,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.data.dataset import Dataset
+from model.data.histories import read_histories
 from model.data.history_data import HistoryData
 from model.factors import Factors
 from model.family import Rows
+from model.known_ratings import digests
 
 
-def export(rows: Rows, data: Dataset | HistoryData, manifest: dict[str, Any]) -> Factors:
-    """`Factors` of these rows; of no training ratings they are zero, and said so."""
+def export(
+    rows: Rows,
+    data: Dataset | HistoryData,
+    manifest: dict[str, Any],
+    noise: float | None = None,
+    known_U: NDArray[np.uint64] | None = None,
+) -> Factors:
+    """`Factors` of these rows; of no training ratings they are zero, and said so.
+
+    `noise` and `known_U` are what later users are folded in by.
+    """
     counts = data.counts
     user_trained_U = (counts.user_U > 0).numpy()
     movie_trained_M = (counts.movie_M > 0).numpy()
@@ -39,8 +51,20 @@ def export(rows: Rows, data: Dataset | HistoryData, manifest: dict[str, Any]) ->
         else trained(rows.movie_sd_MS, movie_trained_M),
         dates=rows.dates,
         movie_count_M=counts.movie_M.numpy().astype(np.int32),
+        noise=noise,
+        known_U=known_U,
         manifest=manifest,
     )
+
+
+def known_ratings(
+    histories: Path, user_ids_U: NDArray[np.integer], movie_ids_M: NDArray[np.integer]
+) -> NDArray[np.uint64]:
+    """Digests of what each of U users has rated; 0 of whom there is no history."""
+    known = read_histories(histories)
+    digest_U = np.zeros(len(user_ids_U), np.uint64)
+    digest_U[known.user_U] = digests(known, movie_ids_M)
+    return digest_U
 
 
 def trained(values: Tensor, trained_N: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -31,7 +31,7 @@ from model.factors import load_factors
 from model.family import Combiner, Fitter, Ordering, Rows, Sampler, Step, WarmStart, load
 from model.settings import LoopSettings, SamplingSettings, TrainingSpec
 from model.training.combining import combine
-from model.training.export import export
+from model.training.export import export, known_ratings
 from model.training.progress import Reporter, write_events
 from model.training.resuming import Resumable, go_on
 from model.training.sampling import Sampling, sample
@@ -60,9 +60,10 @@ def train(
     hvd.init()
     model, data, (rows, history, best) = made(spec, committed, commit)
     metrics = summarise(history, best, data)
+    noise = noise_of(rows, data)
     if hvd.rank() == 0:
         encoder = model.save_encoder if isinstance(model, Ordering) else None
-        save(rows, encoder, history, data, spec, metrics, best.get("choices", {}))
+        save(rows, encoder, history, data, spec, metrics, best.get("choices", {}), noise)
         # What it was for is done; a later attempt is to learn anew.
         shutil.rmtree(spec.checkpoints, ignore_errors=True)
     hvd.barrier()
@@ -293,6 +294,16 @@ def summarise(history: list[dict[str, Any]], best: dict[str, Any], data: Data) -
     }
 
 
+def noise_of(rows: Rows, data: Data) -> float | None:
+    """Mean squared error of all ranks' training ratings by these rows; None where none is scored.
+
+    Whatever their times, as rows of later users are solved for. Every rank calls it.
+    """
+    if not isinstance(data, Dataset):
+        return None
+    return data.errors(lambda of: rows.score(of.user_N, of.movie_N), data.train.blocks())[0]
+
+
 def save(
     rows: Rows,
     encoder: Callable[[Path], None] | None,
@@ -301,6 +312,7 @@ def save(
     spec: TrainingSpec,
     metrics: dict[str, Any],
     choices: dict[str, Any],
+    noise: float | None,
 ) -> None:
     """Write the model as `Factors`, and the curves. Raises ValueError if it cannot."""
     manifest = {
@@ -311,7 +323,10 @@ def save(
         **({"choices": choices} if choices else {}),
         **spec.provenance,
     }
-    factors = export(rows, data, manifest)
+    known_U = None
+    if noise is not None and spec.histories:
+        known_U = known_ratings(Path(spec.histories), data.user_ids, data.movie_ids)
+    factors = export(rows, data, manifest, noise, known_U)
     try:
         factors.save(Path(spec.output), encoder)
         if spec.events:

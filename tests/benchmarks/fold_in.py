@@ -1,15 +1,15 @@
 """Users folded in, beside the same users learned from: a tenth of MovieLens 1M, by 80% of theirs.
 
-    PYTHONPATH=. python tests/benchmarks/fold_in.py [--members visits ials ...] [--ratings]
+    PYTHONPATH=. python tests/benchmarks/fold_in.py [--members visits ials] [--ratings bayesian]
 
 Each model learns twice, as conf says: without these users, whose rows then follow from the movies'
 rows and 80% of their ratings, and with that 80%. What is held against both are their other ratings.
-Members of order make a row by their encoder, of the first 80% in time order: NDCG@10. With
---ratings also matrix factorisation, of a random 80%: a row and a bias by ridge regression on the
-movies' rows, with the penalty of the training, or with the mean and covariance of the rows of the
-users learned from: RMSE of clipped predictions. Users a second are of one thread, with all that a
-row needs but reading. Of a twentieth of the other users a fifth of the ratings says when a training
-by steps ends, and how much noise ratings have.
+Members of order make a row by their encoder, of the first 80% in time order: NDCG@10. Models of
+ratings, those named after --ratings, have rows by ridge regression on the movies' rows, of a random
+80%: RMSE of clipped predictions. The noise is the model's own; with others, beside it, the error is
+that of a twentieth of the users learned from, folded in by four fifths of their ratings; the rest
+of these also says when a training ends. Users a second are of one thread, with all that a row needs
+but reading.
 """
 
 import argparse
@@ -17,8 +17,7 @@ import contextlib
 import io
 import tempfile
 import time
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +27,7 @@ import torch
 from model.bootstrap import difference
 from model.data.histories import TEST, TRAIN, VALIDATION, Histories
 from model.factors import Factors, load_factors
+from model.fold_in import ridge_rows
 from model.held_out import held_out
 from model.metrics import rmse
 from model.training.loop import train
@@ -37,8 +37,8 @@ from tests.benchmarks.lists import RELEASES, ndcg, read, trained_member
 from tests.benchmarks.order_data import Release, write_inputs
 
 SHARE = 0.1
-# Of the ridge regression on the movies' rows: variance of the errors of ratings.
-NOISES = (0.35, 0.5, 0.7)
+# Other noises than the model's own, in units of it.
+NOISES = (0.5, 0.7, 1.0, 1.4)
 MEMBERS = ["visits", "ials", "elsa"]
 
 
@@ -76,47 +76,6 @@ def of_order(members: list[str], shown: Release, seed: int) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Prior:
-    """What a user's row and bias, W numbers, are pulled towards, and how hard."""
-
-    mean_W: np.ndarray
-    penalty_WW: np.ndarray
-    """Per rating where it is `by_rating`, else once."""
-    by_rating: bool = False
-
-
-def of_training(factors: Factors, regularisation: float) -> Prior:
-    """Zero, by the penalty of the training: the user's part of its loss is then least."""
-    width = factors.user_UK.shape[1] + 1
-    return Prior(np.zeros(width), regularisation * np.eye(width), by_rating=True)
-
-
-def of_users(factors: Factors, noise: float) -> Prior:
-    """Mean and covariance of those learned from; errors of ratings have the variance `noise`."""
-    row_UW = np.concatenate([factors.user_UK, factors.user_bias_U[:, None]], 1)
-    row_UW = row_UW[factors.user_trained_U].astype(float)
-    return Prior(row_UW.mean(0), noise * np.linalg.inv(np.cov(row_UW.T)))
-
-
-def ridge_rows(factors: Factors, known: Histories, prior: Prior) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and biases of users that are least in squares on the movies' rows, and by the prior."""
-    one_M1 = np.ones((len(factors.movie_MK), 1))
-    movie_MW = np.concatenate([factors.movie_MK, one_M1], 1)
-    # Nothing is known of movies that were not learned of.
-    known = known.where(factors.movie_trained_M[known.movie_N])
-    row_UW = np.tile(prior.mean_W, (len(known), 1))
-    rest_N = known.rating_N - factors.mean - factors.movie_bias_M[known.movie_N]
-    rest_N = rest_N - movie_MW[known.movie_N] @ prior.mean_W
-    for user, (first, last) in enumerate(pairwise(known.offset_U1)):
-        movie_PW = movie_MW[known.movie_N[first:last]]
-        penalty_WW = prior.penalty_WW * (last - first if prior.by_rating else 1)
-        if last > first:
-            left_WW = movie_PW.T @ movie_PW + penalty_WW
-            row_UW[user] += np.linalg.solve(left_WW, movie_PW.T @ rest_N[first:last])
-    return row_UW[:, :-1], row_UW[:, -1]
-
-
 def table(histories: Histories) -> pd.DataFrame:
     """A row per rating."""
     return pd.DataFrame(
@@ -128,11 +87,13 @@ def table(histories: Histories) -> pd.DataFrame:
     )
 
 
-def folded(factors: Factors, known: Histories, prior: Prior) -> Factors:
+def folded(factors: Factors, known: Histories, noise: float) -> Factors:
     """With these users' rows by ridge regression in place of their own."""
     user_UK, user_bias_U = np.array(factors.user_UK), np.array(factors.user_bias_U)
     trained_U = np.array(factors.user_trained_U)
-    user_UK[known.user_U], user_bias_U[known.user_U] = ridge_rows(factors, known, prior)
+    # Nothing is known of movies that were not learned of.
+    known = known.where(factors.movie_trained_M[known.movie_N])
+    user_UK[known.user_U], user_bias_U[known.user_U] = ridge_rows(factors, known, noise)
     trained_U[known.user_U] = True
     return replace(factors, user_UK=user_UK, user_bias_U=user_bias_U, user_trained_U=trained_U)
 
@@ -143,50 +104,41 @@ def error(factors: Factors, histories: Histories) -> float:
     return rmse(factors.predict(users, histories.movie_N), histories.rating_N)
 
 
-def learned_ratings(shown: Release, learned: Histories) -> tuple[Factors, float]:
-    """Matrix factorisation, and its penalty."""
+def learned_ratings(name: str, shown: Release, learned: Histories) -> Factors:
+    """A model of ratings, with the settings of conf."""
     split_N = np.where(learned.split_N == VALIDATION, rating_data.VALIDATION, rating_data.TRAIN)
     ids = {"user": shown.user_ids, "movie": shown.movie_ids}
     of = rating_data.Dealt(table(learned), split_N, ids)
     with tempfile.TemporaryDirectory() as folder:
         rating_data.write_inputs(of, Path(folder))
-        spec = accuracy.spec_of("matrix_factorisation", Path(folder), of, {})
+        spec = accuracy.spec_of(name, Path(folder), of, {})
         with contextlib.redirect_stdout(io.StringIO()):
             train(spec)
-        return load_factors(Path(spec.output)), spec.settings.regularisation
+        return load_factors(Path(spec.output))
 
 
-def of_ratings(shown: Release, seed: int) -> None:
-    """A line for matrix factorisation."""
+def of_ratings(name: str, shown: Release, seed: int) -> None:
+    """A line for a model of ratings, and one for each other noise."""
     others, few = deal(shown, seed, by_time=False)
     known, asked = few.of(TRAIN), few.of(TEST)
-    without, regularisation = learned_ratings(shown, others)
+    without = learned_ratings(name, shown, others)
+    with_them = error(learned_ratings(name, shown, joined([others, known])), asked)
+    noise = without.noise
+    assert noise is not None
     ending = others.take(np.flatnonzero(others.of(VALIDATION).count_U))
-    tried = {}
-    for noise in NOISES:
-        prior = of_users(without, noise)
-        tried[error(folded(without, ending.of(TRAIN), prior), ending.of(VALIDATION))] = noise, prior
-    noise, prior = tried[min(tried)]
-    priors = {
-        "the penalty of the training": of_training(without, regularisation),
-        f"the users learned from, noise {noise}": prior,
-    }
-    with_them = error(learned_ratings(shown, joined([others, known]))[0], asked)
+    for tried in NOISES:
+        at = folded(without, ending.of(TRAIN), tried * noise)
+        print(f"    noise x {tried}: {error(at, ending.of(VALIDATION)):.4f}, validation")
+    started = time.process_time()
+    ridge_rows(without, known.where(without.movie_trained_M[known.movie_N]), noise)
+    seconds = time.process_time() - started
+    found = error(folded(without, known, noise), asked)
     print(
-        f"matrix_factorisation RMSE {with_them:.4f} learned from, {error(without, asked):.4f} "
-        f"unknown, {len(asked.movie_N):,} ratings",
+        f"{name:20} RMSE {found:.4f} folded in, {with_them:.4f} learned from "
+        f"({found - with_them:+.4f}), {error(without, asked):.4f} unknown, {len(asked.movie_N):,} "
+        f"ratings, noise {noise:.3f}, {len(known) / seconds:,.0f} users a second",
         flush=True,
     )
-    for name, prior in priors.items():
-        started = time.process_time()
-        ridge_rows(without, known, prior)
-        seconds = time.process_time() - started
-        found = error(folded(without, known, prior), asked)
-        print(
-            f"    {found:.4f} folded in by {name} ({found - with_them:+.4f}), "
-            f"{len(known) / seconds:,.0f} users a second",
-            flush=True,
-        )
 
 
 def main() -> None:
@@ -195,14 +147,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--members", nargs="*", default=MEMBERS)
-    parser.add_argument("--ratings", action="store_true")
+    parser.add_argument("--ratings", nargs="*", default=[], help="models of ratings")
+    parser.add_argument("--data", choices=["ml-1m", "ml-100k"], default="ml-1m")
     parser.add_argument("--releases", type=Path, default=RELEASES)
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    shown = read("ml-1m", arguments.releases)
-    if arguments.ratings:
-        of_ratings(shown, arguments.seed)
+    shown = read(arguments.data, arguments.releases)
+    for name in arguments.ratings:
+        of_ratings(name, shown, arguments.seed)
     of_order(arguments.members, shown, arguments.seed)
 
 

@@ -84,7 +84,7 @@ def test_before_the_first_run_there_is_no_base(tmp_path):
 def usable(base, factors, *overrides, version="1", movie_ids=MOVIE_IDS):
     run = small_run(base.warehouse.folder, overrides=[*INCREMENTAL, *overrides])
     run = replace(run, base_run="base")
-    found, why = usable_base(run, Basis.of(run, saved_models(factors, version), movie_ids))
+    found, why = usable_base(run, Basis.of(run, saved_models(factors, version), movie_ids), False)
     assert (found is None) is (why is not None)
     return why
 
@@ -131,7 +131,7 @@ def test_without_a_base_the_reason_of_the_start_is_given(base, factors):
     run = small_run(base.warehouse.folder, overrides=INCREMENTAL)
     (run.folder / "steps").mkdir(parents=True)
     write_json(run.folder / "steps/ingest.json", {"why_base": "none was fixed"})
-    assert usable_base(run, Basis.of(run, saved_models(factors), MOVIE_IDS)) == (
+    assert usable_base(run, Basis.of(run, saved_models(factors), MOVIE_IDS), False) == (
         None,
         "none was fixed",
     )

@@ -1,0 +1,38 @@
+"""The model of ratings with rows of the published ratings, as `score` has made them."""
+
+from __future__ import annotations
+
+import duckdb
+import numpy as np
+
+from model.data.histories import TRAIN, UNKNOWN, Histories
+from model.factors import Factors
+from model.fold_in import can_fold_in, with_folded_in
+
+
+def of_published(
+    factors: Factors, connection: duckdb.DuckDBPyConnection, user: int | None = None
+) -> Factors:
+    """The model, with rows of users who have other published ratings than at its training.
+
+    Of one user, or of all. The model as it is where there are none, or where it cannot make any.
+    """
+    if not can_fold_in(factors):
+        return factors
+    chosen = "" if user is None else "where user_id = ?"
+    found = connection.execute(
+        f"select user_id, movie_id, rating from ratings {chosen} order by user_id, movie_id",
+        [] if user is None else [user],
+    ).fetchnumpy()
+    user_ids_U, first_U = np.unique(found["user_id"], return_index=True)
+    movie_ids_M, movie_N = np.unique(found["movie_id"], return_inverse=True)
+    count = len(movie_N)
+    histories = Histories(
+        np.arange(len(user_ids_U), dtype=np.int32),
+        np.append(first_U, count).astype(np.int64),
+        movie_N.astype(np.int32),
+        found["rating"].astype(np.float32),
+        np.full(count, UNKNOWN),
+        np.full(count, TRAIN, np.int8),
+    )
+    return with_folded_in(factors, histories, user_ids_U, movie_ids_M)
