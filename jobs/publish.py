@@ -227,7 +227,7 @@ def main(argv: list[str] | None = None) -> None:
         # Whoever named a wrong server is told now, and not when the audit has ended.
         for sink in sinks_of(run.conf, run.warehouse):
             sink.require()
-        figures.update(publish(spark_session("publish", run.staging), run, started))
+        figures.update(publish(spark_session("publish", run.staging, run.raw), run, started))
 
 
 if __name__ == "__main__":

@@ -152,7 +152,7 @@ def main(argv: list[str] | None = None) -> None:
                 f"{run.release} has no champion yet. Change the settings of train and run again."
             )
         models = Models.of(run, version, run.order_version)
-        figures.update(score(spark_session("score", run.staging), run, models))
+        figures.update(score(spark_session("score", run.staging, run.raw), run, models))
 
 
 if __name__ == "__main__":

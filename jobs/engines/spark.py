@@ -19,15 +19,18 @@ from pyspark.sql import SparkSession
 from jobs.runs.configuration import conf_folder
 
 
-def spark_session(step: str, scratch: Path) -> SparkSession:
+def spark_session(step: str, scratch: Path, delivery: Path | None = None) -> SparkSession:
     """Start or join the session: spark-submit's master where there is one, else the conf's.
 
     On one machine, what Spark spills and shuffles lies in `scratch`, where it is found and removed
-    if the job is killed, unless spark-defaults.conf names a folder; a cluster has its own.
+    if the job is killed, unless spark-defaults.conf names a folder; a cluster has its own. By the
+    size of `delivery` conf/spark/spark-env.sh chooses Java's options, where Java starts here.
     """
     if "PYSPARK_GATEWAY_PORT" not in os.environ:
         # Not started by spark-submit: the Spark that came with pyspark, and no other.
         os.environ.pop("SPARK_HOME", None)
+        if delivery:
+            os.environ["NIGHTREEL_DELIVERY"] = str(delivery)
     os.environ.setdefault("SPARK_CONF_DIR", str(conf_folder() / "spark"))
     # Without this, workers start whatever python3 stands on PATH.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)

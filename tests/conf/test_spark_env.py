@@ -1,0 +1,78 @@
+"""Java's options by the size of a delivery, as spark-submit would find them."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "conf/spark/spark-env.sh"
+LOCAL = ["--master", "local[*]", "etl.py"]
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+SMALL_BYTES = 64 << 20
+
+
+@pytest.fixture
+def warehouse(tmp_path):
+    """One with run `r` of an empty delivery, as ingest writes its file."""
+    folder = tmp_path / "ware house"
+    run, raw = folder / "runs/r", folder / "raw/sample/0a1b"
+    for each in (run, raw):
+        each.mkdir(parents=True)
+    (run / "run.json").write_text(json.dumps({"run_id": "r", "digest": "0a1b", "x": 1}, indent=2))
+    return folder
+
+
+def options(arguments, **variables):
+    """SPARK_SUBMIT_OPTS after the script was sourced with these; None: not set."""
+    show = f'set -a; . "{SCRIPT}"; set +a; env; declare -F'
+    done = subprocess.run(
+        ["bash", "-c", show, "spark-class", "org.apache.spark.deploy.SparkSubmit", *arguments],
+        env={"PATH": os.environ["PATH"]} | {name: str(value) for name, value in variables.items()},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not done.stderr
+    assert "nightreel_java_options" not in done.stdout
+    found = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    return found.get("SPARK_SUBMIT_OPTS")
+
+
+def fill(warehouse, size):
+    """A sparse file would take no room: `du` counts what is taken."""
+    (warehouse / "raw/sample/0a1b/ratings.dat").write_bytes(b"1" * size)
+
+
+def test_airflows_run_of_a_small_delivery_starts_quickly(warehouse):
+    fill(warehouse, 1000)
+    assert options([*LOCAL, "--run-id=r"], NIGHTREEL_WAREHOUSE=warehouse) == QUICK
+    assert options([*LOCAL, "--run-id", "r"], NIGHTREEL_WAREHOUSE=warehouse) == QUICK
+
+
+def test_a_job_that_starts_java_names_its_delivery(warehouse):
+    assert options(["pyspark-shell"], NIGHTREEL_DELIVERY=warehouse / "raw/sample/0a1b") == QUICK
+
+
+def test_a_large_delivery_gets_the_optimising_compiler(warehouse):
+    fill(warehouse, SMALL_BYTES + 4096)
+    assert options([*LOCAL, "--run-id=r"], NIGHTREEL_WAREHOUSE=warehouse) is None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--master", "spark://host:7077", "etl.py", "--run-id=r"],
+        ["--conf", "spark.master=yarn", "etl.py", "--run-id=r"],
+        [*LOCAL, "--run-id=unknown"],
+        LOCAL,
+    ],
+)
+def test_java_is_left_as_it_is_otherwise(warehouse, arguments):
+    assert options(arguments, NIGHTREEL_WAREHOUSE=warehouse) is None
+
+
+def test_what_the_shell_says_stays(warehouse):
+    said = {"NIGHTREEL_WAREHOUSE": warehouse, "SPARK_SUBMIT_OPTS": "-Xss8m"}
+    assert options([*LOCAL, "--run-id=r"], **said) == "-Xss8m"
