@@ -22,6 +22,7 @@ from torch import Tensor
 from model.data.collectives import sum_over_ranks
 from model.data.dataset import Dataset
 from model.family import RATING_MODELS, Rows
+from model.family import Member as Learned
 from model.gibbs.average import Average
 
 if TYPE_CHECKING:
@@ -53,10 +54,10 @@ class Blend:
         self.settings = settings
 
     def combine(
-        self, members: dict[str, Rows], data: Dataset, chosen: dict[str, float] | None
+        self, members: dict[str, Learned], data: Dataset, chosen: dict[str, float] | None
     ) -> tuple[Rows, dict[str, float]]:
         """All members' rows as two matrices, and their weights."""
-        all_rows = [on(rows, data.device) for rows in members.values()]
+        all_rows = [on(member.rows, data.device) for member in members.values()]
         weights = [chosen[f"weight_{name}"] for name in members] if chosen else None
         weights = weights or fit_weights(all_rows, data)
         whole = weighted(all_rows, weights, data.mean)

@@ -55,6 +55,7 @@ ORDER_MODELS = {
     "ials": "model.ials:Ials",
     "elsa": "model.elsa:Elsa",
     "vae": "model.vae:Vae",
+    "order_blend": "model.order_blend:OrderBlend",
 }
 FAMILY = RATING_MODELS | ORDER_MODELS
 
@@ -200,6 +201,17 @@ class Fitter(Model, Protocol):
     def fit(self, data: Data) -> Rows: ...
 
 
+@dataclass(frozen=True)
+class Member:
+    """What a part of a `Combiner` has become."""
+
+    model: str
+    """Its name in the family."""
+    rows: Rows
+    files: dict[str, Tensor]
+    """What the encoder of a model of order is loaded from (model/encoder_files.py)."""
+
+
 @runtime_checkable
 class Combiner(Model, Protocol):
     """A model made of others, each of which learns in its own way from the same ratings.
@@ -209,7 +221,7 @@ class Combiner(Model, Protocol):
     """
 
     def combine(
-        self, members: dict[str, Rows], data: Data, chosen: dict[str, float] | None
+        self, members: dict[str, Member], data: Any, chosen: dict[str, float] | None
     ) -> tuple[Rows, dict[str, float]]:
         """The rows of all of them together, and figures about it; the same on every rank.
 

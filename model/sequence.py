@@ -15,21 +15,21 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
 import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 
 from model.data.collectives import sum_over_ranks
-from model.data.histories import Histories
 from model.data.history_data import HistoryData
 from model.data.windows import Windows, WindowShard
 from model.order_learner import OrderLearner
 from model.ridge import ENCODER, RidgeEncoder, RidgeSettings, regression
+from model.sequence_reader import Reader, SequenceEncoder
 from model.settings import LoopSettings
 from model.softmax_loss import sampled_softmax_loss, softmax_loss
 
-USERS_PER_BLOCK = 512
+# Settings that models made before them do not name.
+TOLD = ("rating", "gap", "genres")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,12 @@ class SequenceSettings(LoopSettings):
     """Length of a movie's input and output embedding, and of a row."""
     window: Annotated[int, Ge(1)]
     """Most movies that the network reads at a time: the last so many of a history."""
+    rating: bool
+    """Whether the network is told what a movie was rated."""
+    gap: bool
+    """Whether it is told how long it was until the next movie was asked for."""
+    genres: bool
+    """Whether it is told a movie's genres."""
     dropout: Annotated[float, Ge(0), Lt(1)]
     """Share of the numbers within the network that are set to 0 in training."""
     input_dropout: Annotated[float, Ge(0), Lt(1)]
@@ -64,24 +70,6 @@ class SequenceSettings(LoopSettings):
     """What the regression's scores, which are shares of 1, are multiplied by there."""
 
 
-class Reader(nn.Module):
-    """Input embeddings and the network over them."""
-
-    def __init__(self, movies: int, settings: SequenceSettings, network: nn.Module) -> None:
-        super().__init__()
-        self.movie = nn.Embedding(movies, settings.width)
-        nn.init.normal_(self.movie.weight, std=settings.width**-0.5)
-        self.dropout = nn.Dropout(settings.input_dropout)
-        self.network, self.norm = network, nn.LayerNorm(settings.width)
-        # As bytes, because Horovod sends no booleans.
-        self.known_M: Tensor
-        self.register_buffer("known_M", torch.ones(movies, dtype=torch.uint8))
-
-    def forward(self, movie_BL: Tensor) -> Tensor:
-        """A row at each place of B windows, B x L x K."""
-        return self.norm(self.network(self.dropout(self.movie(movie_BL))))
-
-
 class SequenceModule(nn.Module):
     """A reader, and the output embeddings that its rows are multiplied with."""
 
@@ -91,38 +79,6 @@ class SequenceModule(nn.Module):
         movies, width = reader.movie.weight.shape
         self.output_MK = nn.Parameter(torch.randn(movies, width) * width**-0.5)
         self.bias_M = nn.Parameter(torch.zeros(movies))
-
-
-class SequenceEncoder:
-    """Rows of users: the reader's at the last place, and the regression's beside it."""
-
-    def __init__(self, reader: Reader, window: int, beside: RidgeEncoder | None) -> None:
-        self.reader, self.window, self.beside = reader, window, beside
-
-    @torch.no_grad()
-    def encode(self, histories: Histories) -> Tensor:
-        """Rows, U x K; movies that the model has not learned of are passed over."""
-        self.reader.eval()
-        device = self.reader.movie.weight.device
-        known_M = self.reader.known_M.cpu().numpy() > 0
-        known = histories.where(known_M[histories.movie_N])
-        length_U = np.minimum(known.count_U, self.window)
-        user_UK = torch.zeros(len(known), self.reader.movie.embedding_dim, device=device)
-        order_U = np.argsort(length_U, kind="stable")
-        order_U = order_U[length_U[order_U] > 0]
-        for start in range(0, len(order_U), USERS_PER_BLOCK):
-            user_B = order_U[start : start + USERS_PER_BLOCK]
-            length_B = length_U[user_B]
-            place_BL = np.arange(length_B.max()) + (known.offset_U1[1:][user_B] - length_B)[:, None]
-            # Behind a window's end stands anything: no place before it sees it.
-            movie_BL = known.movie_N[np.minimum(place_BL, len(known.movie_N) - 1)]
-            row_BLK = self.reader(torch.from_numpy(movie_BL.astype(np.int64)).to(device))
-            last_B = torch.from_numpy(length_B - 1).to(device)
-            row_BK = row_BLK[torch.arange(len(user_B), device=device), last_B]
-            user_UK[torch.from_numpy(user_B).to(device)] = row_BK
-        if self.beside is None:
-            return user_UK
-        return torch.cat([user_UK, self.beside.encode(known)], 1)
 
 
 class SequenceLearner(OrderLearner):
@@ -140,8 +96,12 @@ class SequenceLearner(OrderLearner):
     def __init__(self, settings: SequenceSettings, data: HistoryData, seed: int) -> None:
         torch.manual_seed(seed)
         self.settings, self.data = settings, data
-        module = SequenceModule(Reader(data.movies, settings, self.network(settings)))
-        module.reader.known_M.copy_(data.counts.movie_M > 0)
+        genre_MG = data.genre_MG if settings.genres else None
+        reader = Reader(data.movies, settings, self.network(settings), genre_MG)
+        reader.known_M.copy_(data.counts.movie_M > 0)
+        if settings.gap:
+            reader.latest.fill_(data.latest)
+        module = SequenceModule(reader)
         self.beside, self.beside_MK = start_from_ridge(module, settings, data)
         super().__init__(module, settings, data)
         self.reader, self.clip = module.reader, settings.clip
@@ -166,7 +126,7 @@ class SequenceLearner(OrderLearner):
         if not len(batch):
             # Of gradients that are zero the other ranks still have to be told.
             return sum((weight.sum() * 0 for weight in module.parameters()), torch.tensor(0.0))
-        row_PK = self.reader(batch.movie_BL)[real_BL]
+        row_PK = self.reader(batch.movie_BL, batch.rating_BL, batch.gap_BL)[real_BL]
         target_P = batch.target_BL[real_BL]
         same_P = batch.gap_BL[real_BL] == 0
         weight_P = torch.where(same_P, self.settings.same_second, 1.0) / self.mean_weight
@@ -206,11 +166,14 @@ class SequenceLearner(OrderLearner):
         """From those files."""
         own = folder / ENCODER
         values = json.loads((own / "settings.json").read_text(encoding="utf-8"))
+        values = dict.fromkeys(TOLD, False) | values
         settings = cls.Settings(
             **{field.name: values[field.name] for field in fields(cls.Settings)}
         )
         weights = torch.load(own / "reader.pt", map_location="cpu", weights_only=True)
-        reader = Reader(len(weights["known_M"]), settings, cls.network(settings))
+        reader = Reader(
+            len(weights["known_M"]), settings, cls.network(settings), weights.get("genre_MG")
+        )
         reader.load_state_dict(weights)
         beside = RidgeEncoder.load(own / "ridge", device) if (own / "ridge").exists() else None
         return SequenceEncoder(reader.to(device), settings.window, beside)

@@ -152,13 +152,14 @@ class TrainingSpec:
         sections = {name: asdict(settings) for name, settings in self.members.items()}
         return own | ({"sections": sections} if sections else {})
 
-    def of_member(self, name: str) -> TrainingSpec:
-        """The training of a member, from the same data and seed."""
+    def of_member(self, name: str, again: int = 0) -> TrainingSpec:
+        """The training of a member, from the same data and seed; or `again`, from another seed."""
         return replace(
             self,
             model=name,
             settings=self.members[name],
-            checkpoints=str(Path(self.checkpoints) / name),
+            seed=self.seed + again,
+            checkpoints=str(Path(self.checkpoints) / label(name, again)),
             members={},
         )
 
@@ -181,6 +182,11 @@ class TrainingSpec:
         if self.course:
             parts.append(asdict(self.course))
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def label(member: str, again: int) -> str:
+    """What a member is called: by its name, and from the second time on by a number too."""
+    return f"{member}-{again + 1}" if again else member
 
 
 def chosen(model: str, values: dict[str, Any]) -> dict[str, Any]:

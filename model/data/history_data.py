@@ -16,9 +16,10 @@ from torch import Tensor
 
 from model.data.collectives import sum_over_ranks
 from model.data.dataset import Counts, read_ids
-from model.data.histories import TRAIN, Histories
+from model.data.histories import TRAIN, UNKNOWN, Histories
 from model.data.history_reading import read_history_shard
 from model.data.sets import SetShard
+from model.data.side_information import features
 from model.data.windows import WindowShard
 from model.family import Encoder
 from model.settings import TrainingSpec
@@ -52,6 +53,8 @@ class HistoryData:
     rating_max: float
     device: torch.device
     seed: int
+    movie_table: str | None = None
+    """What the release says of movies; None: nothing."""
     reading: str = "into memory"
 
     @property
@@ -72,6 +75,25 @@ class HistoryData:
         if self.window is None:
             return SetShard(self.train, self.seed, hvd.rank())
         return WindowShard(self.train, self.window, self.seed, hvd.rank())
+
+    @property
+    def genre_MG(self) -> Tensor:
+        """The genres of each movie, rows of length 1.
+
+        Raises ValueError without a table of movies, or if it cannot be read.
+        """
+        if self.movie_table is None:
+            raise ValueError(
+                "The model is to be told movies' genres, and the training has no table of movies. "
+                "Set genres to false."
+            )
+        return torch.from_numpy(features(self.movie_table, "movie", self.movie_ids, ["genres"]))
+
+    @cached_property
+    def latest(self) -> int:
+        """When the newest of all ranks' ratings was given; UNKNOWN if none has a time."""
+        latest = torch.tensor([self.histories.time_N.max(initial=UNKNOWN)])
+        return int((hvd.allgather(latest) if hvd.size() > 1 else latest).max())
 
     def epoch(self, epoch: int, batch_size: int, start: int) -> tuple[list[int], Iterator[Any]]:
         """All ranks' targets in each step of an epoch, and this rank's batches from `start` on."""
@@ -118,6 +140,7 @@ def read_history_data(spec: TrainingSpec, device: torch.device) -> HistoryData:
         spec.rating_max,
         device,
         spec.seed,
+        spec.movies,
     )
 
 

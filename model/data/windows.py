@@ -27,6 +27,8 @@ class Windows:
     """B windows of at most L movies, each from its first column on, and what came next."""
 
     movie_BL: Tensor
+    rating_BL: Tensor
+    """What each was rated."""
     target_BL: Tensor
     """The movie after each; NO_MOVIE behind a window's end."""
     gap_BL: Tensor
@@ -39,7 +41,7 @@ class Windows:
 
     def to(self, device: torch.device) -> Windows:
         """The same windows on a device."""
-        columns = (self.movie_BL, self.target_BL, self.gap_BL, self.real_BL)
+        columns = (self.movie_BL, self.rating_BL, self.target_BL, self.gap_BL, self.real_BL)
         return Windows(*(column.to(device, non_blocking=True) for column in columns))
 
 
@@ -109,7 +111,8 @@ class WindowShard:
         place_BL = np.where(real_BL, start_B[:, None] + place_L, 0)
         movie_N, next_BL = self.histories.movie_N, np.where(real_BL, place_BL + 1, 0)
         movie_BL = np.where(real_BL, movie_N[place_BL], NO_MOVIE)
+        rating_BL = np.where(real_BL, self.histories.rating_N[place_BL], 0)
         target_BL = np.where(real_BL, movie_N[next_BL], NO_MOVIE)
         gap_BL = np.where(real_BL, self.gap_N[next_BL], UNKNOWN)
-        parts = (movie_BL.astype(np.int64), target_BL.astype(np.int64), gap_BL, real_BL)
-        return Windows(*map(torch.from_numpy, parts))
+        numbers = (movie_BL.astype(np.int64), rating_BL, target_BL.astype(np.int64))
+        return Windows(*map(torch.from_numpy, (*numbers, gap_BL, real_BL)))

@@ -106,9 +106,7 @@ def run(
 ) -> Learned:
     """Let a model learn in its own way."""
     if isinstance(model, Combiner):
-        rows, history, choices = combine(
-            model, data, spec, reporter, lambda member: made(member)[2]
-        )
+        rows, history, choices = combine(model, data, spec, reporter, made)
         return rows, history, history[-1] | {"choices": choices}
     if isinstance(model, Fitter):
         rows, history = fit(model, data, spec, reporter)

@@ -151,6 +151,9 @@ def write_inputs(shown: Release, histories: Histories, folder: Path) -> None:
     for entity, ids in (("user", shown.user_ids), ("movie", shown.movie_ids)):
         index = {f"{entity}_id": ids, f"{entity}_idx": np.arange(len(ids), dtype=np.int32)}
         tables[f"{entity}_index"] = pa.table(index)
+    named = [[g for g, has in zip(shown.genres, row, strict=True) if has] for row in shown.genre_MG]
+    genres = pa.array(named, pa.list_(pa.string()))
+    tables["movies"] = pa.table({"movie_id": shown.movie_ids, "genres": genres})
     for name, table in tables.items():
         (folder / name).mkdir(parents=True)
         pq.write_table(table, folder / name / "0.parquet", row_group_size=500)
@@ -160,13 +163,16 @@ def spec_of(member: str, folder: Path, seed: int, **changes) -> TrainingSpec:
     """A training of a member with the settings of conf/, but for these changes."""
     conf = load_configuration().train
     shared = conf.model_dump(include=set(SHARED)) | {"seed": seed}
+    own = conf.of(member) | shared | changes
+    own["sections"] = {name: conf.of(name) for name in own.get("members", [])}
     return TrainingSpec(
-        **chosen(member, conf.of(member) | shared | changes),
+        **chosen(member, own),
         train=str(folder / "none"),
         validation=str(folder / "none"),
         histories=str(folder / "histories"),
         user_index=str(folder / "user_index"),
         movie_index=str(folder / "movie_index"),
+        movies=str(folder / "movies"),
         output=str(folder / "factors"),
         checkpoints=str(folder / "checkpoints"),
         events=None,

@@ -1,15 +1,24 @@
 """Models of sequences: what their networks may see, and where they start from."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import horovod.torch as hvd
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from model.data.datasets import read_dataset
+from model.data.histories import UNKNOWN, read_histories
 from model.data.history_data import HistoryData
+from model.factors import load_factors
 from model.family import ORDER_MODELS, Step, load
-from model.sequence import Reader, SequenceEncoder, SequenceLearner
+from model.sequence import SequenceLearner
+from model.sequence_reader import LATER, Reader, SequenceEncoder, bucket
+from model.training.loop import train
 from tests.model.conftest import settings
 from tests.model.data.test_histories import histories_of
 
@@ -20,7 +29,7 @@ EVERY_SEQUENCE_MODEL = pytest.mark.parametrize(
 
 def reader_of(model: str) -> Reader:
     torch.manual_seed(3)
-    chosen = settings(model)
+    chosen = settings(model, gap=False)
     reader = Reader(20, chosen, load(model).network(chosen)).eval()
     for weight in reader.parameters():
         torch.nn.init.normal_(weight, std=0.3)
@@ -91,3 +100,61 @@ def test_a_sampled_softmax_learns_too(spec):
         for number, batch in enumerate(batches):
             one.step(batch, Step(rows[number], 0.01, (1, epoch, number, 0)))
     assert one.validate(data)["validation_ndcg"] > 0.7
+
+
+def test_the_gap_is_that_to_the_next_movie_and_at_the_end_to_when_it_is_asked_for():
+    reader = Reader(20, settings("recency", gap=True), torch.nn.Identity())
+    reader.latest.fill_(5_000)
+    encoder = SequenceEncoder(reader, 4, None)
+    known = histories_of([[1, 2, 3], [], [4, 5]], gap=7)
+    # Now is when training ended; of who has rated since, a day after the last rating.
+    assert encoder.gaps(known).tolist() == [7, 7, LATER, 7, LATER]
+    reader.latest.fill_(1_014 + 2 * LATER)
+    assert encoder.gaps(known).tolist() == [7, 7, 2 * LATER, 7, 2 * LATER - 14]
+    asked = replace(known, asked_U=np.array([1_020, 0, UNKNOWN]))
+    assert encoder.gaps(asked).tolist() == [7, 7, 6, 7, 2 * LATER - 14]
+    undated = replace(asked, time_N=np.array([UNKNOWN, 1_007, 1_014, UNKNOWN, UNKNOWN]))
+    assert encoder.gaps(undated).tolist() == [UNKNOWN, 7, 6, UNKNOWN, UNKNOWN]
+    seconds = torch.tensor([UNKNOWN, 0, 1, 2, 3, 1 << 40])
+    assert bucket(seconds).tolist() == [32, 0, 1, 1, 2, 31]
+
+
+@pytest.mark.parametrize("told", ["rating", "gap", "genres"])
+def test_what_it_is_told_of_a_place_is_in_the_encoder_that_it_leaves(spec, tmp_path, told):
+    table = {"movie_id": [17, 27, 37], "genres": [["Crime", "Drama"], ["Crime"], ["Drama"]]}
+    (tmp_path / "movies").mkdir()
+    pq.write_table(pa.table(table), tmp_path / "movies/0.parquet")
+    chosen = replace(spec(model="recency", **{told: True}), movies=str(tmp_path / "movies"))
+    train(chosen)
+    encoder = load("recency").encoder(Path(chosen.output), torch.device("cpu"))
+    known = read_histories(Path(chosen.histories))
+    rows = encoder.encode(known)
+    exported = torch.from_numpy(np.array(load_factors(Path(chosen.output)).user_UK[:-1]))
+    torch.testing.assert_close(rows, exported, atol=1e-5, rtol=0)
+    asked_U = known.time_N[known.offset_U1[1:] - 1] + 1
+    other = {
+        "rating": replace(known, rating_N=6 - known.rating_N),
+        "gap": replace(known, asked_U=asked_U),
+        "genres": known,
+    }[told]
+    if told == "genres":
+        encoder.reader.genre_GK.data *= -1
+    assert not torch.allclose(encoder.encode(other), rows, atol=1e-3)
+
+
+def test_genres_without_a_table_of_movies_are_refused(spec):
+    with pytest.raises(ValueError, match="Set genres to false"):
+        learner(spec, genres=True)
+
+
+def test_an_encoder_made_before_there_was_more_to_tell_is_read(spec):
+    chosen = spec(model="recency", gap=False)
+    train(chosen)
+    folder = Path(chosen.output)
+    rows = load("recency").encoder(folder, torch.device("cpu")).encode(histories_of([[1, 2]]))
+    file = folder / "encoder/settings.json"
+    values = json.loads(file.read_text())
+    assert {values.pop(name) for name in ("rating", "gap", "genres")} == {False}
+    file.write_text(json.dumps(values))
+    again = load("recency").encoder(folder, torch.device("cpu")).encode(histories_of([[1, 2]]))
+    torch.testing.assert_close(again, rows)
