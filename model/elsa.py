@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from model.data.histories import Histories
 from model.data.history_data import HistoryData
 from model.data.sets import Sets
+from model.earlier_weights import Weights
+from model.factors import Factors
 from model.order_learner import OrderLearner
 from model.settings import LoopSettings
 
@@ -81,10 +83,11 @@ class Elsa(OrderLearner):
     """The learner; its score is that of the rows, of rated movies 1 above the model's."""
 
     Settings = ElsaSettings
+    movie_weights = ("row_MK",)
 
     def __init__(self, settings: ElsaSettings, data: HistoryData, seed: int) -> None:
         torch.manual_seed(seed)
-        self.data = data
+        self.settings, self.data = settings, data
         super().__init__(UnitRows(data.counts.movie_M, settings.factors), settings, data)
 
     def losses(self, batch: Sets) -> Tensor:  # type: ignore[override]
@@ -101,6 +104,11 @@ class Elsa(OrderLearner):
     def movie_MK(self) -> Tensor:
         """The unit rows."""
         return self.module().detach()
+
+    @staticmethod
+    def earlier_weights(factors: Factors, folder: Path) -> Weights:
+        """The unit rows: what length they were learned at decides no score."""
+        return {"row_MK": torch.tensor(np.asarray(factors.movie_MK))}
 
     def save_encoder(self, folder: Path) -> None:
         """Nothing: the rows of movies lie in the folder."""

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from model.data.sets import Sets
     from model.data.windows import Windows
     from model.dates import Dates
-    from model.factors import Factors
 
     # Of the kind that the model reads.
     Data: TypeAlias = Dataset | HistoryData
@@ -234,8 +233,8 @@ class Combiner(Model, Protocol):
 class WarmStart(Protocol):
     """A model that can go on from an earlier one (`train.warm_start`)."""
 
-    def start_from(self, factors: Factors, data: Data) -> tuple[int, int]:
-        """Take over the rows of known ids; returns how many users and movies were known.
+    def start_from(self, folder: Path, data: Data) -> str:
+        """Take over the rows of known ids from the folder of `Factors`; what was taken, in words.
 
         Raises ValueError with a sentence if the earlier model is of another form.
         """
@@ -264,6 +263,12 @@ class Ordering(Protocol):
     @classmethod
     def encoder(cls, folder: Path, device: Any) -> Encoder:
         """The encoder of a trained model, of whose `Factors` this is the folder."""
+
+
+def name_of(model: type) -> str:
+    """The name of a model's class: what `load` loads it by."""
+    place = f"{model.__module__}:{model.__qualname__}"
+    return next(name for name, known in FAMILY.items() if known == place)
 
 
 def load(name: str) -> type[Any]:

@@ -10,6 +10,7 @@ exchange gradients of these (model/training/exchange.py).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from model.data.dataset import Dataset, of_pairs
 from model.data.ratings import Ratings
-from model.factors import Factors
+from model.factors import Factors, load_factors
 from model.family import Rows, Step
 from model.settings import LoopSettings
 from model.training.exchange import Exchange, NoExchange
@@ -159,9 +160,11 @@ class MatrixFactorisation:
         else:
             self.optimiser.load_state_dict(state["optimiser"])
 
-    def start_from(self, factors: Factors, data: Dataset) -> tuple[int, int]:
+    def start_from(self, folder: Path, data: Dataset) -> str:
         """Copy the trained rows of an earlier model by id."""
-        return start_from(self.embeddings, factors, data.user_ids, data.movie_ids)
+        ids = data.user_ids, data.movie_ids
+        users, movies = start_from(self.embeddings, load_factors(folder), *ids)
+        return f"the rows of {users:,} users and {movies:,} movies"
 
     def rows(self) -> Rows:
         """The table, cut into its parts."""

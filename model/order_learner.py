@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import ClassVar
+
 import numpy as np
 from torch import Tensor
 
 from model.data.history_data import HistoryData
-from model.family import Encoder, Rows
+from model.earlier_weights import Weights, differing, refused, take_over
+from model.factors import Factors, load_factors
+from model.family import Encoder, Rows, name_of
+from model.settings import LoopSettings
 from model.training.autograd import ModuleLearner
 from model.validation_lists import validation_figures
 
@@ -17,6 +23,29 @@ class OrderLearner(ModuleLearner):
     reads = "histories"
     objective = "order"
     data: HistoryData
+    settings: LoopSettings
+    movie_weights: ClassVar[tuple[str, ...]]
+    """Which of the module's weights have a row or a number for each movie."""
+
+    @staticmethod
+    def earlier_weights(factors: Factors, folder: Path) -> Weights:
+        """The module's weights, as `Factors` and encoder of an earlier training have them."""
+        raise NotImplementedError
+
+    def start_from(self, folder: Path, data: HistoryData) -> str:
+        """Take over an earlier model's weights, its movies' rows by id."""
+        factors, ours = load_factors(folder), name_of(type(self))
+        theirs = factors.manifest["model"]
+        if theirs != ours:
+            raise ValueError(
+                f"The model to start from is of {theirs}, and this one of {ours}. Start without "
+                "an earlier model: train.warm_start=false."
+            )
+        weights = self.earlier_weights(factors, folder)
+        if other := differing(self.module, weights, self.movie_weights):
+            raise refused(ours, self.settings, factors, other)
+        known = take_over(self.module, weights, self.movie_weights, factors, data.movie_ids)
+        return f"the rows of {known:,} movies, and all other weights,"
 
     @property
     def made(self) -> Encoder:

@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from model.data.collectives import sum_over_ranks
 from model.data.history_data import HistoryData
 from model.data.windows import Windows, WindowShard
+from model.earlier_weights import MOVIE_WEIGHTS, Weights, with_reader
+from model.factors import Factors
 from model.order_learner import OrderLearner
 from model.ridge import ENCODER, RidgeEncoder, RidgeSettings, regression
 from model.sequence_reader import Reader, SequenceEncoder
@@ -85,6 +87,8 @@ class SequenceLearner(OrderLearner):
     """A learner of sequences; a member says which network it has."""
 
     Settings: ClassVar[type[SequenceSettings]]
+    movie_weights = MOVIE_WEIGHTS
+    settings: SequenceSettings
 
     @staticmethod
     def network(settings: Any) -> nn.Module:
@@ -150,6 +154,13 @@ class SequenceLearner(OrderLearner):
     def movie_bias_M(self) -> Tensor:
         """Those of the output embeddings."""
         return self.module.bias_M.detach()
+
+    @staticmethod
+    def earlier_weights(factors: Factors, folder: Path) -> Weights:
+        """All but the regression's rows, which are solved for anew."""
+        weights = with_reader(factors, folder / ENCODER)
+        width = weights["reader.movie.weight"].shape[1]
+        return weights | {"output_MK": weights["output_MK"][:, :width]}
 
     def save_encoder(self, folder: Path) -> None:
         """The reader's weights, its settings, and the regression's rows where they are beside."""

@@ -24,6 +24,8 @@ from torch import Tensor, nn
 from model.data.histories import Histories
 from model.data.history_data import HistoryData
 from model.data.sets import Sets, sets_of
+from model.earlier_weights import MOVIE_WEIGHTS, Weights, with_reader
+from model.factors import Factors
 from model.family import Step
 from model.order_learner import OrderLearner
 from model.settings import LoopSettings
@@ -120,6 +122,8 @@ class Vae(OrderLearner):
     """The learner."""
 
     Settings = VaeSettings
+    movie_weights = MOVIE_WEIGHTS
+    settings: VaeSettings
     module: Autoencoder
 
     def __init__(self, settings: VaeSettings, data: HistoryData, seed: int) -> None:
@@ -178,6 +182,11 @@ class Vae(OrderLearner):
     def movie_bias_M(self) -> Tensor:
         """Its biases."""
         return self.module.bias_M.detach()
+
+    @staticmethod
+    def earlier_weights(factors: Factors, folder: Path) -> Weights:
+        """The reader's and the dense layer's; the reader of an epoch ago begins as the reader."""
+        return with_reader(factors, folder / ENCODER)
 
     def save_encoder(self, folder: Path) -> None:
         """The reader's weights and the settings."""

@@ -21,7 +21,7 @@ from jobs.training.order_lists import (
     by_recent_popularity,
     question,
 )
-from jobs.training.registry import Registry
+from jobs.training.registry import Registry, same_order_split
 from model.bootstrap import Difference, difference
 from model.data.dataset import read_ids
 from model.data.histories import read_histories
@@ -151,9 +151,7 @@ def ndcg_10(asked: Question, ranked: Ranked) -> NDArray[np.float64]:
 
 def warn_of_another_split(own: Factors, champion: Factors, version: str) -> None:
     """Say so where the champion may have learned from what is to be named."""
-    ours, theirs = own.manifest["data"], champion.manifest["data"]
-    keys = ("order_split", "visit_gap_minutes", "train_share", "validation_share")
-    if any(ours[key] != theirs.get(key) for key in keys):
+    if not same_order_split(own.manifest["data"], champion.manifest["data"]):
         print(
             f"champion {version} of order was trained on another split, so it may have learned "
             "from some of these movies and look better than it is.",

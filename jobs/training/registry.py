@@ -351,3 +351,9 @@ def same_split(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
     parts = {"folds": of_folds, "kfold": of_folds, "given": {"given"}}
     keys |= parts.get(ours["split"], set())
     return all(ours[key] == theirs.get(key) for key in keys)
+
+
+def same_order_split(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
+    """Whether two models of order were trained on the same deal of histories, likewise."""
+    keys = ("order_split", "visit_gap_minutes", "train_share", "validation_share")
+    return all(ours[key] == theirs.get(key) for key in keys)

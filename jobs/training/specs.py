@@ -8,32 +8,29 @@ from typing import Any
 
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
-from jobs.training.registry import Registry, same_split
+from jobs.training.registry import Registry, same_order_split, same_split
 from model.family import load
 from model.settings import Course, TrainingSpec, chosen
 
 
 def rating_spec(run: Run) -> TrainingSpec:
     """The training of the run's model of ratings."""
-    first = champion_to_start_from(run)
     spec = training_spec(run, run.conf.train.model, "factors")
-    return replace(
-        spec,
-        provenance=spec.provenance | {"started_from": run.champion if first else None},
-        initial_factors=str(first) if first else None,
-    )
+    return from_champion(spec, run.champion, champion_to_start_from(run))
 
 
 def order_spec(run: Run) -> TrainingSpec:
     """The training of the run's model of order; the curves stand beside those of ratings."""
     spec = training_spec(run, run.conf.train.order.model, "order")
     # Of what it learns from, the split of the ratings decides nothing.
-    told = spec.provenance["data"] | {"order_split": run.record("etl")["order_split"]}
-    return replace(
+    split = run.record("etl")["order_split"]
+    told = spec.provenance["data"] | {"order_split": split}
+    spec = replace(
         spec,
         events=f"{spec.events}/order",
         provenance=spec.provenance | {"data": told},
     )
+    return from_champion(spec, run.order_champion, order_champion_to_start_from(run, split))
 
 
 def biases_spec(run: Run) -> TrainingSpec:
@@ -89,38 +86,76 @@ def training_spec(run: Run, model: str, output: str) -> TrainingSpec:
     )
 
 
+def from_champion(spec: TrainingSpec, version: str | None, folder: Path | None) -> TrainingSpec:
+    """The training that starts from a champion's `Factors` in a folder; None: at random."""
+    return replace(
+        spec,
+        provenance=spec.provenance | {"started_from": version if folder else None},
+        initial_factors=str(folder) if folder else None,
+    )
+
+
 def champion_to_start_from(run: Run) -> Path | None:
     """Folder of the champion's `Factors`, the one that ingest fixed; None starts at random.
 
     They are those that it was measured by, which know no rating that was held back, though it may
     score by others. Raises JobError if it has learned from ratings that this run holds back.
     """
-    if not run.conf.train.warm_start:
+    registry, ours = Registry.of(run), run.conf.etl
+    found = measured_of(run, registry, run.conf.train.model, run.champion)
+    if found is None:
         return None
-    if not hasattr(load(run.conf.train.model), "start_from"):
-        print(f"{run.conf.train.model} starts from no earlier model", flush=True)
-        return None
-    if run.champion is None:
-        print("there is no champion to start from: all starts at random", flush=True)
-        return None
-    registry = Registry.of(run)
-    folder, factors = registry.measured(run.champion)
-    manifest = factors.manifest
-    # What was saved before there was a family names no model.
-    model = manifest.get("model", "matrix_factorisation")
-    if model != run.conf.train.model:
-        print(f"champion {run.champion} is of {model}: all starts at random", flush=True)
-        return None
-    ours, theirs = run.conf.etl, manifest["data"]
+    folder, theirs = found
     # A deal by the file's order changes with every new line.
     moved = ours.split in ("kfold", "position") and theirs["digest"] != run.digest
     if moved or not same_split(ours.model_dump(), theirs):
-        raise JobError(
-            f"train.warm_start: champion {run.champion} was trained on another split, so it has "
-            "learned from some of the ratings that this run is measured on. Take its split, or "
-            "set train.warm_start=false."
-        )
+        raise another_split(f"champion {run.champion}")
     return folder
+
+
+def order_champion_to_start_from(run: Run, split: str) -> Path | None:
+    """The same of the champion of order; `split` is how etl dealt the histories."""
+    registry, ours = Registry.of(run, "order"), run.conf.etl.model_dump()
+    found = measured_of(run, registry, run.conf.train.order.model, run.order_champion)
+    if found is None:
+        return None
+    folder, theirs = found
+    if not same_order_split(ours | {"order_split": split}, theirs):
+        raise another_split(f"champion {run.order_champion} of order")
+    return folder
+
+
+def measured_of(
+    run: Run, registry: Registry, model: str, version: str | None
+) -> tuple[Path, dict[str, Any]] | None:
+    """Where the champion of a registry lies as it was measured, and what data it learned from.
+
+    None, and why in the log, where a model of this name has none to start from.
+    """
+    if not run.conf.train.warm_start:
+        return None
+    if not hasattr(load(model), "start_from"):
+        print(f"{model} starts from no earlier model", flush=True)
+        return None
+    of_order = " of order" if registry.objective == "order" else ""
+    if version is None:
+        print(f"there is no champion{of_order} to start from: all starts at random", flush=True)
+        return None
+    folder, factors = registry.measured(version)
+    # What was saved before there was a family names no model.
+    theirs = factors.manifest.get("model", "matrix_factorisation")
+    if theirs != model:
+        print(f"champion {version}{of_order} is of {theirs}: all starts at random", flush=True)
+        return None
+    return folder, factors.manifest["data"]
+
+
+def another_split(champion: str) -> JobError:
+    return JobError(
+        f"train.warm_start: {champion} was trained on another split, so it has learned from some "
+        "of the ratings that this run is measured on. Take its split, or set "
+        "train.warm_start=false."
+    )
 
 
 def check_shards(folder: Path, ranks: int) -> None:

@@ -27,7 +27,6 @@ from model.data.dataset import Dataset
 from model.data.datasets import read_dataset
 from model.data.devices import pick_device
 from model.data.history_data import HistoryData
-from model.factors import load_factors
 from model.family import Combiner, Fitter, Ordering, Rows, Sampler, Step, WarmStart, load
 from model.settings import LoopSettings, SamplingSettings, TrainingSpec
 from model.training.combining import combine
@@ -176,11 +175,8 @@ def learn(
             raise ValueError(
                 f"{spec.model} cannot start from an earlier model. Set train.warm_start=false."
             )
-        users, movies = learner.start_from(load_factors(Path(spec.initial_factors)), data)
-        reporter.say(
-            f"starting from the rows of {users:,} users and {movies:,} movies in "
-            f"{spec.initial_factors}"
-        )
+        taken = learner.start_from(Path(spec.initial_factors), data)
+        reporter.say(f"starting from {taken} in {spec.initial_factors}")
     checkpoint = go_on(training, spec, reporter.say, committed, commit)
     while not training.finished:
         figures = run_epoch(training, data, spec, reporter, checkpoint)

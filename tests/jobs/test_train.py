@@ -6,7 +6,11 @@ import pytest
 
 from jobs.runs.errors import JobError
 from jobs.training.registry import Registry
-from jobs.training.specs import champion_to_start_from, check_shards
+from jobs.training.specs import (
+    champion_to_start_from,
+    check_shards,
+    order_champion_to_start_from,
+)
 from tests.jobs.examples import MODEL, small_run
 
 
@@ -52,3 +56,32 @@ def test_a_warm_start_is_from_the_champion_that_knows_no_held_back_rating(tmp_pa
     assert "is of biases: all starts at random" in capsys.readouterr().out
     assert start(version, "train.model=biases") is None
     assert "biases starts from no earlier model" in capsys.readouterr().out
+
+
+def test_a_model_of_order_starts_from_the_champion_of_order(tmp_path, capsys):
+    first = small_run(tmp_path)
+    data = first.conf.etl.model_dump() | {"digest": first.digest, "order_split": "next-visit"}
+    manifest = {"data": data, "model": "gru"}
+    replace(MODEL, manifest=manifest).save(first.output("order"))
+    registry = Registry.of(first, "order")
+    version = registry.register("run", first.output("order"), {}, {})
+    replace(MODEL, manifest=manifest, mean=9).save(first.output("order-refitted"))
+    registry.add_refitted(version, first.output("order-refitted"), 5, "measured")
+
+    def start(champion: str | None, model: str, split: str = "next-visit"):
+        overrides = ["train.warm_start=true", f"train.order.model={model}"]
+        run = small_run(tmp_path, overrides=overrides)
+        return order_champion_to_start_from(replace(run, order_champion=champion), split)
+
+    assert start(version, "gru") == registry.measured(version)[0] != registry.folder(version)
+    with pytest.raises(JobError, match="champion 1 of order was trained on another split"):
+        start(version, "gru", "time")
+    assert start(None, "gru") is None
+    assert "no champion of order to start from" in capsys.readouterr().out
+    assert start(version, "transformer") is None
+    assert "champion 1 of order is of gru: all starts at random" in capsys.readouterr().out
+    for closed in ("ridge", "visits", "ials", "order_blend"):
+        assert start(version, closed) is None
+        assert f"{closed} starts from no earlier model" in capsys.readouterr().out
+    cold = small_run(tmp_path, overrides=["train.order.model=gru"])
+    assert order_champion_to_start_from(replace(cold, order_champion=version), "time") is None

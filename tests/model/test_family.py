@@ -21,7 +21,7 @@ from model.settings import Course, LoopSettings, SamplingSettings
 from model.training.export import export
 from model.training.loop import run, train
 from model.training.progress import Reporter
-from tests.model.conftest import BASE, MOVIES, USERS, write
+from tests.model.conftest import BASE, MOVIES, USERS, settings, write
 from tests.model.examples import learned_from
 from tests.model.training.test_checkpoints import attempt
 from tests.model.training.test_loop import train_with_ranks
@@ -36,6 +36,15 @@ LONG = {
     LoopSettings: {"batch_size": 4, "epochs": 8, "patience": 8},
     SamplingSettings: {"samples": 100, "patience": 100, "chains": 2},
 }
+# Of order and by steps, with the setting that says how long a row is.
+ORDER_LEARNERS = pytest.mark.parametrize(
+    ("model", "length"),
+    [
+        (m, {"elsa": "factors", "vae": "latent"}.get(m, "width"))
+        for m in ORDER_MODELS
+        if issubclass(load(m).Settings, LoopSettings)
+    ],
+)
 EVERY_ORDER_MODEL = pytest.mark.parametrize("model", ORDER_MODELS)
 # Of one that learns what follows within a sitting, and not what the next visit brings.
 EVERY_SEQUENCE_MODEL = pytest.mark.parametrize("model", [m for m in ORDER_MODELS if m != "visits"])
@@ -243,6 +252,62 @@ def test_its_encoder_makes_the_rows_that_it_exported_each_from_its_history_alone
     nothing = histories.slice(0, 2).where(np.zeros(50, bool))
     assert encoder.encode(nothing).shape == (2, factors.user_UK.shape[1])
     assert not encoder.encode(nothing).any()
+
+
+@ORDER_LEARNERS
+def test_of_order_it_goes_on_from_an_earlier_one_whose_movies_had_other_numbers(
+    spec, tmp_path, model, length
+):
+    chosen = spec(model=model)
+    earlier = trained(chosen)
+    folder = Path(chosen.output)
+    again = replace(chosen, output=str(tmp_path / "again"), initial_factors=chosen.output)
+    cold, warm = (f.manifest["history"][0] for f in (earlier, trained(again)))
+    assert warm["train_loss"] < cold["train_loss"]
+    # A network starts from the regression, which finds nearly all here: the rest is noise.
+    noise = 0 if model in ("elsa", "vae") else 0.02
+    assert warm["validation_loss"] < cold["validation_loss"] + noise
+    data = read_dataset(chosen, torch.device("cpu"))
+
+    def started(data, **changes):
+        learner = load(model)(replace(chosen.settings, **changes), data, seed=9)
+        fresh = {name: weight.clone() for name, weight in learner.weights().items()}
+        return learner, fresh, learner.start_from(folder, data)
+
+    learner, _, said = started(data)
+    assert said.startswith(f"the rows of {MOVIES - 1} movies")
+    rows = learner.made.encode(data.histories)
+    np.testing.assert_allclose(rows, earlier.user_UK[:-1], atol=1e-5)
+    known = earlier.movie_trained_M
+    movie_MK = learner.movie_MK.numpy()
+    np.testing.assert_allclose(movie_MK[known], earlier.movie_MK[known], atol=1e-5)
+    # The ids stand in another order, and the first is a new movie's.
+    number_M = np.roll(np.arange(MOVIES), 7)
+    ids_M = np.where(np.arange(MOVIES) == 0, 1_000_003, data.movie_ids[number_M])
+    moved, fresh, said = started(replace(data, movie_ids=ids_M))
+    assert said.startswith(f"the rows of {MOVIES - 2} movies")
+    weights, wanted = moved.weights(), learner.weights()
+    taken_M = known[number_M]
+    taken_M[0] = False
+    for name, _ in moved.module.named_parameters():
+        if name in moved.movie_weights:
+            assert torch.equal(weights[name][taken_M], wanted[name][number_M][taken_M])
+            assert torch.equal(weights[name][~taken_M], fresh[name][~taken_M])
+        elif not name.startswith("earlier."):
+            assert torch.equal(weights[name], wanted[name])
+    sentence = rf"another form: .* train\.{model}\.{length} is 8, there"
+    with pytest.raises(ValueError, match=sentence):
+        started(data, **{length: 8})
+
+
+def test_of_order_it_goes_on_from_no_other_model(spec):
+    chosen = spec(model="recency", epochs=1)
+    trained(chosen)
+    other = replace(chosen, model="gru", settings=settings("gru"))
+    data = read_dataset(other, torch.device("cpu"))
+    gru = load("gru")(other.settings, data, other.seed)
+    with pytest.raises(ValueError, match="is of recency, and this one of gru"):
+        gru.start_from(Path(chosen.output), data)
 
 
 @EVERY_MODEL
