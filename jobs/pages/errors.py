@@ -13,7 +13,8 @@ from jobs.pages.page import Plot, Section, Table, count, number
 from jobs.pages.plots import columns
 from jobs.runs import schemas
 from jobs.runs.run import Run
-from model.data.ratings import DATED
+from model.data.ratings import COLUMNS, DATED
+from model.dates import UNKNOWN
 from model.factors import Factors
 from model.metrics import rmse
 
@@ -42,9 +43,12 @@ def held_back(connection: DuckDBPyConnection, run: Run) -> HeldBack:
     held = run.conf.etl.splits[-1]
     for split in ("train", held):
         add_view(connection, split, run.split(split), schemas.INDEXED_RATINGS, ["split"])
+    # Runs of earlier versions of Nightreel kept no times here.
+    dated = "rated_at" in connection.table(held).columns
+    time = "rated_at" if dated else f"{UNKNOWN} as rated_at"
     # Sorted, so that sums come out the same each time.
     found = connection.execute(f"""
-        select {", ".join(DATED)} from {held} order by user_idx, movie_idx
+        select {", ".join(COLUMNS)}, {time} from {held} order by user_idx, movie_idx
         """).fetchnumpy()
     return HeldBack(held, *(np.asarray(found[name]) for name in DATED))
 

@@ -4,9 +4,11 @@ import re
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
+import duckdb
 import numpy as np
 import pytest
 
+from jobs.pages.errors import held_back
 from jobs.pages.learning import curves
 from jobs.pages.plots import gini, held_by_top
 from jobs.published.delta import publish_files
@@ -125,6 +127,20 @@ def page(tmp_path_factory):
 )
 def test_findings(page, sentence):
     assert sentence in page
+
+
+def test_data_of_a_run_before_there_were_times_are_read(tmp_path):
+    run = finished_run(tmp_path)
+    for split, rows in (("train", TRAIN), ("test", TEST)):
+        write(
+            run.output("splits"),
+            "user_idx int, movie_idx int, rating float",
+            {"split": split},
+            rows,
+        )
+    found = held_back(duckdb.connect(), run)
+    assert list(zip(*found[1:4], strict=True)) == sorted(TEST)
+    assert set(found.time_N) == {-1}
 
 
 def test_errors_by_rating(page):
