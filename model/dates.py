@@ -99,6 +99,10 @@ class Effects:
         place_P = np.minimum(np.searchsorted(self.key_G, key_P), len(self.key_G) - 1)
         return np.where(self.key_G[place_P] == key_P, self.value_G[place_P], 0.0)
 
+    def last(self, rows: int, bins: int) -> Float:
+        """What the last of so many bins of each row adds."""
+        return self.of(np.arange(1, rows + 1) * bins - 1)
+
 
 @dataclass(frozen=True)
 class Dates:
@@ -126,13 +130,11 @@ class Dates:
 
     def last_of_users(self, users: int) -> Float:
         """What the last bin of each user adds to the user's bias."""
-        bins = self.clock.user_bins
-        return self.user.of(np.arange(1, users + 1) * bins - 1) if bins else np.zeros(users)
+        return self.user.last(users, self.clock.user_bins)
 
     def last_of_movies(self, movies: int) -> Float:
         """What the last bin of each movie adds to the movie's bias."""
-        bins = self.clock.movie_bins
-        return self.movie.of(np.arange(1, movies + 1) * bins - 1) if bins else np.zeros(movies)
+        return self.movie.last(movies, self.clock.movie_bins)
 
     def times(self, weight: float) -> Dates:
         """With all effects times a weight."""

@@ -44,8 +44,8 @@ def take_over(
 
     Names and shapes agree, as `differing` finds.
     """
-    idx = factors.movie_idx(movie_ids)
-    here = np.flatnonzero((idx >= 0) & factors.movie_trained_M[np.maximum(idx, 0)])
+    idx = factors.learned_movies(movie_ids)
+    here = np.flatnonzero(idx >= 0)
     here_S, there_S = torch.from_numpy(here), torch.from_numpy(idx[here]).long()
     with torch.no_grad():
         for name, weight in learned(module).items():

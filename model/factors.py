@@ -155,6 +155,11 @@ class Factors:
         """Row numbers of movies; -1 where the model does not know the id."""
         return index_of(self.movie_ids_M, movie_ids)
 
+    def learned_movies(self, movie_ids: Int) -> Int:
+        """Row numbers of movies; -1 where the model knows the id not, or nothing of the movie."""
+        place = self.movie_idx(movie_ids)
+        return np.where(is_trained(place, self.movie_trained_M), place, -1)
+
     def save(self, folder: Path, beside: Callable[[Path], None] | None = None) -> None:
         """Write all arrays and manifest.json; `folder` appears whole or not at all.
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data.histories import Histories
-from model.factors import Factors, is_trained
+from model.factors import Factors
 from model.known_ratings import digests
 
 Ints = NDArray[np.integer]
@@ -106,9 +106,7 @@ def with_folded_in(
     fresh_U = fresh(factors, user_ids_U, digest_U)
     if not fresh_U.any() or factors.noise is None:
         return factors
-    place_M = factors.movie_idx(movie_ids_M)
-    learned_M = is_trained(place_M, factors.movie_trained_M)
-    own = histories.take(np.flatnonzero(fresh_U)).by_movie(np.where(learned_M, place_M, -1))
+    own = histories.take(np.flatnonzero(fresh_U)).by_movie(factors.learned_movies(movie_ids_M))
     row_BK, bias_B = ridge_rows(factors, own, factors.noise)
     some_B = own.count_U > 0
     ids = np.union1d(factors.user_ids_U, user_ids_U[fresh_U])

@@ -19,7 +19,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.run import Run
 from jobs.runs.settings import ScoreSettings
 from jobs.scoring.given_ids import unknown_ids
-from model.factors import Factors, is_trained
+from model.factors import Factors
 
 # The condition, in DuckDB's SQL, under which each filter takes a movie away; in this order.
 CONDITIONS = {
@@ -104,7 +104,7 @@ def refuse_unknown(
 
 def trained_movies(factors: Factors, movie_ids: NDArray[np.int32]) -> NDArray[np.int32]:
     """Those of the movies that a model has learned from ratings; the others are new to it."""
-    return movie_ids[is_trained(factors.movie_idx(movie_ids), factors.movie_trained_M)]
+    return movie_ids[factors.learned_movies(movie_ids) >= 0]
 
 
 def allowed_movies(run: Run) -> Allowed:

@@ -45,6 +45,13 @@ class Rated:
         """Who of the users has rated a movie that a model has learned."""
         return np.bincount(self.user_N[self.learned(factors)], minlength=len(self.user_ids_U)) > 0
 
+    def of(self, place_C: NDArray[np.int64]) -> Rated:
+        """The ratings of some of the users, who keep their places."""
+        own_N = np.isin(self.user_N, place_C)
+        return Rated(
+            self.user_ids_U, self.user_N[own_N], self.movie_id_N[own_N], self.rating_N[own_N]
+        )
+
     def learned(self, factors: Factors) -> NDArray[np.bool_]:
         """Which ratings are of movies that a model has learned."""
         return is_trained(factors.movie_idx(self.movie_id_N), factors.movie_trained_M)
@@ -74,8 +81,11 @@ def check_folded_in(run: Run, models: Models) -> list[str]:
         raise failed(1, users["user_id"][int(users["sure"].argmax())], "a deviation")
     folded = np.flatnonzero(expected_U == "folded_in")
     chosen = folded[np.unique(np.linspace(0, len(folded) - 1, USERS).astype(int))[: len(folded)]]
-    for place in chosen if len(folded) else []:
-        check_row(tables, models.rating.factors, rated, int(place))
+    if len(chosen):
+        prior = prior_of(models.rating.factors)
+        own = rated.of(chosen)
+        for place in chosen:
+            check_row(tables, models.rating.factors, prior, own, int(place))
     return CHECKS
 
 
@@ -115,7 +125,19 @@ def expected_source(models: Models, rated: Rated) -> NDArray[np.str_]:
     return np.where(known_U, np.where(folded_U, "folded_in", "model"), "popular")
 
 
-def check_row(tables: duckdb.DuckDBPyConnection, model: Factors, rated: Rated, place: int) -> None:
+def prior_of(model: Factors) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and covariance of the rows and biases of the users that a model has learned from."""
+    row_UW = np.column_stack([model.user_UK, model.user_bias_U])[model.user_trained_U].astype(float)
+    return row_UW.mean(0), np.atleast_2d(np.cov(row_UW.T))
+
+
+def check_row(
+    tables: duckdb.DuckDBPyConnection,
+    model: Factors,
+    prior: tuple[NDArray[np.float64], NDArray[np.float64]],
+    rated: Rated,
+    place: int,
+) -> None:
     """Raise JobError if a user's predicted ratings are not those of the user's own equations."""
     assert model.noise is not None
     user_id = int(rated.user_ids_U[place])
@@ -123,8 +145,7 @@ def check_row(tables: duckdb.DuckDBPyConnection, model: Factors, rated: Rated, p
     rows = tables.execute(query, [user_id]).fetchnumpy()
     own_N = (rated.user_N == place) & rated.learned(model)
     idx = model.movie_idx(np.concatenate([rated.movie_id_N[own_N], rows["movie_id"]]))
-    row_UW = np.column_stack([model.user_UK, model.user_bias_U])[model.user_trained_U].astype(float)
-    mean_W, covariance_WW = row_UW.mean(0), np.atleast_2d(np.cov(row_UW.T))
+    mean_W, covariance_WW = prior
     movie_PW = np.column_stack([model.movie_MK[idx], np.ones(len(idx))]).astype(float)
     base_P = model.mean + model.movie_bias_M[idx] + movie_PW @ mean_W
     count = int(own_N.sum())

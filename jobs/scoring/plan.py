@@ -16,13 +16,11 @@ from jobs.runs.errors import JobError
 from jobs.runs.run import Run
 from jobs.runs.settings import ScoreSettings
 from jobs.scoring.filters import allowed_movies
-from jobs.scoring.folding import of_tonight
+from jobs.scoring.folding import Known, of_tonight
 from jobs.scoring.incremental import Basis, rests_on_histories, usable_base
 from jobs.scoring.models import Models
 from jobs.scoring.uncertainty import known_to, need_of
 from jobs.training.fresh_rows import with_fresh_rows
-from model.data.dataset import read_ids
-from model.data.histories import read_histories
 from model.factors import Factors
 from model.ranking.lower_bound import by_rating
 
@@ -81,9 +79,11 @@ def plan_scoring(run: Run, models: Models) -> ScoringPlan:
             "movies that the filters leave. Train a new one, or loosen the filters."
         )
     basis = Basis.of(run, models, movie_ids)
-    base, why_all = usable_base(run, basis, rests_on_histories(rating.factors, basis.order_version))
-    model = of_tonight(run, rating)
-    ranking = ranking_model(run, model, models)
+    rests = rests_on_histories(rating.factors, basis.order_version)
+    base, why_all = usable_base(run, basis, rests)
+    known = Known.of(run) if rests else None
+    model = of_tonight(rating, known)
+    ranking = ranking_model(run, model, models, known)
     figures = {
         "model_version": models.rating.version,
         "order_version": models.order.version if models.order else None,
@@ -100,7 +100,7 @@ def plan_scoring(run: Run, models: Models) -> ScoringPlan:
     return ScoringPlan(run, model, ranking, movie_ids, base, settings.uncertainty, figures)
 
 
-def ranking_model(run: Run, model: Factors, models: Models) -> Factors:
+def ranking_model(run: Run, model: Factors, models: Models, known: Known | None) -> Factors:
     """What movies are ranked by: `model`, with rows of tonight, unless there is a model of order.
 
     Raises JobError if it cannot rank as the settings say.
@@ -108,12 +108,10 @@ def ranking_model(run: Run, model: Factors, models: Models) -> Factors:
     order = models.order
     if order is None:
         return ranked_by_rating(model, run.conf.score, models.rating.version)
-    ids = (read_ids(str(run.data(f"{entity}_index")), entity) for entity in ("user", "movie"))
-    user_ids_U, movie_ids_M = ids
+    assert known is not None, "rows of order rest on histories"
+    told = known.histories, known.user_ids_U, known.movie_ids_M
     try:
-        histories = read_histories(run.data("histories"))
-        user_ids = user_ids_U[histories.user_U]
-        return with_fresh_rows(order.factors, order.folder, histories, user_ids, movie_ids_M)
+        return with_fresh_rows(order.factors, order.folder, *told)
     except ValueError as error:
         raise JobError(f"Version {order.version} of order cannot be used: {error}") from error
 

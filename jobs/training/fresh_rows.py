@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from model.data.devices import pick_device
 from model.data.histories import Histories
-from model.factors import Factors, is_trained
+from model.factors import Factors
 from model.family import load
 
 Ints = NDArray[np.integer]
@@ -31,9 +31,7 @@ def with_fresh_rows(
     if cls.objective != "order":
         raise ValueError(f"{folder} holds a model of ratings, {name}, and none of order")
     encoder = cls.encoder(folder, pick_device())
-    place_M = factors.movie_idx(movie_ids_M)
-    learned_M = is_trained(place_M, factors.movie_trained_M)
-    known = histories.by_movie(np.where(learned_M, place_M, -1))
+    known = histories.by_movie(factors.learned_movies(movie_ids_M))
     user_UK = np.zeros((len(known), factors.movie_MK.shape[1]), np.float32)
     for start in range(0, len(known), USERS_PER_BLOCK):
         block = known.slice(start, start + USERS_PER_BLOCK)

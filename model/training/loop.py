@@ -23,7 +23,7 @@ import horovod.torch as hvd
 import torch
 
 from model.data.collectives import sum_over_ranks
-from model.data.dataset import Dataset
+from model.data.dataset import Dataset, of_pairs
 from model.data.datasets import read_dataset
 from model.data.devices import pick_device
 from model.data.history_data import HistoryData
@@ -295,7 +295,7 @@ def noise_of(rows: Rows, data: Data) -> float | None:
     """
     if not isinstance(data, Dataset):
         return None
-    return data.errors(lambda of: rows.score(of.user_N, of.movie_N), data.train.blocks())[0]
+    return data.errors(of_pairs(rows.score), data.train.blocks())[0]
 
 
 def save(

@@ -37,8 +37,8 @@ OURS = {
 Columns = dict[str, np.ndarray]
 
 
-def clipped_rmse(predicted: np.ndarray, held: Columns) -> float:
-    return float(np.sqrt(np.mean((np.clip(predicted, 1, 5) - held["rating"]) ** 2)))
+def clipped_rmse(predicted: np.ndarray, rating: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((np.clip(predicted, 1, 5) - rating) ** 2)))
 
 
 def tell(name: str, seconds: float, rmse: float) -> None:
@@ -181,7 +181,7 @@ def measure(peer: str, file: Path) -> None:
     for title, fit in PEERS[peer](train, held):
         start = time.perf_counter()
         predicted = fit()
-        tell(title, time.perf_counter() - start, clipped_rmse(predicted, held))
+        tell(title, time.perf_counter() - start, clipped_rmse(predicted, held["rating"]))
 
 
 def main() -> None:

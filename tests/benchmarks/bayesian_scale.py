@@ -19,9 +19,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jobs.runs.configuration import load_configuration
-from model.settings import TrainingSpec, chosen
-from tests.benchmarks.training_scale import MOVIES, USERS, write_ratings
+from model.settings import TrainingSpec
+from tests.benchmarks.training_scale import MOVIES, USERS, spec_of, write_ratings
 from tests.servers.ranks import launcher
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,25 +33,6 @@ from model.training.loop import train
 train(read_spec(Path(sys.argv[1])))
 print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
 """
-
-
-def spec_of(model: str, folder: Path, **changes: Any) -> TrainingSpec:
-    """A training with the settings of conf/, but for these changes."""
-    told = [f"train.{model}.{name}={json.dumps(value)}" for name, value in changes.items()]
-    learning = load_configuration(told).train.learning(model) | {"checkpoint_seconds": 1e9}
-    return TrainingSpec(
-        **chosen(model, learning),
-        train=str(folder / "train"),
-        validation=str(folder / "validation"),
-        user_index=str(folder / "user_index.parquet"),
-        movie_index=str(folder / "movie_index.parquet"),
-        output=str(folder / "factors"),
-        checkpoints=str(folder / "checkpoints"),
-        events=None,
-        rating_min=0.5,
-        rating_max=5,
-        provenance={},
-    )
 
 
 def trained(spec: TrainingSpec, ranks: int = 1) -> tuple[list[dict[str, Any]], int]:

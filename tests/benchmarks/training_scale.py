@@ -15,6 +15,7 @@ import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -73,12 +74,12 @@ def write_ratings(folder: Path, ratings: int, users: int = USERS, movies: int = 
         pq.write_table(index, folder / f"{entity}_index.parquet")
 
 
-def make_data(folder: Path, ratings: int) -> TrainingSpec:
-    """Write the ratings, and the spec of a training on them."""
-    write_ratings(folder, ratings)
-    changes = ("epochs=1", "batch_size=16384", "factors=64")
-    conf = load_configuration([f"train.matrix_factorisation.{change}" for change in changes])
+def spec_of(model: str, folder: Path, **changes: Any) -> TrainingSpec:
+    """A training with the settings of conf/, but for these changes."""
+    told = [f"train.{model}.{name}={json.dumps(value)}" for name, value in changes.items()]
+    learning = load_configuration(told).train.learning(model) | {"checkpoint_seconds": 1e9}
     return TrainingSpec(
+        **chosen(model, learning),
         train=str(folder / "train"),
         validation=str(folder / "validation"),
         user_index=str(folder / "user_index.parquet"),
@@ -88,9 +89,14 @@ def make_data(folder: Path, ratings: int) -> TrainingSpec:
         events=None,
         rating_min=0.5,
         rating_max=5,
-        **chosen("matrix_factorisation", conf.train.learning("matrix_factorisation")),
         provenance={},
     )
+
+
+def make_data(folder: Path, ratings: int) -> TrainingSpec:
+    """Write the ratings, and the spec of a training on them."""
+    write_ratings(folder, ratings)
+    return spec_of("matrix_factorisation", folder, epochs=1, batch_size=16384, factors=64)
 
 
 def measure(spec: TrainingSpec, ranks: int, rows: int, **changes: object) -> list[int]:

@@ -14,13 +14,12 @@ Of two ranks that exchange gradients in every step it also measures what bounds 
 movies' gradients, alone.
 """
 
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,8 @@ from jobs.training.specs import rating_spec
 from model.data.ratings import Ratings, read_ratings
 from model.matrix_factorisation import MatrixFactorisationSettings
 from model.settings import TrainingSpec, chosen
+from tests.benchmarks.accuracy_curve import clipped_rmse
+from tests.benchmarks.two_ranks import Epochs, histories, speed
 from tests.servers.ranks import launcher
 
 EPOCHS = 5
@@ -99,24 +100,13 @@ def by_hand(
     return best
 
 
-def nightreel(spec: TrainingSpec, ranks: int, **changes: Any) -> tuple[float, list[dict[str, Any]]]:
+def nightreel(spec: TrainingSpec, ranks: int, **changes: Any) -> tuple[float, Epochs]:
     """Ratings a second of the fastest epoch, and the history."""
     with tempfile.TemporaryDirectory() as folder:
         settings = replace(spec.settings, **changes)
-        chosen = replace(
-            spec,
-            settings=settings,
-            output=f"{folder}/factors",
-            checkpoints=f"{folder}/checkpoints",
-            events=None,
-        )
-        file = Path(folder) / "spec.json"
-        file.write_text(json.dumps(asdict(chosen)))
-        command = [sys.executable, "-m", "model.training.worker", str(file)]
-        subprocess.run(launcher(ranks) + command, check=True, stdout=subprocess.DEVNULL)
-        manifest = json.loads((Path(folder) / "factors/manifest.json").read_text())["manifest"]
-        history = manifest["history"]
-        return max(epoch["ratings_per_second"] for epoch in history), history
+        chosen = replace(spec, settings=settings, output=f"{folder}/factors", events=None)
+        [history] = histories(chosen, ranks)
+        return speed(history), history
 
 
 def exchange_milliseconds(rows: int, width: int) -> float:
@@ -132,10 +122,6 @@ def exchange_milliseconds(rows: int, width: int) -> float:
             env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
         )
     return float(done.stdout.decode().split("MILLISECONDS")[1].split()[0])
-
-
-def clipped_rmse(predicted: np.ndarray, rating: np.ndarray) -> float:
-    return float(np.sqrt(np.mean((np.clip(predicted, 1, 5) - rating) ** 2)))
 
 
 def with_surprise(train: Ratings, validation: Ratings, epochs: int) -> tuple[float, float]:
