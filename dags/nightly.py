@@ -12,7 +12,7 @@
 | train.refit | lets what was good enough learn from all ratings, and score so | process |
 | keep_champion | says why the champion scores instead | |
 | score.score | scores every movie that a user has not rated | Spark |
-| score.publish | audits the result and shows all tables to readers at once | Spark |
+| score.publish | audits the result and shows all tables to readers at once | process |
 | promote | makes the models that are good enough champions | process |
 | score.report | a page about the run: learning, errors, coverage, drift | process |
 | summary | the run's figures, as its result | process |

@@ -11,7 +11,7 @@ more recommendations per user, or for some users only; others then keep what is 
 | wanted | ends the run here if `nightly` announced the model | |
 | rescore | fixes data, date, model version and settings | process |
 | score.score | scores every movie that a user has not rated | Spark |
-| score.publish | audits the result and shows it to readers at once | Spark |
+| score.publish | audits the result and shows it to readers at once | process |
 | score.report | a page about the run: coverage, examples, drift | process |
 | summary | the run's figures, as its result | process |
 | tidy | removes scratch, also when a task has failed | process |

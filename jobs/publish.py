@@ -15,22 +15,31 @@ What was committed is then copied to the places that `publish` in conf names: jo
 
 from __future__ import annotations
 
+import shutil
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+import duckdb
 
-from jobs.engines.duck import parquet_files, write_few_rows
-from jobs.engines.spark import spark_session
+from jobs.engines.duck import (
+    add_view,
+    copy,
+    duckdb_columns,
+    no_rows,
+    open_tables,
+    parquet_files,
+    quoted,
+    write_few_rows,
+)
 from jobs.published.audit import ToPublish, audit
 from jobs.published.commit import commit, versions_after
-from jobs.published.delta import file_paths, open_table
+from jobs.published.delta import open_table
 from jobs.published.parquet import read_footer
 from jobs.published.runs_table import newer_run, releases_of
+from jobs.published.views import add_version
 from jobs.published.whole import in_json, publishing
 from jobs.runs import schemas
 from jobs.runs.command import refuse_future, run_command, step_arguments
@@ -43,31 +52,30 @@ from jobs.scoring.models import Models
 from jobs.sinks.sinks import copy_all, sinks_of
 from jobs.training.registry import Registry
 
-# In bytes, as Parquet's writer estimates them, before it compresses: about 75,000 rows, or 4,000
-# users of 20. Smaller groups make a file's footer, which every reader reads first, cost more than
-# the rows that they save; larger ones add rows to decode.
-ROW_GROUP_BYTES = 2 << 20
+# 4,000 users of 20. Smaller groups make a file's footer, which every reader reads first, cost more
+# than the rows that they save; larger ones add rows to decode.
+ROWS_OF_GROUP = 40 * 2048
 
 
-def to_audit(spark: SparkSession, run: Run, models: Models) -> ToPublish:
+def to_audit(run: Run, models: Models) -> ToPublish:
     """The recommendations of a run by these models, and what they are checked against."""
-
-    def read(folder: Path, schema: str) -> DataFrame:
-        return spark.read.schema(schema).parquet(str(folder))
-
+    scored = {"recommendations": run.output("scored")}
+    tables = open_tables(scored | {"ratings": run.data("ratings")}, scratch=run.staging)
+    add_view(tables, "everybody", run.data("users"), schemas.USERS)
+    chosen = "from everybody"
+    if run.users is not None:
+        chosen += f" where list_contains({list(run.users)}, user_id)"
+    tables.execute(f"create view users as {chosen}")
+    if run.conf.score.candidates:
+        add_view(tables, "candidates", run.output("candidates"), schemas.CANDIDATES)
+    else:
+        tables.execute(f"create view candidates as {no_rows(duckdb_columns(schemas.CANDIDATES))}")
     top_k = run.conf.score.top_k
-    users = read(run.data("users"), schemas.USERS)
-    movie_ids = models.known(allowed_movies(run).movie_ids)
     return ToPublish(
-        recommendations=read(run.output("scored"), schemas.RECOMMENDATIONS),
-        ratings=read(run.data("ratings"), schemas.RATINGS),
-        users=users if run.users is None else users.filter(F.col("user_id").isin(run.users)),
+        tables=tables,
         ds=run.ds,
         top_k=None if top_k == "all" else top_k,
-        movie_ids=movie_ids,
-        candidates=read(run.output("candidates"), schemas.CANDIDATES)
-        if run.conf.score.candidates
-        else None,
+        movie_ids=models.known(allowed_movies(run).movie_ids),
         rating_range=run.rating_range,
         order_version=models.order.version if models.order else None,
     )
@@ -116,27 +124,26 @@ def of_order(run: Run, evaluation: Evaluation | None) -> dict[str, Any]:
     }
 
 
-def merge_others(spark: SparkSession, run: Run, scored: DataFrame) -> None:
+def merge_others(tables: duckdb.DuckDBPyConnection, run: Run) -> None:
     """Write `merged`: the scored users' rows, and what is published for the others of that date.
 
     Raises JobError if nothing is published for the date, or another release's.
     """
-    files = file_paths(open_table(run.warehouse, "recommendations"))
-    root = str(run.warehouse.table("recommendations"))
-    published = spark.read.schema(schemas.RECOMMENDATIONS).option("basePath", root).parquet(*files)
-    published = published.filter(F.col("ds") == F.lit(run.ds))
-    run_ids = [row.run_id for row in published.select("run_id").distinct().collect()]
+    of_date = f"ds = {quoted(run.ds.isoformat())}"
+    table = open_table(run.warehouse, "recommendations")
+    add_version(tables, "published", table, where=of_date)
+    run_ids = tables.execute(f"select distinct run_id from published where {of_date}").fetchall()
     if not run_ids:
         raise JobError(f"Nothing is published for {run.ds} yet: score all users, without --users.")
-    releases = releases_of(run.warehouse, run_ids)
+    releases = releases_of(run.warehouse, [run_id for (run_id,) in run_ids])
     if releases != {run.release}:
         raise JobError(
             f"What is published for {run.ds} is of release {', '.join(sorted(releases))}, and not "
             f"of {run.release}: score all users, without --users."
         )
-    others = published.filter(~F.col("user_id").isin(run.users or []))
-    rows = others.unionByName(scored).repartitionByRange("user_id")
-    write_by_user(rows.sortWithinPartitions("user_id", "rank"), run.output("merged"))
+    others = f"from published anti join users using (user_id) where {of_date}"
+    rows = f"from recommendations union all by name ({others})"
+    write_by_user(tables, rows, run.output("merged") / f"ds={run.ds}")
 
 
 def refuse_older(run: Run) -> None:
@@ -150,12 +157,12 @@ def refuse_older(run: Run) -> None:
         )
 
 
-def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
+def publish(run: Run, started: float) -> dict[str, Any]:
     """Audit, then show all tables at once; returns the figures of the step."""
     # The models are those that score has noted; all else is worked out anew.
     scored_by = run.record("score")
     models = Models.of(run, scored_by["model_version"], scored_by["order_version"])
-    data = to_audit(spark, run, models)
+    data = to_audit(run, models)
     checks = audit(data) + check_folded_in(run, models)
     print(f"publish: {len(checks)} checks passed", flush=True)
     scored = parquet_files(run.output("scored"))
@@ -174,7 +181,7 @@ def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
         with publishing(run.warehouse):
             refuse_older(run)
             if run.users is not None:
-                merge_others(spark, run, data.recommendations)
+                merge_others(data.tables, run)
             versions = versions_after(run)
             write_few_rows(run.output("summary"), "runs", [runs_row(run, started, versions)])
             versions = commit(run, versions)
@@ -191,14 +198,18 @@ def publish(spark: SparkSession, run: Run, started: float) -> dict[str, Any]:
     return figures
 
 
-def write_by_user(rows: DataFrame, folder: Path) -> None:
-    """Write schemas.RECOMMENDATIONS, replacing the folder; `rows` come sorted by user.
+def write_by_user(tables: duckdb.DuckDBPyConnection, rows: str, partition: Path) -> None:
+    """Write rows of schemas.RECOMMENDATIONS, of one date, replacing the folder of its partition.
 
-    Each of their partitions, best a range of users, becomes a file whose bounds tell readers which
-    users it holds; so do its row groups.
+    They lie by user: the bounds of row groups tell readers which users each holds.
     """
-    writer = rows.write.mode("overwrite").option("parquet.block.size", ROW_GROUP_BYTES)
-    writer.partitionBy("ds").parquet(str(folder))
+    columns = [name for name in schemas.columns_of(schemas.RECOMMENDATIONS) if name != "ds"]
+    kinds = duckdb_columns(schemas.RECOMMENDATIONS)
+    chosen = ", ".join(f"cast({name} as {kinds[name]}) as {name}" for name in columns)
+    shutil.rmtree(partition.parent, ignore_errors=True)
+    partition.mkdir(parents=True)
+    query = f"select {chosen} from ({rows}) order by user_id, rank"
+    copy(tables, query, partition / "part-0.parquet", f", row_group_size {ROWS_OF_GROUP}")
 
 
 def errors_of_scored(run: Run) -> dict[str, float | None]:
@@ -227,7 +238,7 @@ def main(argv: list[str] | None = None) -> None:
         # Whoever named a wrong server is told now, and not when the audit has ended.
         for sink in sinks_of(run.conf, run.warehouse):
             sink.require()
-        figures.update(publish(spark_session("publish", run.staging, run.raw), run, started))
+        figures.update(publish(run, started))
 
 
 if __name__ == "__main__":

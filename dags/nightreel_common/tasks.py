@@ -120,7 +120,7 @@ class Ending(NamedTuple):
     """The tasks that end a run; a summary comes before `tidy`."""
 
     score: SparkStep
-    publish: SparkStep
+    publish: ProcessStep
     report: ProcessStep
     tidy: BashOperator
 
@@ -138,7 +138,7 @@ def score_and_publish(outlets: list[Asset], **arguments: Any) -> Ending:
             doc_md="The best movies that each user has not rated.",
             **arguments,
         )
-        publish = spark_job(
+        publish = process(
             "publish",
             outlets=outlets,
             execution_timeout=timedelta(hours=4),

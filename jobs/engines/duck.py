@@ -10,6 +10,7 @@ import duckdb
 
 from jobs.runs import schemas
 from jobs.runs.errors import JobError
+from model.files import make_folder
 
 
 def open_memory() -> duckdb.DuckDBPyConnection:
@@ -30,9 +31,15 @@ def confine(connection: duckdb.DuckDBPyConnection, files: Sequence[str], scratch
     connection.execute("set lock_configuration = true")
 
 
-def open_tables(folders: dict[str, Path]) -> duckdb.DuckDBPyConnection:
-    """Views of what a run has written for some of schemas.PUBLISHED; see `add_view`."""
+def open_tables(folders: dict[str, Path], scratch: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """Views of what a run has written for some of schemas.PUBLISHED; see `add_view`.
+
+    What does not fit into memory goes to a folder in `scratch`, which is made if need be.
+    """
     connection = open_memory()
+    if scratch:
+        make_folder(scratch)
+        connection.execute(f"set temp_directory = {quoted(str(scratch / 'duckdb'))}")
     for name, folder in folders.items():
         add_view(connection, name, folder, *schemas.PUBLISHED[name])
     return connection
@@ -45,20 +52,27 @@ def add_view(
     ddl: str,
     partition_by: Sequence[str] = (),
 ) -> None:
-    """A view of the Parquet files below a folder, in the columns that they have.
+    """A view of the Parquet files below a folder: what columns they have, then the partitions'.
 
-    Those of `partition_by` they lack, since names of folders hold them. A folder without files is a
-    table without rows, in the other columns of the DDL schema. Raises JobError if there is none.
+    A folder without files is a table without rows, in the columns of the DDL schema. Raises
+    JobError if there is none.
     """
     if not folder.is_dir():
         raise JobError(f"{folder} is missing: run the step that writes it again.")
+    kinds = duckdb_columns(ddl)
     if files := parquet_files(folder):
         paths = ", ".join(quoted(str(file)) for file in files)
-        # A partition is no column: DuckDB would guess its type from what the folder is called.
-        rows = f"from read_parquet([{paths}], hive_partitioning = false)"
+        found = f"describe from read_parquet({quoted(str(files[0]))}, hive_partitioning = false)"
+        stored = [column for column, *_ in connection.execute(found).fetchall()]
+        # Other folders above may be called as partitions are; and without types DuckDB would take a
+        # run named 2026 for a number.
+        columns = ", ".join(f'"{column}"' for column in [*stored, *partition_by])
+        types = ", ".join(f"'{column}': {kinds[column]}" for column in partition_by)
+        hive = f", hive_types = {{{types}}}" if types else ""
+        rows = f"select {columns} from read_parquet([{paths}], "
+        rows += f"hive_partitioning = {bool(types)}{hive})"
     else:
-        kinds = duckdb_columns(ddl)
-        rows = no_rows({column: kinds[column] for column in kinds if column not in partition_by})
+        rows = no_rows(kinds)
     connection.execute(f"create view {name} as {rows}")
 
 

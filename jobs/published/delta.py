@@ -3,7 +3,7 @@
 Files are first placed in the table's folder, under names that no version has used, where no reader
 looks, and forced to disk. One commit then takes the replaced files out of the table and these in: a
 reader sees the table before or after it, and a job killed at any moment leaves the table as it was.
-The kernel copies the files; no data passes through this process's memory.
+Files are hard links to those of the run where the file system has them, else copies.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from jobs.published.log import (
     versions_on_disk,
 )
 from jobs.runs.errors import JobError
-from jobs.runs.files import copy_file
+from jobs.runs.files import link_or_copy
 from jobs.runs.warehouse import Warehouse
 from model.files import sync
 
@@ -190,7 +190,7 @@ def new_attempt() -> str:
 
 @contextmanager
 def placing(placed: Placed, source: Path, attempt: str) -> Iterator[Placed]:
-    """Check the files in `source` and copy them into the table's folder.
+    """Check the files in `source` and give them names in the table's folder.
 
     If the block fails before a commit has named them, they go again: on a full disk they would
     stand in the way of every later attempt.
@@ -242,7 +242,7 @@ def commit_files(placed: Placed, metadata: dict[str, Any]) -> int:
 
 
 def place_files(placed: Placed, source: Path, attempt: str) -> None:
-    """Check the files and copy them; `placed` then knows what to commit."""
+    """Check the files and give them names; `placed` then knows what to commit."""
     # pyarrow takes longer to import than a query takes, and only publishing needs it.
     from jobs.published.parquet import check_columns, read_footer, statistics
 
@@ -262,7 +262,7 @@ def place_files(placed: Placed, source: Path, attempt: str) -> None:
         folders = [f"{key}={value}" for key, value in partition.items()]
         path = Path(*folders) / f"part-{number:05d}-{attempt}.parquet"
         status = file.stat()
-        # Known before it is copied, so that half a file is removed too.
+        # Known before it is there, so that half a file is removed too.
         placed.actions.append(
             AddAction(
                 path=path.as_posix(),
@@ -273,10 +273,8 @@ def place_files(placed: Placed, source: Path, attempt: str) -> None:
                 stats=json.dumps(statistics(footer)),
             )
         )
-        # A copy, not a hard link: an earlier version must stay as it was even if somebody writes
-        # into the run's files again.
         (placed.table / path).parent.mkdir(parents=True, exist_ok=True)
-        copy_file(file, placed.table / path)
+        link_or_copy(file, placed.table / path)
 
 
 def partition_of(file: Path, partition_by: list[str]) -> dict[str, str]:

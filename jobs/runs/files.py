@@ -126,9 +126,18 @@ def remove_record(file: Path) -> None:
         sync(file.parent)
 
 
-def copy_file(source: Path, target: Path) -> None:
-    """Copy a file's content. An OSError names the file that was being written."""
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, or, where the file system cannot, copy its content.
+
+    Nightreel never writes into a file that is there: whatever is made again, is made as a new file
+    that takes the other's place, so that neither name's content ever changes. An OSError names the
+    file that was being written.
+    """
     try:
-        shutil.copyfile(source, target)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(target)) from error
+        target.hardlink_to(source)
+    except OSError:
+        # Another file system, one without hard links, or too many links.
+        try:
+            shutil.copyfile(source, target)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(target)) from error

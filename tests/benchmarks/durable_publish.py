@@ -5,7 +5,7 @@
 The tables have the shape of ML-32M's (`--share 1`) or of a share of it; the default is about that
 of ML-1M. Both kinds of publish take turns on one warehouse, in --folder (default: where temporary
 files go), and the script prints the median of each, and their ratio, and of those with fsync the
-time from the first commit to the last. The audit, in Spark, is not part of it.
+time from the first commit to the last. The audit is not part of it.
 """
 
 from __future__ import annotations

@@ -15,21 +15,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
-from jobs.engines.spark import spark_session
+from jobs.engines.duck import copy, write_few_rows
 from jobs.publish import write_by_user
 from jobs.published.delta import file_paths, open_table, publish_files
-from jobs.runs.schemas import PUBLISHED, in_json
+from jobs.runs.schemas import PUBLISHED, columns_of, in_json
 from jobs.runs.warehouse import Warehouse
+from model.files import make_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 USERS, MOVIES, TOP_K = 200_948, 87_585, 20
@@ -44,23 +44,18 @@ assert len(rows) == 20
 """
 
 
-def recommendations(spark: SparkSession, ds: str, users: int) -> DataFrame:
-    """Made-up rows in the order of users."""
-    n, movie = F.col("id"), F.abs(F.hash("id")) % MOVIES + 1
-    return spark.range(0, users * TOP_K, 1, 2 * spark.sparkContext.defaultParallelism).select(
-        F.lit(ds).cast("date").alias("ds"),
-        (n / TOP_K + 1).cast("int").alias("user_id"),
-        (n % TOP_K + 1).cast("int").alias("rank"),
-        movie.cast("int").alias("movie_id"),
-        F.concat(F.lit("A Film Called "), movie.cast("string"), F.lit(" (1999)")).alias("title"),
-        (5 - n % TOP_K / 25 - F.rand(7) / 25).cast("float").alias("predicted_rating"),
-        F.lit("model").alias("source"),
-        F.lit("7").alias("model_version"),
-        F.lit(f"scheduled__{ds}").alias("run_id"),
-        (5 - n % TOP_K / 25).cast("float").alias("ranking_score"),
-        F.lit("1").alias("order_version"),
-        F.lit(None).cast("float").alias("rating_sd"),
-    )
+def recommendations(users: int) -> str:
+    """Made-up rows, in SQL."""
+    return f"""
+        select (1 + n // {TOP_K})::integer as user_id, (1 + n % {TOP_K})::integer as rank,
+            (1 + hash(n) % {MOVIES})::integer as movie_id,
+            'A Film Called ' || (1 + hash(n) % {MOVIES}) || ' (1999)' as title,
+            (5 - n % {TOP_K} / 25 - hash(n) % 1000 / 25000)::float as predicted_rating,
+            'model' as source, '7' as model_version, 'a' as run_id,
+            (5 - n % {TOP_K} / 25)::float as ranking_score, '1' as order_version,
+            null::float as rating_sd
+        from range({users * TOP_K}) numbers(n)
+    """
 
 
 def publish(warehouse: Path, table: str, source: Path, ds: str) -> None:
@@ -72,7 +67,7 @@ def publish(warehouse: Path, table: str, source: Path, ds: str) -> None:
 
 
 def publish_small(warehouse: Path, table: str, columns: dict[str, pa.Array], ds: str) -> None:
-    """Publish a table that Spark has no part in."""
+    """Publish a table of few rows."""
     source = warehouse / "made" / table
     folder = source / f"run_id=scheduled__{ds}" if PUBLISHED[table][1] else source
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,13 +77,12 @@ def publish_small(warehouse: Path, table: str, columns: dict[str, pa.Array], ds:
 
 def make(warehouse: Path, dates: list[str], users: int) -> Path:
     """Publish all tables that the command reads; returns the unsorted copy of the newest date."""
-    spark = spark_session("lookup", warehouse / "staging")
+    tables, unsorted = duckdb.connect(), warehouse / "unsorted"
     for ds in dates:
-        write_by_user(recommendations(spark, ds, users), warehouse / "made" / ds)
+        write_by_user(tables, recommendations(users), warehouse / "made" / ds / f"ds={ds}")
         publish(warehouse, "recommendations", warehouse / "made" / ds, ds)
-    unsorted = warehouse / "unsorted"
-    recommendations(spark, dates[-1], users).repartition(4, F.rand(1)).write.parquet(str(unsorted))
-    spark.stop()
+    make_folder(unsorted)
+    copy(tables, f"from ({recommendations(users)}) order by hash(movie_id)", unsorted / "0.parquet")
     ds, ids = dates[-1], pa.array(range(1, MOVIES + 1), pa.int32())
     titles = pa.array([f"A Film Called {movie} (1999)" for movie in range(1, MOVIES + 1)])
     years = pa.array([1999] * MOVIES, pa.int32())
@@ -99,26 +93,11 @@ def make(warehouse: Path, dates: list[str], users: int) -> Path:
     for name in ("gender", "age", "occupation", "zip_code"):
         described[name] = pa.nulls(USERS, pa.int32() if name == "age" else pa.string())
     publish_small(warehouse, "users", described, ds)
-    run = {
-        "ds": pa.array([date.fromisoformat(ds)]),
-        "release": pa.array(["ml-32m"]),
-        "ratings": pa.array([32_000_204]),
-        "users": pa.array([USERS], pa.int32()),
-        "movies": pa.array([MOVIES], pa.int32()),
-        "quarantined": pa.array([0]),
-        "model_version": pa.array(["7"]),
-        "promoted": pa.array([True]),
-        "test_rmse": pa.array([0.8]),
-        "test_mae": pa.array([0.6]),
-        "rows_published": pa.array([USERS * TOP_K]),
-        "seconds": pa.array([600.0]),
-        "finished_at": pa.array([datetime.now(UTC)], pa.timestamp("us", "UTC")),
-        "candidate_version": pa.array(["7"]),
-        "users_scored": pa.nulls(1, pa.int32()),
-        "validation_rmse": pa.nulls(1, pa.float64()),
-        "damping": pa.array([0.0]),
-    }
-    publish_small(warehouse, "runs", run, ds)
+    told = {"run_id": f"scheduled__{ds}", "ds": ds, "release": "ml-32m", "model_version": "7"}
+    told |= {"finished_at": datetime.now(UTC), "rows_published": USERS * TOP_K}
+    row = [told.get(column) for column in columns_of(PUBLISHED["runs"][0])]
+    write_few_rows(warehouse / "made" / "runs", "runs", [row])
+    publish(warehouse, "runs", warehouse / "made" / "runs", ds)
     return unsorted
 
 

@@ -106,10 +106,12 @@ def write(
 ) -> Path:
     """Rows, without the partition's columns, where Spark's partitionBy would write them.
 
-    Of the columns that a row leaves out at its end it has nulls.
+    A file takes the place of one that is there, as Spark's do: a table may have that under another
+    name. Of the columns that a row leaves out at its end it has nulls.
     """
     target = folder.joinpath(*(f"{key}={value}" for key, value in partition.items()))
     target.mkdir(parents=True, exist_ok=True)
+    (target / name).unlink(missing_ok=True)
     fields = [
         (column, ARROW[names_of(kind).arrow])
         for column, kind in columns_of(ddl).items()

@@ -3,9 +3,11 @@
 from dataclasses import replace
 from datetime import date
 
+import duckdb
 import numpy as np
 import pytest
 
+from jobs.engines.duck import columns_in_sql
 from jobs.published.audit import ToPublish, audit
 from jobs.runs import schemas
 from jobs.runs.errors import JobError
@@ -27,31 +29,29 @@ RATED = [(1, 14), (2, 11), (2, 12), (2, 14), (2, 15), (3, 14)]
 LISTED = [(3, 12), (3, 14), (3, 15)]
 
 
-def published(spark, recommendations, users=(1, 2, 3)) -> ToPublish:
-    ratings = [(user, movie, 3.0, None, "train") for user, movie in RATED]
-    return ToPublish(
-        recommendations=spark.createDataFrame(recommendations, schemas.RECOMMENDATIONS),
-        ratings=spark.createDataFrame(ratings, schemas.RATINGS),
-        users=spark.createDataFrame(
-            [(user, None, None, None, None) for user in users], schemas.USERS
-        ),
-        ds=DS,
-        top_k=2,
-        movie_ids=np.array([11, 12, 13, 14], np.int32),
-        candidates=spark.createDataFrame(LISTED, schemas.CANDIDATES),
-        rating_range=(1.0, 5.0),
-        order_version="2",
-    )
+def published(recommendations, users=(1, 2, 3), listed=LISTED) -> ToPublish:
+    tables = duckdb.connect()
+    rows = {
+        "recommendations": (schemas.RECOMMENDATIONS, recommendations),
+        "ratings": (schemas.RATINGS, [(*pair, 3.0, None, "train") for pair in RATED]),
+        "users": (schemas.USERS, [(user, None, None, None, None) for user in users]),
+        "candidates": (schemas.CANDIDATES, listed),
+    }
+    for name, (ddl, of_table) in rows.items():
+        tables.execute(f"create table {name} ({columns_in_sql(ddl)})")
+        for one in of_table:
+            tables.execute(f"insert into {name} values ({', '.join('?' * len(one))})", one)
+    movie_ids = np.array([11, 12, 13, 14], np.int32)
+    return ToPublish(tables, DS, 2, movie_ids, rating_range=(1.0, 5.0), order_version="2")
 
 
-def test_what_is_right_passes(spark):
-    right = published(spark, GOOD)
-    assert len(audit(right)) == 12
+def test_what_is_right_passes():
+    assert len(audit(published(GOOD))) == 12
     # Without lists, user 3 may have two of the three movies that are left.
     with pytest.raises(JobError, match=r"every user has the rows.*user_id=3, rows=1"):
-        audit(replace(right, candidates=None))
+        audit(published(GOOD, listed=[]))
     everything = [*GOOD, row(1, 3, 13, score=3.5)]
-    assert audit(replace(published(spark, everything), top_k=None))
+    assert audit(replace(published(everything), top_k=None))
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,7 @@ def test_what_is_right_passes(spark):
         ({2: row(2, 1, 13, title=None)}, "no value is missing.*title=None"),
         ({2: row(2, 1, 13, order=None)}, "says what ordered it.*user_id=2"),
         ({2: row(2, 1, 13, score=None)}, "no value is missing.*ranking_score=None"),
+        ({2: row(2, 1, 13, score=float("nan"))}, "no value is missing.*ranking_score=nan"),
         ({2: None}, "every user has the rows.*user_id=2, rows=0"),
         ({1: None}, "every user has the rows.*user_id=1, rows=1"),
         ({4: row(1, 3, 13)}, "every user has the rows.*user_id=1, rows=3"),
@@ -80,8 +81,8 @@ def test_what_is_right_passes(spark):
         ({3: row(3, 1, 13)}, "movies of their list.*user_id=3, rank=1, movie_id=13"),
     ],
 )
-def test_what_is_wrong_is_found_with_an_example(spark, wrong, failed):
+def test_what_is_wrong_is_found_with_an_example(wrong, failed):
     """`wrong` takes the place of rows of GOOD, or is added to them; None takes one away."""
     rows = [row for row in (dict(enumerate(GOOD)) | wrong).values() if row]
     with pytest.raises(JobError, match=f"nothing was published: .*{failed}"):
-        audit(published(spark, rows))
+        audit(published(rows))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
+from jobs.engines.duck import parquet_files
 from jobs.published import commit, delta, runs_table, whole
 from jobs.published.log import commit_file, newest_version
 from jobs.published.views import connect
@@ -139,11 +140,26 @@ def test_a_version_that_nobody_was_shown_cannot_be_asked_for(tmp_path, monkeypat
     assert connect(run.warehouse, at=newest).sql("select title from movies").fetchall() == [("b",)]
 
 
+def test_what_is_published_is_the_run_s_own_files(tmp_path):
+    run = made(tmp_path, "a")
+    publish(run)
+    [file] = parquet_files(run.output("movies"))
+    [published] = run.warehouse.table("movies").glob("*.parquet")
+    assert published.samefile(file)
+    # Who makes the run's file again takes its place.
+    write(run.output("movies"), PUBLISHED["movies"][0], {}, [(10, "other")])
+    assert seen(run) == of("a")
+
+
 def test_a_full_disk_leaves_nothing_behind_and_names_what_was_written(tmp_path, monkeypatch):
+    """On a file system without hard links."""
     publish(made(tmp_path, "a"))
     run = made(tmp_path, "b", hour=1)
     before = sorted(run.warehouse.tables.rglob("*"))
     copyfile = shutil.copyfile
+
+    def no_links(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
 
     def full(source, target):
         if "recommendations" in str(target):
@@ -152,6 +168,7 @@ def test_a_full_disk_leaves_nothing_behind_and_names_what_was_written(tmp_path, 
         return copyfile(source, target)
 
     with monkeypatch.context() as patch:
+        patch.setattr(Path, "hardlink_to", no_links)
         patch.setattr(run_files.shutil, "copyfile", full)
         with pytest.raises(OSError, match="No space left") as raised:
             publish(run)
@@ -192,6 +209,8 @@ def test_what_a_power_failure_leaves_torn_counts_as_not_written(tmp_path, capsys
         commit_file(run.warehouse.table(name), 1).write_bytes(torn)
     for file in placed_files(run) - before:
         if file.relative_to(run.warehouse.tables).parts[0] in tables:
+            # What a step has written was on disk when it ended: its own name keeps the content.
+            file.unlink()
             file.write_bytes(b"")
     assert seen(run) == of("a")
     assert connect(run.warehouse, at=0).sql("select run_id from runs").fetchall() == [("a",)]
