@@ -39,7 +39,7 @@ from jobs.published.commit import commit, versions_after
 from jobs.published.delta import open_table
 from jobs.published.parquet import read_footer
 from jobs.published.runs_table import newer_run, releases_of
-from jobs.published.views import add_version
+from jobs.published.views import view_of
 from jobs.published.whole import in_json, publishing
 from jobs.runs import schemas
 from jobs.runs.command import refuse_future, run_command, step_arguments
@@ -131,8 +131,9 @@ def merge_others(tables: duckdb.DuckDBPyConnection, run: Run) -> None:
     """
     of_date = f"ds = {quoted(run.ds.isoformat())}"
     table = open_table(run.warehouse, "recommendations")
-    add_version(tables, "published", table, where=of_date)
-    run_ids = tables.execute(f"select distinct run_id from published where {of_date}").fetchall()
+    columns = schemas.columns_of(schemas.RECOMMENDATIONS)
+    published = f"({view_of(tables, table, columns, of_date)}) where {of_date}"
+    run_ids = tables.execute(f"select distinct run_id from {published}").fetchall()
     if not run_ids:
         raise JobError(f"Nothing is published for {run.ds} yet: score all users, without --users.")
     releases = releases_of(run.warehouse, [run_id for (run_id,) in run_ids])
@@ -141,7 +142,7 @@ def merge_others(tables: duckdb.DuckDBPyConnection, run: Run) -> None:
             f"What is published for {run.ds} is of release {', '.join(sorted(releases))}, and not "
             f"of {run.release}: score all users, without --users."
         )
-    others = f"from published anti join users using (user_id) where {of_date}"
+    others = f"from (from {published}) anti join users using (user_id)"
     rows = f"from recommendations union all by name ({others})"
     write_by_user(tables, rows, run.output("merged") / f"ds={run.ds}")
 

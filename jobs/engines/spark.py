@@ -35,7 +35,9 @@ def spark_session(step: str, scratch: Path, delivery: Path | None = None) -> Spa
     # Without this, workers start whatever python3 stands on PATH.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(f"nightreel {step}")
-    defaults = Path(os.environ["SPARK_CONF_DIR"], "spark-defaults.conf")
+    # Where spark-env.sh has named the settings to spark-submit, the folder is an empty one.
+    folder = os.environ.get("NIGHTREEL_SPARK_CONF") or os.environ["SPARK_CONF_DIR"]
+    defaults = Path(folder, "spark-defaults.conf")
     named = defaults.is_file() and re.search(r"(?m)^\s*spark\.local\.dir\b", defaults.read_text())
     if not named:
         builder = builder.config("spark.local.dir", str(scratch))

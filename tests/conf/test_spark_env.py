@@ -24,9 +24,9 @@ def warehouse(tmp_path):
     return folder
 
 
-def options(arguments, **variables):
-    """SPARK_SUBMIT_OPTS after the script was sourced with these; None: not set."""
-    show = f'set -a; . "{SCRIPT}"; set +a; env; declare -F'
+def sourced(arguments, **variables):
+    """The environment after the script was sourced with these; ARGUMENTS: what they have become."""
+    show = f'set -a; . "{SCRIPT}"; ARGUMENTS="$*"; set +a; env; declare -F'
     done = subprocess.run(
         ["bash", "-c", show, "spark-class", "org.apache.spark.deploy.SparkSubmit", *arguments],
         env={"PATH": os.environ["PATH"]} | {name: str(value) for name, value in variables.items()},
@@ -35,9 +35,13 @@ def options(arguments, **variables):
         check=True,
     )
     assert not done.stderr
-    assert "nightreel_java_options" not in done.stdout
-    found = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
-    return found.get("SPARK_SUBMIT_OPTS")
+    assert "declare -f nightreel" not in done.stdout
+    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+
+
+def options(arguments, **variables):
+    """SPARK_SUBMIT_OPTS after the script was sourced with these; None: not set."""
+    return sourced(arguments, **variables).get("SPARK_SUBMIT_OPTS")
 
 
 def fill(warehouse, size):
@@ -76,3 +80,40 @@ def test_java_is_left_as_it_is_otherwise(warehouse, arguments):
 def test_what_the_shell_says_stays(warehouse):
     said = {"NIGHTREEL_WAREHOUSE": warehouse, "SPARK_SUBMIT_OPTS": "-Xss8m"}
     assert options([*LOCAL, "--run-id=r"], **said) == "-Xss8m"
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """Where Spark, its settings and an archive of classes lie."""
+    home, conf = tmp_path / "lib/python3.11/site-packages/pyspark", tmp_path / "settings"
+    for folder in (home, conf, tmp_path / "class-data/conf"):
+        folder.mkdir(parents=True)
+    (tmp_path / "class-data/classes.jsa").write_bytes(b"1")
+    for name in ("spark-defaults.conf", "log4j2.properties", "spark-env.sh"):
+        (conf / name).touch()
+    return {"SPARK_HOME": home, "SPARK_CONF_DIR": conf, "SPARK_SUBMIT_OPTS": "-Xss8m"}
+
+
+def test_with_an_archive_settings_are_named_and_not_on_the_class_path(installed, tmp_path):
+    found = sourced(LOCAL, **installed)
+    assert found["SPARK_CONF_DIR"] == str(tmp_path / "class-data/conf")
+    assert found["NIGHTREEL_SPARK_CONF"] == str(tmp_path / "settings")
+    named = f"--properties-file {tmp_path}/settings/spark-defaults.conf"
+    submit = "org.apache.spark.deploy.SparkSubmit"
+    assert found["ARGUMENTS"] == f"{submit} {named} {' '.join(LOCAL)}"
+    assert found["SPARK_SUBMIT_OPTS"] == (
+        f"-Dlog4j2.configurationFile={tmp_path}/settings/log4j2.properties "
+        f"-XX:SharedArchiveFile={tmp_path}/class-data/classes.jsa -Xlog:cds*=off -Xss8m"
+    )
+
+
+@pytest.mark.parametrize("reason", ["hive-site.xml", "--properties-file=mine", "spark://host:7077"])
+def test_other_settings_and_clusters_keep_their_folder(installed, tmp_path, reason):
+    arguments = LOCAL
+    if reason == "hive-site.xml":
+        (tmp_path / "settings" / reason).touch()
+    else:
+        arguments = ["--master", reason] if reason.startswith("spark") else [reason, *LOCAL]
+    found = sourced(arguments, **installed)
+    assert found["SPARK_CONF_DIR"] == str(tmp_path / "settings")
+    assert found["SPARK_SUBMIT_OPTS"] == "-Xss8m"
