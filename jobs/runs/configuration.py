@@ -121,7 +121,8 @@ def of_today(values: dict[str, Any]) -> dict[str, Any]:
 
     Before there was a family, those of its one model lay bare. What models and settings of models
     have joined since the run was started, base.yaml says: the run itself does not know of them.
-    Addresses could hold what is secret once.
+    Addresses could hold what is secret once. How much worse than the champion a model might be was
+    a setting.
     """
     train = dict(values["train"])
     if "model" not in train:
@@ -135,6 +136,8 @@ def of_today(values: dict[str, Any]) -> dict[str, Any]:
     for section, key in (("ingest", "source"), ("tracking", "uri")):
         if address := named[section][key]:
             named[section][key] = public_part(address)
+    named["evaluate"] = dict(values["evaluate"])
+    named["evaluate"].pop("champion_tolerance", None)
     return values | {"train": train} | named
 
 

@@ -291,8 +291,6 @@ class RetrainSettings(Section):
 
 
 class EvaluateSettings(Section):
-    champion_tolerance: Annotated[float, Field(ge=0)]
-    """By how much RMSE a new version may be worse than the champion and still replace it."""
     # Runs that were started before there were these settings can still be read.
     coverage_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     """A model of order replaces the champion only if its lists name at least this share of the

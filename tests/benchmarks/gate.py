@@ -4,8 +4,8 @@
         [--member elsa] [--trainings 20]
 
 The first training is the champion, and the gates of evaluate judge each of the others against it:
-the model of order by a paired bootstrap over users (NDCG@10 of the next visit, test visits), the
-default model of ratings by RMSE and evaluate.champion_tolerance (80/10/10 by hash, test ratings).
+by a paired bootstrap over users, the model of order by NDCG@10 (next visit, test visits), the
+default model of ratings by squared errors (80/10/10 by hash, test ratings).
 Nothing is chosen by what is found. A model of order that is found better or worse is so by the
 luck of its seed; so is a model of ratings that is refused. Members that are learned in closed form,
 as visits, have no seed and no luck.
@@ -20,17 +20,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from jobs import evaluate
 from jobs.cleaning.file_order import TEST as TEST_RATINGS
 from jobs.cleaning.order_splits import TEST
 from jobs.runs.configuration import load_configuration
-from jobs.training import order_gate
+from jobs.training import order_gate, rating_gate
 from model.bootstrap import difference
+from model.data.ratings import COLUMNS, Ratings
 from model.factors import load_factors
 from model.held_out import held_out
 from model.list_metrics import coverage, first
-from model.metrics import rmse
 from model.training.loop import train
 from tests.benchmarks import accuracy, order_data, rating_data
 from tests.benchmarks.lists import ndcg, of_scores, trained_member
@@ -66,7 +66,7 @@ def verdicts_of_ratings(release: Path, trainings: int) -> None:
     """The same of the default model of ratings."""
     dealt, errors = rating_data.deal(release, "random"), []
     test = dealt.of(TEST_RATINGS)
-    tolerance = load_configuration().evaluate.champion_tolerance
+    held = Ratings(*(torch.from_numpy(test[name].to_numpy()) for name in COLUMNS))
     pairs = test["user_idx"].to_numpy(), test["movie_idx"].to_numpy()
     with tempfile.TemporaryDirectory() as folder:
         rating_data.write_inputs(dealt, Path(folder))
@@ -76,12 +76,13 @@ def verdicts_of_ratings(release: Path, trainings: int) -> None:
             with contextlib.redirect_stdout(io.StringIO()):
                 train(spec)
             predicted = load_factors(Path(spec.output)).predict(*pairs)
-            errors.append(rmse(predicted, test["rating"].to_numpy()))
+            errors.append(rating_gate.errors_by_user(predicted, held))
     bias, champion, *others = errors
-    found = Counter(evaluate.decide(own, bias, champion, tolerance).scores for own in others)
+    found = Counter(rating_gate.decide(own, bias, champion).scores for own in others)
+    rmse = [rating_gate.root(own) for own in errors[1:]]
     print(
         f"{release.stem}, matrix_factorisation: {dict(found)} of {trainings - 1}; RMSE from "
-        f"{min(errors[1:]):.4f} to {max(errors[1:]):.4f}, deviation {np.std(errors[1:]):.4f}"
+        f"{min(rmse):.4f} to {max(rmse):.4f}, deviation {np.std(rmse):.4f}"
     )
 
 

@@ -93,7 +93,12 @@ def make(warehouse: Path, dates: list[str], users: int) -> Path:
     for name in ("gender", "age", "occupation", "zip_code"):
         described[name] = pa.nulls(USERS, pa.int32() if name == "age" else pa.string())
     publish_small(warehouse, "users", described, ds)
-    told = {"run_id": f"scheduled__{ds}", "ds": ds, "release": "ml-32m", "model_version": "7"}
+    told: dict[str, object] = {
+        "run_id": f"scheduled__{ds}",
+        "ds": ds,
+        "release": "ml-32m",
+        "model_version": "7",
+    }
     told |= {"finished_at": datetime.now(UTC), "rows_published": USERS * TOP_K}
     row = [told.get(column) for column in columns_of(PUBLISHED["runs"][0])]
     write_few_rows(warehouse / "made" / "runs", "runs", [row])

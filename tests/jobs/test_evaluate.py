@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jobs.evaluate import champion_rmse, decide, evaluate
+from jobs.evaluate import evaluate
 from jobs.pages.learning import learning
 from jobs.runs import schemas
+from jobs.training.rating_gate import champion_errors, decide, errors_by_user
 from jobs.training.registry import Registry, same_split
 from model.data.ratings import read_ratings
 from tests.jobs.examples import DOUBTFUL, MODEL, small_run, write
@@ -20,22 +21,42 @@ from tests.jobs.examples import DOUBTFUL, MODEL, small_run, write
         (0.91, 0.90, None, "biases"),
         (0.90, 0.90, None, "biases"),  # as good as the biases is not better
         (0.91, 0.90, 0.92, "biases"),  # better than the champion, yet not than the biases
-        (0.91, 0.90, 0.902, "champion"),  # worse than the biases, but within the tolerance
+        (0.91, 0.90, 0.901, "champion"),  # which the biases do not surely beat
         (0.91, 0.90, 0.87, "champion"),
         (0.86, 0.90, 0.87, "model"),
-        (0.872, 0.90, 0.87, "model"),  # worse, but within the tolerance
-        (0.873, 0.90, 0.87, "champion"),
+        (0.871, 0.90, 0.87, "model"),  # worse, but not surely
+        (0.875, 0.90, 0.87, "champion"),
     ],
 )
 def test_decide(test, bias, champion, scores):
-    decision = decide(test, bias, champion, tolerance=0.0025)
+    decision = decide(*map(errors, (test, bias, champion)))
     assert decision.scores == scores
     assert f"{test:.4f}" in decision.reason
 
 
+def errors(rmse):
+    """Of 1,000 users, who differ more than models do; a difference of 0.001 is within chance."""
+    if rmse is None:
+        return None
+    user_U = np.random.default_rng(1).exponential(size=1000)
+    own_U = np.random.default_rng(round(rmse * 1e4)).normal(0, 0.03, 1000)
+    error_U = user_U + own_U
+    return error_U + rmse**2 - error_U.mean()
+
+
+def test_errors_of_users_have_the_mean_of_all_ratings(tmp_path):
+    run = small_run(tmp_path)
+    rows = [(0, 0, 5.0), (0, 1, 3.0), (2, 0, 4.0)]
+    write(run.output("splits"), schemas.INDEXED_RATINGS, {"split": "test"}, rows)
+    held = read_ratings(run.split("test"))
+    # Squared errors 4 and 1 of one user, 0 of the other, of 3 ratings.
+    assert errors_by_user(np.array([3, 2, 4]), held).tolist() == pytest.approx([5 * 2 / 3, 0])
+
+
 def test_biases_that_were_asked_for_need_not_beat_themselves():
-    assert decide(0.9, 0.9, None, 0.0, model="biases").scores == "model"
-    assert decide(0.9, 0.9, 0.86, 0.0, model="biases").scores == "champion"
+    biases = errors(0.9)
+    assert decide(biases, biases, None, model="biases").scores == "model"
+    assert decide(biases, biases, errors(0.86), model="biases").scores == "champion"
 
 
 def test_models_are_compared_on_one_deal():
@@ -61,11 +82,11 @@ def test_a_champion_is_compared_as_it_was_measured_whatever_it_scores_by(tmp_pat
     registry.register(run.run_id, run.output("factors"), {}, {})
     write(run.output("splits"), schemas.INDEXED_RATINGS, {"split": "test"}, [(0, 0, 4.75)])
     held = read_ratings(run.split("test"))
-    assert champion_rmse(run, registry, data, held) == pytest.approx(1)
+    assert champion_errors(run, registry, data, held) == pytest.approx(1)
     replace(data, mean=data.mean + 1).save(run.output("factors-refitted"))
     registry.add_refitted("1", run.output("factors-refitted"), 5, "measured")
     assert registry.factors("1").predict(np.array([0]), np.array([0])) == [4.75]
-    assert champion_rmse(run, Registry.of(run), data, held) == pytest.approx(1)
+    assert champion_errors(run, Registry.of(run), data, held) == pytest.approx(1)
 
 
 def test_without_test_ratings_the_validation_ratings_are_measured_and_named(tmp_path):
