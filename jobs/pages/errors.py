@@ -13,7 +13,7 @@ from jobs.pages.page import Plot, Section, Table, count, number
 from jobs.pages.plots import columns
 from jobs.runs import schemas
 from jobs.runs.run import Run
-from model.data.ratings import COLUMNS, DATED
+from model.data.columns import COLUMNS, DATED
 from model.dates import UNKNOWN
 from model.factors import Factors
 from model.metrics import rmse

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
 from jobs.scoring.models import Version
-from model.data.dataset import read_ids
 from model.data.histories import Histories, read_histories
+from model.data.indexes import read_ids
 from model.factors import Factors
 from model.fold_in import can_fold_in, with_folded_in
 

@@ -21,8 +21,8 @@ from jobs.runs.errors import JobError
 from jobs.runs.run import Run
 from jobs.scoring.incremental import rests_on_histories, unchanged
 from jobs.scoring.plan import ScoringPlan, candidates_folder
-from model.data.dataset import read_ids
 from model.data.histories import read_histories
+from model.data.indexes import read_ids
 from model.factors import Factors, index_of
 from model.ranking.catalogue import Catalogue, load_catalogue, prepare_catalogue
 from model.ranking.lists import VALUES, Lists, load_lists

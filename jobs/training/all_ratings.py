@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
-from model.data.ratings import DATED
+from model.data.columns import DATED
 from model.data.reading import seed_of
 from model.files import whole_folder
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.devices import pick_device
 from model.data.histories import Histories
 from model.factors import Factors
 from model.family import load
@@ -26,6 +25,9 @@ def with_fresh_rows(
     that the model has not learned are left out of them. Of whom nothing is left, nothing is known:
     `popular_M` stands in. Raises ValueError, saying which, if the model is none of order.
     """
+    # With torch, of which a plan that asks for no rows has no need.
+    from model.data.devices import pick_device
+
     name = factors.manifest.get("model", "matrix_factorisation")
     cls = load(name)
     if cls.objective != "order":

@@ -11,7 +11,6 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
-from jobs.engines.spark import spark_session
 from jobs.runs.errors import JobError
 from jobs.runs.files import exclusive, write_json
 from jobs.runs.settings import LaunchSettings
@@ -66,7 +65,10 @@ def refuse_open_rendezvous() -> None:
 
 def on_spark(spec_file: Path, ranks: int, scratch: Path) -> None:
     """Run each rank in a task of a Spark session; as many must run at once as there are ranks."""
+    # Spark takes its time to load, and this is the only launcher that needs it.
     import horovod.spark
+
+    from jobs.engines.spark import spark_session
 
     session = spark_session("train", scratch)
     slots = session.sparkContext.defaultParallelism

@@ -23,8 +23,8 @@ from jobs.training.order_lists import (
 )
 from jobs.training.registry import Registry, same_order_split
 from model.bootstrap import Difference, difference
-from model.data.dataset import read_ids
 from model.data.histories import read_histories
+from model.data.indexes import read_ids
 from model.factors import Factors, index_of, load_factors
 from model.list_measure import EVERYBODY, Catalogue, Figure, measure
 from model.ranking.ranker import Ranked

@@ -24,7 +24,8 @@ from jobs.training.registry import Registry, same_split
 from model.biases import BiasesSettings, biases_beside
 from model.bootstrap import difference
 from model.calibration import shares_inside
-from model.data.ratings import DATED, Ratings, read_ratings
+from model.data.columns import DATED
+from model.data.ratings import Ratings, read_ratings
 from model.factors import Factors, load_factors
 from model.metrics import mae, rmse
 

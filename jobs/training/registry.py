@@ -16,6 +16,7 @@ from jobs.runs.files import exclusive
 from jobs.runs.run import Run
 from jobs.runs.settings import Configuration
 from jobs.runs.warehouse import Warehouse
+from jobs.training import own_store
 from jobs.training.mlflow_client import client_of
 from jobs.training.registered import (
     FILES,
@@ -42,9 +43,10 @@ ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 class Registry:
     """The models of one release and objective: their versions, and the one that is the champion.
 
-    On the conf's MLflow server, or in the warehouse's own store if none is named. Those that were
-    asked for stay mapped. A version that was refitted has two `Factors`: those that it was measured
-    by, which know nothing of what was held back, and those that score.
+    On the conf's MLflow server, or in the warehouse's own store if none is named: that is read
+    without MLflow, which takes seconds to begin. Those that were asked for stay mapped. A version
+    that was refitted has two `Factors`: those that it was measured by, which know nothing of what
+    was held back, and those that score.
     """
 
     conf: Configuration
@@ -66,6 +68,16 @@ class Registry:
         """Name of the release's registered model, and of its experiment."""
         return f"nightreel-{self.release}" + ("-order" if self.objective == "order" else "")
 
+    @property
+    def own(self) -> Path | None:
+        """File of the warehouse's own store; None if a server has the models."""
+        return None if self.conf.tracking.uri else self.warehouse.tracking
+
+    @property
+    def made(self) -> bool:
+        """Whether the warehouse's own store is there."""
+        return self.warehouse.tracking.is_file()
+
     @cached_property
     def client(self) -> Any:
         """An MLflow client, made when first needed."""
@@ -80,9 +92,9 @@ class Registry:
 
     def champion(self) -> str | None:
         """The version that scoring uses, None before the first."""
-        # Looking must not create an empty store.
-        if not self.conf.tracking.uri and not self.warehouse.tracking.is_file():
-            return None
+        if self.own is not None:
+            # Looking must not create an empty store.
+            return own_store.version_of(self.own, self.name, CHAMPION) if self.made else None
         from mlflow.exceptions import MlflowException
 
         try:
@@ -130,6 +142,11 @@ class Registry:
 
     def model_version(self, version: str) -> Any:
         """What MLflow knows of a version. Raises JobError if there is none."""
+        if self.own is not None:
+            known = own_store.model_version(self.own, self.name, version) if self.made else None
+            if known is None:
+                raise JobError(f"There is no version {version} of {self.name} in {self.warehouse}.")
+            return known
         from mlflow.exceptions import MlflowException
 
         try:
@@ -158,14 +175,16 @@ class Registry:
 
     def test_rmse(self, version: str) -> float | None:
         """What a version was measured at when it was registered; None if nobody noted it."""
+        found = self.model_version(version)
+        if self.own is not None:
+            return own_store.metric(self.own, found.run_id, "test_rmse")
         from mlflow.exceptions import MlflowException
 
         try:
-            found = self.client.get_model_version(self.name, version)
             return self.client.get_run(found.run_id).data.metrics.get("test_rmse")
         except MlflowException as error:
             raise JobError(
-                f"MLflow does not know version {version} of {self.name}: {error}"
+                f"MLflow does not know the run of version {version} of {self.name}: {error}"
             ) from error
 
     def register(
@@ -185,12 +204,8 @@ class Registry:
         logged = self.client.create_run(
             self.experiment_id(), run_name=run_id, tags={RUN_TAG: run_id}
         ).info
-        for key, value in params.items():
-            self.client.log_param(logged.run_id, key, value)
-        for key, number in metrics.items():
-            self.client.log_metric(logged.run_id, key, number)
         history = load_factors(factors).manifest.get("history", [])
-        log_curves(self.client, logged.run_id, history)
+        log_figures(self.client, logged.run_id, params, metrics, history)
         source = self.keep(logged, factors, "factors")
         self.client.set_terminated(logged.run_id)
         self.create_registered_model()
@@ -297,8 +312,7 @@ class Registry:
         known = run.champion if self.objective == "rating" else run.order_champion
         if current is None or current == known:
             return True
-        crowned = self.client.get_model_version(self.name, current)
-        return crowned.tags.get(RUN_TAG) == run.run_id
+        return self.model_version(current).tags.get(RUN_TAG) == run.run_id
 
     def lock(self) -> AbstractContextManager[None]:
         """While it is held, no other run makes MLflow's store, an experiment or a champion."""
@@ -326,18 +340,31 @@ class Registry:
                 raise
 
 
-def log_curves(tracking: Any, logged: str, history: list[dict[str, Any]]) -> None:
-    """Log every epoch's figures as metrics whose step is the epoch, in one request for all."""
-    from mlflow.entities import Metric
+def log_figures(
+    tracking: Any,
+    logged: str,
+    params: dict[str, Any],
+    metrics: dict[str, float],
+    history: list[dict[str, Any]],
+) -> None:
+    """Log settings, metrics, and every epoch's figures as metrics whose step is the epoch.
+
+    Many in one request, for a store forces each to disk.
+    """
+    from mlflow.entities import Metric, Param
 
     now = int(time.time() * 1000)
-    points = [
+    settings = [Param(key, str(value)) for key, value in params.items()]
+    points = [Metric(name, value, now, 0) for name, value in metrics.items()]
+    points += [
         Metric(name, value, now, figures["epoch"])
         for figures in history
         for name, value in figures.items()
         if name != "epoch"
     ]
     # More in one request are refused.
+    for start in range(0, len(settings), 100):
+        tracking.log_batch(logged, params=settings[start : start + 100])
     for start in range(0, len(points), 1000):
         tracking.log_batch(logged, metrics=points[start : start + 1000])
 

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from model.data.collectives import sum_over_ranks
+from model.data.columns import COLUMNS, DATED
 from model.data.devices import place
-from model.data.ratings import COLUMNS, DATED, Ratings, no_ratings
+from model.data.indexes import read_ids
+from model.data.ratings import Ratings, no_ratings
 from model.data.reading import (
     MemoryShard,
     Shard,
@@ -194,12 +196,6 @@ def count_rows(folder: Path) -> int:
         return sum(pq.read_metadata(file).num_rows for file in files)
     except Exception as error:
         raise ValueError(unreadable(files, error)) from error
-
-
-def read_ids(index: str, entity: str) -> np.ndarray:
-    """The source's ids by row number, from an index of <entity>_id and <entity>_idx."""
-    table = pq.read_table(index).sort_by(f"{entity}_idx")
-    return table[f"{entity}_id"].to_numpy().astype(np.int32)
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from model.data.collectives import sum_over_ranks
-from model.data.dataset import Counts, read_ids
+from model.data.dataset import Counts
 from model.data.histories import TRAIN, UNKNOWN, Histories
 from model.data.history_reading import read_history_shard
+from model.data.indexes import read_ids
 from model.data.sets import SetShard
 from model.data.side_information import features
 from model.data.windows import WindowShard

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from model.data.histories import COLUMNS, UNKNOWN, Histories
-from model.data.reading import TransformSpec, open_reader, parquet_files, unreadable
+from model.data.reading import open_reader, parquet_files, unreadable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TYPES = (np.int32, np.int32, np.float32, np.int64, np.int8)
 
 
 def flat(rows: pd.DataFrame) -> pd.DataFrame:
     """A row per rating of rows that hold lists, as petastorm has no columns of unequal lists."""
+    import pandas as pd
+
     user_N = rows["user_idx"].to_numpy().repeat(rows["movie_idx"].map(len))
     columns = {"user_idx": user_N}
     for name in COLUMNS[1:]:
@@ -24,23 +29,21 @@ def flat(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(cast)
 
 
-FLAT = TransformSpec(
-    flat,
-    edit_fields=[(name, kind, (), False) for name, kind in zip(COLUMNS, TYPES, strict=True)],
-    selected_fields=COLUMNS,
-)
-
-
 def read_history_shard(folder: Path, rank: int, ranks: int) -> Histories:
     """This rank's row groups, by user. Raises ValueError, naming the file, if one is damaged."""
+    # Here as in `open_reader`: who imports a model of order need not read through petastorm.
+    from petastorm import TransformSpec
+
     files = parquet_files(folder)
+    fields = [(name, kind, (), False) for name, kind in zip(COLUMNS, TYPES, strict=True)]
+    spec = TransformSpec(flat, edit_fields=fields, selected_fields=COLUMNS)
     try:
         with open_reader(
             folder,
             rank,
             ranks,
             COLUMNS,
-            transform_spec=FLAT,
+            transform_spec=spec,
             shuffle_row_groups=False,
             workers_count=2,
         ) as reader:

@@ -10,9 +10,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-COLUMNS = ["user_idx", "movie_idx", "rating"]
-# With the time of each: seconds since 1970, -1 where it is unknown.
-DATED = [*COLUMNS, "rated_at"]
+from model.data.columns import COLUMNS
 
 
 @dataclass(frozen=True)

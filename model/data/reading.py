@@ -11,13 +11,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
-from model.data.ratings import COLUMNS, DATED, Ratings
+from model.data.columns import COLUMNS, DATED
+from model.data.ratings import Ratings
 
 # petastorm 0.12 reads through names that pyarrow 14 calls deprecated, and says so for every file.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm(\.|$)")
 warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"petastorm(\.|$)")
-
-from petastorm import TransformSpec, make_batch_reader  # noqa: E402, F401
 
 # Rows put into an epoch's order at a time: enough to be quick, few enough to stay in the cache.
 BLOCK = 1 << 18
@@ -78,6 +77,9 @@ def open_reader(
     folder: Path, rank: int, ranks: int, columns: list[str] = COLUMNS, **options: Any
 ) -> Any:
     """A petastorm reader of this rank's row groups: every `ranks`-th."""
+    # It brings pandas along, and evaluate and score, which import models too, read without it.
+    from petastorm import make_batch_reader
+
     return make_batch_reader(
         # Not as_uri(): petastorm takes a path as it is, and would look for %20 in a name.
         f"file://{folder.absolute()}",

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.data.ratings import COLUMNS, Ratings
+from model.data.columns import COLUMNS
+from model.data.ratings import Ratings
 from model.data.reading import open_reader, parquet_files, seed_of, unreadable
 
 # Batches made ready while the model works on the one before.

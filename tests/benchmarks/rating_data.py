@@ -13,7 +13,7 @@ from jobs.cleaning.file_order import TEST, TRAIN, VALIDATION, kfold
 from jobs.cleaning.splits import BUCKETS
 from jobs.runs.configuration import load_configuration
 from jobs.runs.settings import EtlSettings
-from model.data.ratings import DATED
+from model.data.columns import DATED
 from tests.benchmarks.order_data import lines, read_release
 
 KFOLD = ["split=kfold", "folds=10", "split_seed=0"]
