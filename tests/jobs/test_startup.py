@@ -15,6 +15,7 @@ LOADS = {
     "check": set(),
     "plan": set(),
     "promote": set(),
+    "publish": set(),
     "rescore": set(),
     "train": {"torch", "horovod"},
     "evaluate": {"torch", "horovod"},
