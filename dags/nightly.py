@@ -192,7 +192,6 @@ with DAG(
     # As in cron, in UTC; empty: only what is triggered runs.
     schedule=os.environ.get("NIGHTREEL_SCHEDULE", "0 2 * * *") or None,
     dagrun_timeout=timedelta(days=2),
-    params=PARAMETERS,
     user_defined_macros={"ingest_options": ingest_options},
     tags=["nightreel", "recommendations"],
     **COMMON,
@@ -288,3 +287,6 @@ with DAG(
     chain([refit, champion], ending.score)
     chain(ending.publish, good_enough(), promote, ending.report)
     chain(explore, ending.tidy)
+
+# After its tasks: each would hold a copy of every parameter, checked whenever the DAG is stored.
+dag.params = PARAMETERS

@@ -94,7 +94,6 @@ with DAG(
     doc_md=__doc__,
     schedule=[MODEL],
     dagrun_timeout=timedelta(days=1),
-    params=PARAMETERS,
     user_defined_macros={"rescore_options": rescore_options},
     tags=["nightreel", "recommendations"],
     **COMMON,
@@ -116,3 +115,6 @@ with DAG(
         doc_md="Which data, date, model version and settings this run scores with.",
     )
     chain(wanted(), rescore, score_and_publish([RECOMMENDATIONS]).score)
+
+# After its tasks: each would hold a copy of every parameter, checked whenever the DAG is stored.
+dag.params = PARAMETERS

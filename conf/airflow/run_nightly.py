@@ -24,7 +24,7 @@ PARAMETERS = ("dataset", "source", "ds", "profile", "ranks", "top_k")
 LOG_FORMAT = "%(levelname)s|%(name)s|%(message)s"
 LINE = re.compile(r"(?P<level>[A-Z]+)\|(?P<logger>[^|]*)\|(?P<message>.*)", re.DOTALL)
 STEP_LOGGERS = ("SubprocessHook", "SparkSubmitHook")
-# How `dags test` says which task comes next.
+# How `dag.test` says which task comes next.
 TASK = re.compile(r"\[DAG TEST\] starting task_id=(?P<task>\S+)")
 # The run's summary is shown at the end; of tidying up, only what goes wrong.
 QUIET = ("summary", "tidy")
@@ -134,7 +134,7 @@ def run() -> int:
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
     }
     parameters = json.dumps(parameters_of(os.environ))
-    command = ["airflow", "dags", "test", "nightly", "--conf", parameters]
+    command = [sys.executable, str(Path(__file__).with_name("dag_run.py")), parameters]
     print(f"Running the DAG nightly. All that Airflow says of it: {log_file}", flush=True)
     # Ctrl-C reaches Airflow too, which stops its task: what it says then is still wanted.
     signal.signal(signal.SIGINT, lambda *_: None)

@@ -27,7 +27,8 @@ from jobs.cleaning.order_splits import TEST
 from jobs.runs.configuration import load_configuration
 from jobs.training import order_gate, rating_gate
 from model.bootstrap import difference
-from model.data.ratings import COLUMNS, Ratings
+from model.data.columns import COLUMNS
+from model.data.ratings import Ratings
 from model.factors import load_factors
 from model.held_out import held_out
 from model.list_metrics import coverage, first

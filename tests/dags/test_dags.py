@@ -267,3 +267,11 @@ def test_an_unknown_parameter_is_refused(bag: Any, dag_id: str) -> None:
     [first] = [task for task in dag.tasks if "_options(" in getattr(task, "bash_command", "")]
     with pytest.raises(Exception, match=r"Unknown parameter epoch\. There are: "):
         command(first.prepare_for_execution(), TRIGGERED, dag.params.dump() | {"epoch": 3})
+
+
+@pytest.mark.parametrize("dag_id", ["nightly", "rescore"])
+def test_no_task_holds_a_copy_of_the_parameters(bag: Any, dag_id: str) -> None:
+    """They are dozens, and each copy is checked against its schema whenever the DAG is stored."""
+    dag = bag.dags[dag_id]
+    assert len(dag.params) > 10
+    assert not [task.task_id for task in dag.tasks if task.params]
