@@ -88,40 +88,44 @@ def errors_by_user(predicted_N: NDArray[Any], held: Ratings) -> Double:
     return sum_U * (len(sum_U) / len(error_N))
 
 
-def measure(factors: Factors, biases: Factors, held: Ratings, split: str) -> dict[str, float]:
-    """Errors of the model, clipped and not, and of biases and mean on the ratings of a split."""
+def measure(
+    score_N: NDArray[Any],
+    own_N: NDArray[Any],
+    bias_N: NDArray[Any],
+    mean: float,
+    held: Ratings,
+    split: str,
+) -> dict[str, float]:
+    """Errors on a split's ratings: of a model's scores, as they are and clipped, and of others."""
     rating = held.rating_N.numpy()
-    score = predictions(factors, held, clip=False)
-    clipped = score.clip(factors.rating_min, factors.rating_max)
-    by_bias, by_mean = predictions_of_biases(biases, held), np.full(len(rating), biases.mean)
-    metrics = {
-        f"{split}_rmse": rmse(clipped, rating),
-        f"{split}_mae": mae(clipped, rating),
-        f"{split}_rmse_unclipped": rmse(score, rating),
-        f"{split}_mae_unclipped": mae(score, rating),
-        "bias_rmse": rmse(by_bias, rating),
-        "bias_mae": mae(by_bias, rating),
-        "mean_rmse": rmse(by_mean, rating),
-        "mean_mae": mae(by_mean, rating),
+    mean_N = np.full(len(rating), mean)
+    errors = {
+        f"{split}_rmse": rmse(own_N, rating),
+        f"{split}_mae": mae(own_N, rating),
+        f"{split}_rmse_unclipped": rmse(score_N, rating),
+        f"{split}_mae_unclipped": mae(score_N, rating),
+        "bias_rmse": rmse(bias_N, rating),
+        "bias_mae": mae(bias_N, rating),
+        "mean_rmse": rmse(mean_N, rating),
+        "mean_mae": mae(mean_N, rating),
     }
     # Digits beyond these depend on the order of rows, and mean nothing.
-    return {name: round(value, 5) for name, value in metrics.items()}
+    return {name: round(value, 5) for name, value in errors.items()}
 
 
-def predictions(factors: Factors, held: Ratings, clip: bool = True) -> NDArray[Any]:
-    """What a model says of held-back ratings, each as of when it was given."""
-    time_N = None if held.time_N is None else held.time_N.numpy()
-    return factors.predict(held.user_N.numpy(), held.movie_N.numpy(), clip=clip, time_P=time_N)
+def times_of(held: Ratings) -> NDArray[np.int64] | None:
+    """When ratings were given: they are predicted as of then."""
+    return None if held.time_N is None else held.time_N.numpy()
 
 
 def predictions_of_biases(biases: Factors, held: Ratings) -> NDArray[Any]:
-    """The same of the biases: of users and movies without training ratings too, whose are zero."""
+    """What biases say of ratings: of users and movies too that have none, whose are zero."""
     user, movie = held.user_N.numpy(), held.movie_N.numpy()
     score = biases.mean + biases.user_bias_U[user] + biases.movie_bias_M[movie]
     return score.clip(biases.rating_min, biases.rating_max)
 
 
-def inside_intervals(factors: Factors, held: Ratings) -> dict[str, float]:
+def inside_intervals(factors: Factors, own_N: NDArray[Any], held: Ratings) -> dict[str, float]:
     """The shares of held-back ratings inside the intervals that the model gives them, by name.
 
     Of those that rest on the model; empty if it gives none.
@@ -129,7 +133,7 @@ def inside_intervals(factors: Factors, held: Ratings) -> dict[str, float]:
     if not factors.knows_sd:
         return {}
     sd = factors.sd(held.user_N.numpy(), held.movie_N.numpy())
-    shares = shares_inside(predictions(factors, held), sd, held.rating_N.numpy())
+    shares = shares_inside(own_N, sd, held.rating_N.numpy())
     return {f"inside_{percent}": round(share, 5) for percent, share in shares.items()}
 
 
@@ -150,8 +154,7 @@ def champion_errors(
         )
     user_idx = champion.user_idx(candidate.user_ids_U[held.user_N.numpy()])
     movie_idx = champion.movie_idx(candidate.movie_ids_M[held.movie_N.numpy()])
-    time_N = None if held.time_N is None else held.time_N.numpy()
-    return errors_by_user(champion.predict(user_idx, movie_idx, time_P=time_N), held)
+    return errors_by_user(champion.predict(user_idx, movie_idx, time_P=times_of(held)), held)
 
 
 def evaluate_rating(run: Run) -> Evaluation:
@@ -168,12 +171,17 @@ def evaluate_rating(run: Run) -> Evaluation:
         print(f"there are no test ratings: measuring on the {split} ratings", flush=True)
     settings = BiasesSettings(**run.conf.train.of("biases"))
     biases = biases_beside(factors, read_ratings(run.split("train")), settings)
-    metrics, inside = measure(factors, biases, held, split), inside_intervals(factors, held)
+    pairs = held.user_N.numpy(), held.movie_N.numpy()
+    score = factors.predict(*pairs, clip=False, time_P=times_of(held))
+    predicted = score.clip(factors.rating_min, factors.rating_max)
+    by_bias = predictions_of_biases(biases, held)
+    metrics = measure(score, predicted, by_bias, biases.mean, held, split)
+    inside = inside_intervals(factors, predicted, held)
     registry, model = Registry.of(run), run.conf.train.model
     champion = champion_errors(run, registry, factors, held)
     decision = decide(
-        errors_by_user(predictions(factors, held), held),
-        errors_by_user(predictions_of_biases(biases, held), held),
+        errors_by_user(predicted, held),
+        errors_by_user(by_bias, held),
         champion,
         split,
         model,
