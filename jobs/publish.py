@@ -50,6 +50,7 @@ from jobs.scoring.filters import allowed_movies
 from jobs.scoring.folded_check import check_folded_in
 from jobs.scoring.models import Models
 from jobs.sinks.sinks import copy_all, sinks_of
+from jobs.training.promotion import may_crown
 from jobs.training.registry import Registry
 
 # 4,000 users of 20. Smaller groups make a file's footer, which every reader reads first, cost more
@@ -93,7 +94,7 @@ def runs_row(run: Run, started: float, versions: dict[str, int]) -> tuple[object
         "release": run.release,
         **{name: etl[name] for name in ("ratings", "users", "movies", "quarantined")},
         "model_version": run.model_version,
-        "promoted": bool(evaluation and evaluation.promoted and Registry.of(run).may_crown(run)),
+        "promoted": bool(evaluation and evaluation.promoted and may_crown(Registry.of(run), run)),
         "test_rmse": own.get("test_rmse"),
         "test_mae": own.get("test_mae"),
         "rows_published": run.record("score")["rows"],

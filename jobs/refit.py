@@ -28,6 +28,7 @@ from jobs.runs.order_evaluation import OrderEvaluation
 from jobs.runs.run import Run, run_of
 from jobs.training.all_ratings import write_all_ratings
 from jobs.training.launchers import launch
+from jobs.training.registering import add_refitted
 from jobs.training.registry import Registry
 from jobs.training.specs import (
     biases_spec,
@@ -106,7 +107,7 @@ def learn_again(
     check_shards(ratings, settings.max_ranks or settings.ranks)
     launch(spec, settings, run.staging / Path(spec.output).name)
     told = f"measured on {measured_on}; what scores has learned from all {learned:,} ratings"
-    registry.add_refitted(version, Path(spec.output), learned, told)
+    add_refitted(registry, version, Path(spec.output), learned, told)
     print(f"version {version} of {registry.name}: {told}", flush=True)
     rounds = spec.course.rounds if spec.course else 1
     return {"model_version": version, "ratings": learned, "epochs": rounds}

@@ -21,7 +21,9 @@ from jobs.training.order_lists import (
     by_recent_popularity,
     question,
 )
-from jobs.training.registry import Registry, same_order_split
+from jobs.training.registering import register
+from jobs.training.registry import Registry
+from jobs.training.specs import same_order_split
 from model.bootstrap import Difference, difference
 from model.data.histories import read_histories
 from model.data.indexes import read_ids
@@ -101,7 +103,7 @@ def evaluate_order(run: Run, rating: Factors) -> tuple[OrderEvaluation, dict[str
     params = run.conf.train.tracked(name) | own.manifest["data"]
     ours = [figure for figure in found["model"] if figure.segment == EVERYBODY]
     metrics = {f"{figure.name}_{figure.k}": round(figure.value, 5) for figure in ours}
-    version = registry.register(run.run_id, folder, params, metrics)
+    version = register(registry, run.run_id, folder, params, metrics)
     print(f"order version {version}: {'' if promoted else 'not '}good enough: {reason}", flush=True)
     evaluation = OrderEvaluation(
         split=own.manifest["data"]["order_split"],

@@ -13,7 +13,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.evaluation import Evaluation
 from jobs.runs.files import exclusive, write_json
 from jobs.runs.run import Run, open_run
-from jobs.training.registry import Registry
+from jobs.training.registry import CHAMPION, RUN_TAG, Registry
 
 
 def promote(run: Run) -> dict[str, Any]:
@@ -25,12 +25,38 @@ def promote(run: Run) -> dict[str, Any]:
 
 def crown(run: Run, registry: Registry, version: str) -> tuple[str, bool]:
     """Make a version the champion; returns who is champion now, and whether that is the version."""
-    champion = registry.promote(version, run)
+    champion = set_champion(registry, version, run)
     if champion == version:
         print(f"version {version} of {registry.name} is the champion", flush=True)
     else:
         print("a later run has already set a newer champion: it stays", flush=True)
     return champion, champion == version
+
+
+def set_champion(registry: Registry, version: str, run: Run) -> str:
+    """Make a run's version the champion; returns who is champion now.
+
+    That is another version if another run has crowned it since this run started.
+    """
+    client = registry.client  # whose making takes the lock, too
+    with registry.lock():
+        if may_crown(registry, run):
+            client.set_registered_model_alias(registry.name, CHAMPION, version)
+            registry.settle()
+            return version
+        return registry.champion() or version
+
+
+def may_crown(registry: Registry, run: Run) -> bool:
+    """Whether the champion is still the one that a run's model was compared with, or its own.
+
+    It is not if another run has crowned one meanwhile, with which nobody has compared it.
+    """
+    current = registry.champion()
+    known = run.champion if registry.objective == "rating" else run.order_champion
+    if current is None or current == known:
+        return True
+    return registry.model_version(current).tags.get(RUN_TAG) == run.run_id
 
 
 def promote_rating(run: Run, evaluation: Evaluation) -> dict[str, Any]:

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from jobs.runs.errors import JobError
 from jobs.runs.evaluation import Evaluation
 from jobs.runs.run import Run
-from jobs.training.registry import Registry, same_split
+from jobs.training.registering import register
+from jobs.training.registry import Registry
+from jobs.training.specs import same_split
 from model.biases import BiasesSettings, biases_beside
 from model.bootstrap import difference
 from model.calibration import shares_inside
@@ -187,8 +189,8 @@ def evaluate_rating(run: Run) -> Evaluation:
         model,
     )
     data = {**run.conf.etl.model_dump(), "digest": run.digest}
-    version = registry.register(
-        run.run_id, folder, run.conf.train.tracked(model) | data, metrics | inside
+    version = register(
+        registry, run.run_id, folder, run.conf.train.tracked(model) | data, metrics | inside
     )
     scores, fallback = {"model": version, "champion": run.champion}, None
     if decision.scores == "biases":
@@ -224,4 +226,4 @@ def register_biases(
     errors = {f"{split}_{error}": metrics[f"bias_{error}"] for error in ("rmse", "mae")}
     params = {"model": "biases", **run.conf.train.of("biases"), **data}
     params["refit"] = run.conf.train.refit
-    return registry.register(run.run_id, folder, params, errors)
+    return register(registry, run.run_id, folder, params, errors)

@@ -8,7 +8,7 @@ from typing import Any
 
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
-from jobs.training.registry import Registry, same_order_split, same_split
+from jobs.training.registry import Registry
 from model.family import load
 from model.settings import Course, TrainingSpec, chosen
 
@@ -166,3 +166,20 @@ def check_shards(folder: Path, ranks: int) -> None:
             f"{ranks} ranks cannot share {files} row groups in {folder}. "
             "Lower train.ranks or raise etl.min_row_groups."
         )
+
+
+def same_split(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
+    """Whether two models were trained on the same deal of ratings, by their manifests' settings."""
+    # Champions older than the setting were dealt at random, and say nothing of its parts.
+    theirs = {"split": "random"} | theirs
+    keys = {"split", "split_seed", "train_share", "validation_share", "test_share"}
+    of_folds = {"folds", "fold"}
+    parts = {"folds": of_folds, "kfold": of_folds, "given": {"given"}}
+    keys |= parts.get(ours["split"], set())
+    return all(ours[key] == theirs.get(key) for key in keys)
+
+
+def same_order_split(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
+    """Whether two models of order were trained on the same deal of histories, likewise."""
+    keys = ("order_split", "visit_gap_minutes", "train_share", "validation_share")
+    return all(ours[key] == theirs.get(key) for key in keys)

@@ -9,7 +9,9 @@ from jobs.evaluate import evaluate
 from jobs.pages.learning import learning
 from jobs.runs import schemas
 from jobs.training.rating_gate import champion_errors, decide, errors_by_user
-from jobs.training.registry import Registry, same_split
+from jobs.training.registering import add_refitted, register
+from jobs.training.registry import Registry
+from jobs.training.specs import same_split
 from model.data.ratings import read_ratings
 from tests.jobs.examples import DOUBTFUL, MODEL, small_run, write
 
@@ -79,12 +81,12 @@ def test_a_champion_is_compared_as_it_was_measured_whatever_it_scores_by(tmp_pat
     data = replace(MODEL, manifest={"data": run.conf.etl.model_dump()})
     data.save(run.output("factors"))
     registry = Registry.of(run)
-    registry.register(run.run_id, run.output("factors"), {}, {})
+    register(registry, run.run_id, run.output("factors"), {}, {})
     write(run.output("splits"), schemas.INDEXED_RATINGS, {"split": "test"}, [(0, 0, 4.75)])
     held = read_ratings(run.split("test"))
     assert champion_errors(run, registry, data, held) == pytest.approx(1)
     replace(data, mean=data.mean + 1).save(run.output("factors-refitted"))
-    registry.add_refitted("1", run.output("factors-refitted"), 5, "measured")
+    add_refitted(registry, "1", run.output("factors-refitted"), 5, "measured")
     assert registry.factors("1").predict(np.array([0]), np.array([0])) == [4.75]
     assert champion_errors(run, Registry.of(run), data, held) == pytest.approx(1)
 

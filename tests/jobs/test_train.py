@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from jobs.runs.errors import JobError
+from jobs.training.promotion import set_champion
+from jobs.training.registering import add_refitted, register
 from jobs.training.registry import Registry
 from jobs.training.specs import (
     champion_to_start_from,
@@ -30,8 +32,8 @@ def test_a_warm_start_is_from_the_champion_that_knows_no_held_back_rating(tmp_pa
     data = {"digest": first.digest, **first.conf.etl.model_dump()}
     replace(MODEL, manifest={"data": data}).save(first.output("factors"))
     registry = Registry.of(first)
-    version = registry.register("run", first.output("factors"), {}, {})
-    registry.promote(version, first)
+    version = register(registry, "run", first.output("factors"), {}, {})
+    set_champion(registry, version, first)
 
     def start(champion: str | None, *overrides: str):
         warm = ["train.warm_start=true", *overrides]
@@ -40,7 +42,7 @@ def test_a_warm_start_is_from_the_champion_that_knows_no_held_back_rating(tmp_pa
     assert start(version) == registry.folder(version)
     # Nor by what it scores by, once that has learned from all ratings.
     replace(MODEL, manifest={"data": data}, mean=9).save(first.output("factors-refitted"))
-    registry.add_refitted(version, first.output("factors-refitted"), 5, "measured")
+    add_refitted(registry, version, first.output("factors-refitted"), 5, "measured")
     assert start(version) == registry.measured(version)[0] != registry.folder(version)
     # Not what is the champion now: what was when the run began.
     assert start(None) is None
@@ -51,7 +53,7 @@ def test_a_warm_start_is_from_the_champion_that_knows_no_held_back_rating(tmp_pa
     # The biases alone, say: nothing of matrix factorisation could start from them.
     other = replace(MODEL, manifest={"data": data, "model": "biases"})
     other.save(tmp_path / "biases")
-    biases = registry.register("other", tmp_path / "biases", {}, {})
+    biases = register(registry, "other", tmp_path / "biases", {}, {})
     assert start(biases) is None
     assert "is of biases: all starts at random" in capsys.readouterr().out
     assert start(version, "train.model=biases") is None
@@ -64,9 +66,9 @@ def test_a_model_of_order_starts_from_the_champion_of_order(tmp_path, capsys):
     manifest = {"data": data, "model": "gru"}
     replace(MODEL, manifest=manifest).save(first.output("order"))
     registry = Registry.of(first, "order")
-    version = registry.register("run", first.output("order"), {}, {})
+    version = register(registry, "run", first.output("order"), {}, {})
     replace(MODEL, manifest=manifest, mean=9).save(first.output("order-refitted"))
-    registry.add_refitted(version, first.output("order-refitted"), 5, "measured")
+    add_refitted(registry, version, first.output("order-refitted"), 5, "measured")
 
     def start(champion: str | None, model: str, split: str = "next-visit"):
         overrides = ["train.warm_start=true", f"train.order.model={model}"]

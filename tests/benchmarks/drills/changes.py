@@ -18,6 +18,8 @@ from typing import Any
 
 from jobs.runs.run import open_run
 from jobs.runs.warehouse import Warehouse
+from jobs.training.promotion import set_champion
+from jobs.training.registering import add_refitted, register
 from jobs.training.registry import Registry
 from jobs.upkeep import forget, restore
 from tests.benchmarks.drills.forks import ERRORS, FAIL, KILL, WAIT, arm, changes, ended, forked
@@ -100,15 +102,15 @@ def crown(folder: Path, weight: int) -> None:
     run = small_run(folder, run_id="same")
     factors([[weight]], [[1]]).save(run.output("factors"))
     registry = Registry.of(run)
-    version = registry.register(run.run_id, run.output("factors"), {"weight": weight}, {})
-    registry.promote(version, run)
+    version = register(registry, run.run_id, run.output("factors"), {"weight": weight}, {})
+    set_champion(registry, version, run)
 
 
 def refit(folder: Path) -> None:
     run = small_run(folder, run_id="same")
     factors([[2]], [[1]]).save(run.output("factors-refitted"))
     registry = Registry.of(run)
-    registry.add_refitted(registry.champion() or "?", run.output("factors-refitted"), 1, "again")
+    add_refitted(registry, registry.champion() or "?", run.output("factors-refitted"), 1, "again")
 
 
 def champion(folder: Path) -> Any:

@@ -10,6 +10,8 @@ from pathlib import Path
 FIRST_RUN = """
 import sys
 from pathlib import Path
+from jobs.training.promotion import set_champion
+from jobs.training.registering import register
 from jobs.training.registry import Registry
 from tests.jobs.examples import small_run
 from tests.model.examples import factors
@@ -20,8 +22,8 @@ registry = Registry.of(run)
 import mlflow
 print("ready", flush=True)
 sys.stdin.readline()
-version = registry.register(run.run_id, run.output("factors"), {}, {"test_rmse": 0.9})
-print(version, registry.promote(version, run))
+version = register(registry, run.run_id, run.output("factors"), {}, {"test_rmse": 0.9})
+print(version, set_champion(registry, version, run))
 """
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from jobs.runs.errors import JobError
 from jobs.training import own_store
+from jobs.training.registering import register
 from jobs.training.registry import CHAMPION, Registry
 from tests.jobs.examples import small_run
 from tests.model.examples import factors
@@ -16,7 +17,7 @@ def registry(tmp_path):
     for weight, rmse in ((1, 0.9), (2, 0.8), (3, 0.7)):
         factors([[weight]], [[1]]).save(run.output("factors"))
         params = {"factors": weight, "source": None}
-        registry.register(run.run_id, run.output("factors"), params, {"test_rmse": rmse})
+        register(registry, run.run_id, run.output("factors"), params, {"test_rmse": rmse})
     return registry
 
 

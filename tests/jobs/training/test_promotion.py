@@ -6,7 +6,8 @@ import pytest
 
 from jobs.runs.errors import JobError
 from jobs.runs.files import exclusive, write_json
-from jobs.training.promotion import present_champion, promote
+from jobs.training.promotion import may_crown, present_champion, promote, set_champion
+from jobs.training.registering import register
 from jobs.training.registry import Registry
 from tests.jobs.examples import small_run
 from tests.model.examples import factors
@@ -17,10 +18,10 @@ def run(tmp_path):
     """It has published by its own model, version 2, and been stopped; version 1 is champion."""
     earlier = small_run(tmp_path, run_id="earlier")
     registry = Registry.of(earlier)
-    registry.promote(register(earlier, 1), earlier)
+    set_champion(registry, registered(earlier, 1), earlier)
     run = small_run(tmp_path, run_id="stopped", champion="1")
     run.save()
-    version = register(run, 2)
+    version = registered(run, 2)
     records = {
         "plan": {"train": True},
         "evaluate": {"promoted": True, "reason": "good", "candidate_version": version},
@@ -31,9 +32,9 @@ def run(tmp_path):
     return run
 
 
-def register(run, weight):
+def registered(run, weight):
     factors([[weight]], [[1]]).save(run.output("factors"))
-    return Registry.of(run).register(run.run_id, run.output("factors"), {}, {"test_rmse": 0.8})
+    return register(Registry.of(run), run.run_id, run.output("factors"), {}, {"test_rmse": 0.8})
 
 
 def test_the_next_run_makes_up_for_a_promotion_that_is_owed(run, capsys):
@@ -64,7 +65,7 @@ def test_nobody_promotes_before_the_tables_stand_or_for_a_run_at_work(run):
 def test_a_champion_that_another_run_has_set_stays(run):
     late = replace(run, run_id="late", champion="1")
     registry = Registry.of(late)
-    assert not registry.may_crown(replace(run, champion=None, run_id="other"))
+    assert not may_crown(registry, replace(run, champion=None, run_id="other"))
     assert promote(run)["promoted"]
-    assert not registry.may_crown(late)
-    assert registry.promote(register(late, 3), late) == "2"
+    assert not may_crown(registry, late)
+    assert set_champion(registry, registered(late, 3), late) == "2"

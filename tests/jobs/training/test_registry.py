@@ -16,7 +16,9 @@ import pytest
 
 from jobs.runs.errors import JobError
 from jobs.training.mlflow_client import LIMITS
+from jobs.training.promotion import set_champion
 from jobs.training.registered import FILES, REFITTED, digest_of, fetched, kept_to_score
+from jobs.training.registering import add_refitted, register
 from jobs.training.registry import Registry
 from model.factors import load_factors
 from tests.jobs.examples import small_run
@@ -38,7 +40,7 @@ def warehouse(tmp_path):
 def registered(run, weight, metrics=METRICS) -> str:
     """Register a model of one user and one movie; returns its version."""
     factors([[weight]], [[1]]).save(run.output("factors"))
-    return Registry.of(run).register(run.run_id, run.output("factors"), PARAMS, metrics)
+    return register(Registry.of(run), run.run_id, run.output("factors"), PARAMS, metrics)
 
 
 def test_arrays_are_on_disk_before_they_are_registered(warehouse, monkeypatch):
@@ -61,7 +63,7 @@ def test_arrays_are_on_disk_before_they_are_registered(warehouse, monkeypatch):
         return create(name, source, **named)
 
     monkeypatch.setattr(registry.client, "create_model_version", created)
-    assert registry.register(run.run_id, run.output("factors"), PARAMS, METRICS) == "1"
+    assert register(registry, run.run_id, run.output("factors"), PARAMS, METRICS) == "1"
     # SQLite's journal, were it there again, would undo that.
     assert happened[-1] == warehouse
 
@@ -111,7 +113,7 @@ def test_two_first_runs_at_once_make_one_store(warehouse):
 
 def test_a_run_does_not_dethrone_a_champion_that_it_was_not_measured_against(warehouse):
     def promote(run, weight):
-        return Registry.of(run).promote(registered(run, weight), run)
+        return set_champion(Registry.of(run), registered(run, weight), run)
 
     first, late = (small_run(warehouse, run_id=name) for name in ("first", "late"))
     registry = Registry.of(first)
@@ -133,7 +135,7 @@ def test_the_curves_of_training_are_metrics_by_epoch(warehouse):
     manifest = {"history": history}
     factors([[1]], [[1]], manifest=manifest).save(run.output("factors"))
     registry = Registry.of(run)
-    version = registry.register("run", run.output("factors"), PARAMS, METRICS)
+    version = register(registry, "run", run.output("factors"), PARAMS, METRICS)
     tracking = registry.client
     logged = tracking.get_model_version(f"nightreel-{run.release}", version).run_id
     points = tracking.get_metric_history(logged, "validation_loss")
@@ -202,7 +204,7 @@ def refitted(run, weight, *, rest=1) -> Path:
 def test_a_version_that_was_refitted_scores_so_and_is_compared_as_it_was_measured(warehouse):
     run = small_run(warehouse)
     version = registered(run, 1)
-    Registry.of(run).add_refitted(version, refitted(run, 2), 1000, "measured on 100 test ratings")
+    add_refitted(Registry.of(run), version, refitted(run, 2), 1000, "measured on 100 test ratings")
     registry = Registry.of(run)
     folder, measured = registry.measured(version)
     assert (measured.user_UK.item(), registry.factors(version).user_UK.item()) == (1, 2)
@@ -218,7 +220,7 @@ def test_a_version_that_was_refitted_scores_so_and_is_compared_as_it_was_measure
     with pytest.raises(JobError, match="does not hold the model that was registered"):
         Registry.of(run).factors(version)
     assert Registry.of(run).measured(version)[1].user_UK.item() == 1
-    Registry.of(run).add_refitted(version, refitted(run, 2), 1000, "measured")
+    add_refitted(Registry.of(run), version, refitted(run, 2), 1000, "measured")
     assert Registry.of(run).factors(version).user_UK.item() == 2
 
 
@@ -238,18 +240,18 @@ def test_a_refit_that_is_killed_leaves_the_version_whole_and_can_be_made_again(
         registry = Registry.of(run)
         with monkeypatch.context() as patched, suppress(KeyboardInterrupt):
             patched.setattr(registry.client, step, killed)
-            registry.add_refitted(version, refitted(run, after), 1000, "measured")
+            add_refitted(registry, version, refitted(run, after), 1000, "measured")
         assert scores() == before
         # Half of what it wrote is there, under the name that the next attempt gives it.
         [left] = [f for f in registry.measured(version)[0].parent.iterdir() if f.name != "factors"
                   and load_factors(f).user_UK.item() == after]  # fmt: skip
         (left / "manifest.json").unlink()
-        Registry.of(run).add_refitted(version, refitted(run, after), 1000, "measured")
+        add_refitted(Registry.of(run), version, refitted(run, after), 1000, "measured")
         assert scores() == after
     # The same outcome once more is not stored again.
     folder = Registry.of(run).folder(version)
     written = (folder / "user_UK.npy").stat().st_mtime_ns
-    Registry.of(run).add_refitted(version, refitted(run, 3), 1000, "measured")
+    add_refitted(Registry.of(run), version, refitted(run, 3), 1000, "measured")
     assert Registry.of(run).folder(version) == folder
     assert (folder / "user_UK.npy").stat().st_mtime_ns == written
 
@@ -285,7 +287,7 @@ def test_a_server_that_falls_silent_is_given_up(tmp_path, monkeypatch):
         for ask in (
             lambda: Registry.of(run).champion(),
             lambda: Registry.of(run).factors(version),
-            lambda: Registry.of(run).promote(version, run),
+            lambda: set_champion(Registry.of(run), version, run),
             lambda: Registry.of(run).test_rmse(version),
             lambda: registered(run, 2),
         ):
@@ -302,7 +304,7 @@ def test_factors_are_fetched_once_and_whole(bucket, s3, tmp_path):
         for weight in (1, 2):
             versions.append(registered(run, weight))
         registry = Registry.of(run)
-        assert registry.promote(versions[0], run) == registry.champion() == versions[0]
+        assert set_champion(registry, versions[0], run) == registry.champion() == versions[0]
         client, name = bucket_client(s3), bucket.removeprefix("s3://")
         objects = [o["Key"] for o in client.list_objects_v2(Bucket=name)["Contents"]]
         assert sum(key.endswith("/user_UK.npy") for key in objects) == 2
@@ -317,7 +319,7 @@ def test_factors_are_fetched_once_and_whole(bucket, s3, tmp_path):
         assert load_factors(folder(versions[1])).user_UK.item() == 2
         assert digest_of(folder(versions[1])) == digest_of(run.output("factors"))
         # Of one that was refitted both are fetched.
-        registry.add_refitted(versions[1], refitted(run, 5), 1000, "measured")
+        add_refitted(registry, versions[1], refitted(run, 5), 1000, "measured")
         assert Registry.of(run).factors(versions[1]).user_UK.item() == 5
         assert Registry.of(run).measured(versions[1])[1].user_UK.item() == 2
         # Another server's versions have the same numbers.
