@@ -13,6 +13,9 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.optim.adagrad import adagrad
+from torch.optim.adam import adam
+from torch.optim.adamax import adamax
 
 from model.settings import LoopSettings
 from model.training.exchange import Exchange, sum_rows
@@ -20,6 +23,8 @@ from model.training.exchange import Exchange, sum_rows
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 # A table longer than this many times the rows that a step can touch is moved by rows.
 DENSE_ROWS_PER_TOUCHED_ROW = 2
+# Rows moved at a time on a CPU: with their moments and gradients they stay in its cache.
+ROWS_IN_CACHE = 512
 # State tables besides the weights.
 MOMENTS = {"adam": 2, "adamax": 2, "adagrad": 1, "sgd": 0}
 
@@ -105,24 +110,13 @@ class RowOptimiser:
         if self.rule == "sgd":
             self.table.index_add_(0, row_D, gradient_DW, alpha=-rate)
             return
-        moment_DW, *others = (m.index_select(0, row_D) for m in self.moments)
-        if self.rule == "adagrad":
-            moment_DW.addcmul_(gradient_DW, gradient_DW)
-            move_DW = gradient_DW / moment_DW.sqrt().add_(EPSILON)
-        elif self.rule == "adam":
-            moment_DW.lerp_(gradient_DW, 1 - BETA1)
-            others[0].mul_(BETA2).addcmul_(gradient_DW, gradient_DW, value=1 - BETA2)
-            correction = (1 - BETA2**self.steps) ** 0.5
-            move_DW = moment_DW / others[0].sqrt().div_(correction).add_(EPSILON)
-            rate /= 1 - BETA1**self.steps
-        else:
-            moment_DW.lerp_(gradient_DW, 1 - BETA1)
-            torch.maximum(others[0].mul_(BETA2), gradient_DW.abs_().add_(EPSILON), out=others[0])
-            move_DW = moment_DW / others[0]
-            rate /= 1 - BETA1**self.steps
-        for moments, new_DW in zip(self.moments, (moment_DW, *others), strict=True):
-            moments.index_copy_(0, row_D, new_DW)
-        self.table.index_add_(0, row_D, move_DW, alpha=-rate)
+        tables = [self.table, *self.moments]
+        block = ROWS_IN_CACHE if row_D.device.type == "cpu" else max(len(row_D), 1)
+        for row_P, gradient_PW in zip(row_D.split(block), gradient_DW.split(block), strict=True):
+            state = [table_NW.index_select(0, row_P) for table_NW in tables]
+            move_by_rule(self.rule, state, gradient_PW, self.steps, rate)
+            for table_NW, state_PW in zip(tables, state, strict=True):
+                table_NW.index_copy_(0, row_P, state_PW)
 
     def moment_tables(self) -> list[Tensor]:
         """As many as the rule needs."""
@@ -137,6 +131,63 @@ class RowOptimiser:
         self.steps = state["steps"]
         for own, saved in zip(self.moments, state["moments"], strict=True):
             own.copy_(saved)
+
+
+def move_by_rule(
+    rule: str, state: list[Tensor], gradient_PW: Tensor, steps: int, rate: float
+) -> None:
+    """Move P rows, weights and then their moments, in place; it is step number `steps`.
+
+    By torch's functions, which its optimisers call too.
+    """
+    weight, gradient = [state[0]], [gradient_PW]
+    moments = [[moment_PW] for moment_PW in state[1:]]
+    # They count the step themselves.
+    before = [torch.tensor(steps - 1.0, device=gradient_PW.device)]
+    if rule == "adagrad":
+        adagrad(
+            weight,
+            gradient,
+            moments[0],
+            before,
+            foreach=False,
+            lr=rate,
+            lr_decay=0.0,
+            eps=EPSILON,
+            weight_decay=0.0,
+            maximize=False,
+        )
+    elif rule == "adam":
+        adam(
+            weight,
+            gradient,
+            moments[0],
+            moments[1],
+            [],
+            before,
+            fused=True,
+            amsgrad=False,
+            beta1=BETA1,
+            beta2=BETA2,
+            lr=rate,
+            weight_decay=0.0,
+            eps=EPSILON,
+            maximize=False,
+        )
+    else:
+        adamax(
+            weight,
+            gradient,
+            moments[0],
+            moments[1],
+            before,
+            foreach=False,
+            beta1=BETA1,
+            beta2=BETA2,
+            lr=rate,
+            weight_decay=0.0,
+            eps=EPSILON,
+        )
 
 
 def gradients_of(kind: str, rows: int, batch_size: int) -> str:

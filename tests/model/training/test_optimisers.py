@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from model.training import optimisers
 from model.training.exchange import Exchange, sum_rows
 from model.training.optimisers import DenseOptimiser, RowOptimiser, gradients_of, make_optimiser
 from tests.model.conftest import settings
@@ -41,7 +42,8 @@ def test_without_momentum_untouched_rows_stand_still_either_way(optimiser):
     torch.testing.assert_close(rows, whole, atol=1e-5, rtol=1e-5)
 
 
-def test_lazy_adam_is_torchs_sparse_adam():
+def test_lazy_adam_is_torchs_sparse_adam(monkeypatch):
+    monkeypatch.setattr(optimisers, "ROWS_IN_CACHE", 4)
     ours = move(RowOptimiser, "adam", False)
     table = torch.nn.Parameter(torch.linspace(-1, 1, 50).view(10, 5).clone())
     peer = torch.optim.SparseAdam([table], lr=0.05)
