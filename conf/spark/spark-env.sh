@@ -1,5 +1,6 @@
-# Sourced by spark-submit, with its arguments, before Java starts: Java's options on one machine. A
-# cluster has a folder of its own, or another master than a local one, and so none of this.
+# Sourced by spark-submit, with its arguments, before Java starts: looks at Java, and chooses its
+# options on one machine. A cluster has a folder of its own, or another master than a local one, and
+# so none of these.
 #
 # Classes come from the archive that conf/spark/archive_classes.sh has made. With an archive, Java's
 # class path may hold jars and empty folders alone: so Spark's settings are named to spark-submit
@@ -67,7 +68,15 @@ nightreel_shares_classes() {
     case " $* " in *" --properties-file"*) return 1 ;; esac
 }
 
+# A job that starts Java by itself has looked at it; Airflow's spark-submit has not.
+if [ "${1:-}" = org.apache.spark.deploy.SparkSubmit ] && [ -n "${PYSPARK_PYTHON:-}" ] &&
+    [ -z "${_PYSPARK_DRIVER_CONN_INFO_PATH:-}" ]; then
+    "$PYSPARK_PYTHON" -m jobs.engines.host || exit 1
+fi
+
 if nightreel_local "$@"; then
+    # On one machine nobody else needs to reach Spark: the host's name need not resolve.
+    SPARK_LOCAL_IP="${SPARK_LOCAL_IP:-127.0.0.1}"
     nightreel_java_options "$@"
     NIGHTREEL_CLASS_DATA="${SPARK_HOME%/lib/python*}/class-data"
     # The first argument is the class that spark-submit starts.

@@ -14,9 +14,17 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
+from jobs.engines.host import (
+    require_java,
+    require_java_scratch,
+    require_own_scratch,
+    require_room,
+)
 from jobs.runs.configuration import conf_folder
+from jobs.runs.errors import JobError
 
 
 def spark_session(step: str, scratch: Path, delivery: Path | None = None) -> SparkSession:
@@ -25,8 +33,12 @@ def spark_session(step: str, scratch: Path, delivery: Path | None = None) -> Spa
     On one machine, what Spark spills and shuffles lies in `scratch`, where it is found and removed
     if the job is killed, unless spark-defaults.conf names a folder; a cluster has its own. By the
     size of `delivery` conf/spark/spark-env.sh chooses Java's options, where Java starts here.
+    Raises JobError where this host lacks what Java needs.
     """
+    require_own_scratch()
+    require_java_scratch()
     if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        require_java()
         # Not started by spark-submit: the Spark that came with pyspark, and no other.
         os.environ.pop("SPARK_HOME", None)
         if delivery:
@@ -40,8 +52,15 @@ def spark_session(step: str, scratch: Path, delivery: Path | None = None) -> Spa
     defaults = Path(folder, "spark-defaults.conf")
     named = defaults.is_file() and re.search(r"(?m)^\s*spark\.local\.dir\b", defaults.read_text())
     if not named:
+        scratch.mkdir(parents=True, exist_ok=True)
+        require_room(scratch, "choose another warehouse.")
         builder = builder.config("spark.local.dir", str(scratch))
-    return builder.getOrCreate()
+    try:
+        return builder.getOrCreate()
+    except PySparkRuntimeError as error:
+        if error.getCondition() != "JAVA_GATEWAY_EXITED":
+            raise
+        raise JobError("Spark's Java ended as soon as it began; it has said why above.") from None
 
 
 def together(spark: SparkSession, *works: Callable[[], Any]) -> list[Any]:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
+from jobs.engines.host import require_host_name, require_own_scratch
 from jobs.runs.errors import JobError
 from jobs.runs.files import exclusive, write_json
 from jobs.runs.settings import LaunchSettings
@@ -41,6 +42,8 @@ def launch(spec: TrainingSpec, settings: LaunchSettings, scratch: Path) -> None:
             raise JobError(str(error)) from error
         return
     refuse_open_rendezvous()
+    require_own_scratch()
+    require_host_name()
     scratch.mkdir(parents=True, exist_ok=True)
     spec_file = scratch / "training.json"
     with exclusive(ranks_lock(spec_file), "the ranks of an earlier attempt to end"):

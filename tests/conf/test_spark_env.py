@@ -82,6 +82,12 @@ def test_what_the_shell_says_stays(warehouse):
     assert options([*LOCAL, "--run-id=r"], **said) == "-Xss8m"
 
 
+def test_on_one_machine_the_hosts_name_need_not_resolve():
+    assert sourced(LOCAL)["SPARK_LOCAL_IP"] == "127.0.0.1"
+    assert sourced(LOCAL, SPARK_LOCAL_IP="10.0.0.1")["SPARK_LOCAL_IP"] == "10.0.0.1"
+    assert "SPARK_LOCAL_IP" not in sourced(["--master", "spark://host:7077"])
+
+
 @pytest.fixture
 def installed(tmp_path):
     """Where Spark, its settings and an archive of classes lie."""
