@@ -8,14 +8,14 @@ Rows minimise, over users u with movies I_u among M,
 each side solved for exactly while the other stands (Hu, Koren and Volinsky, "Collaborative
 Filtering for Implicit Feedback Datasets", 2008; the penalty as in Rendle et al., "Revisiting the
 Performance of iALS on Item Recommendation Benchmarks", 2022). A user's row is that solution for the
-user's history.
+user's history; with a `decay`, of one whose rated pairs count the less the longer ago they are.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +32,7 @@ from model.family import Rows
 from model.validation_lists import validation_figures
 
 Int = NDArray[np.integer]
+Weights = NDArray[np.float32]
 SETTINGS = "encoder/settings.json"
 # Numbers that are held at a time.
 NUMBERS_PER_BLOCK = 1 << 24
@@ -51,6 +52,9 @@ class IalsSettings:
     """L2 penalty."""
     exponent: Annotated[float, Ge(0)]
     """How much more a row is penalised the more ratings it rests on."""
+    decay: Annotated[float, Gt(0)] | None
+    """After how many movies the weight of an older one has fallen to 1/e where a user's row is made
+    for lists; None: the order tells nothing, all count alike. Movies' rows do not depend on it."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,12 @@ class IalsEncoder:
         """Rows, U x K; a movie counts once, however often it is in a history."""
         gram_KK = self.movie_MK.T @ self.movie_MK
         user_UK = self.movie_MK.new_zeros(len(histories), self.movie_MK.shape[1])
+        weight_N, decay = None, self.settings.decay
+        if decay is not None:
+            last_N = np.repeat(histories.offset_U1[1:], histories.count_U)
+            weight_N = np.exp((np.arange(len(last_N)) + 1 - last_N) / decay, dtype=np.float32)
         for place_B, sum_BKK, sum_BK, count_B in sums(
-            histories.offset_U1, histories.movie_N, self.movie_MK
+            histories.offset_U1, histories.movie_N, self.movie_MK, weight_N
         ):
             penalty_B = penalties(count_B, len(self.movie_MK), self.settings)
             user_UK[place_B] = solved(sum_BKK, sum_BK, penalty_B, gram_KK, self.settings)
@@ -93,8 +101,9 @@ class Ials:
         offset_M1 = np.searchsorted(train.movie_N[by_movie], np.arange(data.movies + 1))
         user_N = train.owner_N[by_movie]
         users = int(sum_over_ranks(torch.tensor([len(train)])).item())
+        alike = replace(settings, decay=None)
         for _ in range(settings.sweeps):
-            user_UK = IalsEncoder(settings, movie_MK).encode(train)
+            user_UK = IalsEncoder(alike, movie_MK).encode(train)
             gram_KK = sum_over_ranks(user_UK.T @ user_UK)
             for place_B, sum_BKK, sum_BK in ranks_sums(offset_M1, user_N, user_UK, data):
                 count_B = data.counts.movie_M[place_B.cpu()].to(data.device)
@@ -119,16 +128,18 @@ class Ials:
     @classmethod
     def encoder(cls, folder: Path, device: Any) -> IalsEncoder:
         """From the settings and the movies' rows."""
-        values = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        # Models of earlier versions name no decay.
+        values = {"decay": None} | json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         movie_MK = torch.from_numpy(np.load(folder / "movie_MK.npy")).to(device)
         return IalsEncoder(IalsSettings(**values), movie_MK)
 
 
 def sums(
-    offset_U1: Int, other_N: Int, row_OK: Tensor
+    offset_U1: Int, other_N: Int, row_OK: Tensor, weight_N: Weights | None = None
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """For each of U lists of other rows: the sum of their outer products, their sum, their number.
+    """For each of U lists of other rows: the sums of their outer products, of them, of weights.
 
+    Weights are 1 unless given.
     In blocks of lists of about one length, each with the places of its lists; none of empty ones.
     """
     count_U = np.diff(offset_U1)
@@ -146,11 +157,15 @@ def sums(
         count_B = count_U[place_B]
         place_L = np.arange(count_B.max())
         index_BL = offset_U1[:-1][place_B][:, None] + place_L
-        other_BL = np.append(other_N, 0)[np.minimum(index_BL, len(other_N))]
-        other_BL = np.where(place_L < count_B[:, None], other_BL, len(row_OK) - 1)
+        index_BL = np.where(place_L < count_B[:, None], index_BL, len(other_N))
+        other_BL = np.append(other_N, len(row_OK) - 1)[index_BL]
         row_BLK = row_OK[torch.from_numpy(other_BL.astype(np.int64)).to(device)]
-        places = torch.from_numpy(place_B).to(device), torch.from_numpy(count_B).to(device)
-        yield places[0], row_BLK.transpose(1, 2) @ row_BLK, row_BLK.sum(1), places[1]
+        weighted_BLK, sum_B = row_BLK, torch.from_numpy(count_B).to(device)
+        if weight_N is not None:
+            weight_BL = torch.from_numpy(np.append(weight_N, np.float32(0))[index_BL]).to(device)
+            weighted_BLK, sum_B = row_BLK * weight_BL[:, :, None], weight_BL.sum(1)
+        places = torch.from_numpy(place_B).to(device)
+        yield places, weighted_BLK.transpose(1, 2) @ row_BLK, weighted_BLK.sum(1), sum_B
         start += len(place_B)
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import torch
 
 from model.bootstrap import difference
@@ -83,6 +84,7 @@ def table(histories: Histories) -> pd.DataFrame:
             "user_idx": histories.user_U[histories.owner_N],
             "movie_idx": histories.movie_N,
             "rating": histories.rating_N,
+            "rated_at": histories.time_N,
         }
     )
 
@@ -104,11 +106,13 @@ def error(factors: Factors, histories: Histories) -> float:
     return rmse(factors.predict(users, histories.movie_N), histories.rating_N)
 
 
-def learned_ratings(name: str, shown: Release, learned: Histories) -> Factors:
+def learned_ratings(
+    name: str, shown: Release, learned: Histories, tables: dict[str, pa.Table]
+) -> Factors:
     """A model of ratings, with the settings of conf."""
     split_N = np.where(learned.split_N == VALIDATION, rating_data.VALIDATION, rating_data.TRAIN)
     ids = {"user": shown.user_ids, "movie": shown.movie_ids}
-    of = rating_data.Dealt(table(learned), split_N, ids)
+    of = rating_data.Dealt(table(learned), split_N, ids, tables)
     with tempfile.TemporaryDirectory() as folder:
         rating_data.write_inputs(of, Path(folder))
         spec = accuracy.spec_of(name, Path(folder), of, {})
@@ -117,12 +121,12 @@ def learned_ratings(name: str, shown: Release, learned: Histories) -> Factors:
         return load_factors(Path(spec.output))
 
 
-def of_ratings(name: str, shown: Release, seed: int) -> None:
+def of_ratings(name: str, shown: Release, seed: int, tables: dict[str, pa.Table]) -> None:
     """A line for a model of ratings, and one for each other noise."""
     others, few = deal(shown, seed, by_time=False)
     known, asked = few.of(TRAIN), few.of(TEST)
-    without = learned_ratings(name, shown, others)
-    with_them = error(learned_ratings(name, shown, joined([others, known])), asked)
+    without = learned_ratings(name, shown, others, tables)
+    with_them = error(learned_ratings(name, shown, joined([others, known]), tables), asked)
     noise = without.noise
     assert noise is not None
     ending = others.take(np.flatnonzero(others.of(VALIDATION).count_U))
@@ -154,8 +158,9 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     shown = read(arguments.data, arguments.releases)
+    tables = rating_data.read_tables(arguments.releases / f"{arguments.data}.zip")
     for name in arguments.ratings:
-        of_ratings(name, shown, arguments.seed)
+        of_ratings(name, shown, arguments.seed, tables)
     of_order(arguments.members, shown, arguments.seed)
 
 
