@@ -27,6 +27,8 @@ help:
 	@echo "make test          the tests and checks"
 	@echo "make lint          the checks alone: ruff, mypy, import-linter"
 	@echo "make audit         known vulnerabilities of the pinned packages"
+	@echo "make benchmark     speed and memory beside peers, into docs/performance.md (an hour)"
+	@echo "                     ONLY=\"etl kernel\"  some of it: see tests/benchmarks/performance.py"
 	@echo "make environments  set up .venv and .venv-airflow (done by the others when needed)"
 	@echo "make locks         write the digests of all packages anew, after a change of requirements"
 	@echo "make clean         remove the environments, Airflow's database and caches; the warehouse stays"
@@ -105,8 +107,21 @@ audit: .venv-audit/.ready
 	.venv-audit/bin/python $(PIP_INSTALL) --require-hashes -r conf/locks/audit.lock && \
 	touch $@
 
+# Peers lie beside the environment of the jobs, which never sees them. The locks pin the same
+# versions of what both need.
+.PHONY: benchmark
+benchmark: environments .peers/.ready
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONPATH="$(CURDIR):$(CURDIR)/.peers" \
+	    .venv/bin/python tests/benchmarks/performance.py $(ONLY)
+
+.peers/.ready: .venv/.ready conf/locks/benchmark.lock
+	@echo "Installing the peers of the benchmarks ..." && \
+	rm -rf .peers && \
+	.venv/bin/python $(PIP_INSTALL) --require-hashes --target .peers -r conf/locks/benchmark.lock && \
+	touch $@
+
 .PHONY: clean
 clean:
-	rm -rf .venv .venv-airflow .venv-audit .airflow build dist *.egg-info
+	rm -rf .venv .venv-airflow .venv-audit .peers .airflow build dist *.egg-info
 	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache spark-warehouse metastore_db derby.log
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
