@@ -62,6 +62,11 @@ BENCHMARKS = (
         f"tests/benchmarks/two_ranks.py {ML_1M} matrix_factorisation epochs=8",
     ),
     Benchmark(
+        "simulated-ranks",
+        "Up to 64 ranks, simulated",
+        "tests/benchmarks/simulated_ranks.py",
+    ),
+    Benchmark(
         "two-ranks-order",
         "Two ranks on ml-1m: a model of order",
         f"tests/benchmarks/two_ranks.py {ML_1M} transformer epochs=1 --split leave-last-out",

@@ -1,0 +1,156 @@
+"""How far ranks in strata pay: an epoch at ML-32M's shape, simulated up to 64 from measured parts.
+
+    PYTHONPATH=. python tests/benchmarks/simulated_ranks.py
+
+Measured here: seconds of a step as a fixed part and one per rating (two sizes of step, one rank),
+and seconds of an exchange as latency and bytes a second (two sizes, two ranks, Gloo's loopback).
+Counted: how many ratings each rank has of each block of movies, of made-up ratings whose users are
+dealt as etl deals them. In each part of an epoch all wait for the rank with most steps and
+ratings, then hand their blocks on; at the end the table of all is added up over a ring. `network`
+has the same latency and 10 Gbit/s.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from model.data.strata import cut_into_blocks
+from model.matrix_factorisation import EmbeddingModel, Objective
+from model.training.exchange import NoExchange
+from model.training.optimisers import MOMENTS, RowOptimiser
+from tests.benchmarks.training_scale import FILES, MOVIES, ROOT, USERS, spec_of
+from tests.servers.ranks import launcher
+
+RATINGS, BATCH, FACTORS = 32_000_000, 16_384, 64
+RANKS = (1, 2, 4, 8, 16, 32, 64)
+NETWORK = 10e9 / 8
+EXCHANGE = """
+import time
+import horovod.torch as hvd, torch
+from model.data.collectives import finish
+hvd.init()
+torch.set_num_threads(1)
+splits = torch.zeros(2, dtype=torch.int32)
+for rows in (1, 1 << 15):
+    block, seconds = torch.zeros(rows, 195), []
+    splits[1 - hvd.rank()] = rows
+    for _ in range(12):
+        hvd.barrier()
+        start = time.perf_counter()
+        finish(hvd.alltoall_async(block, splits, name="block"))
+        seconds.append(time.perf_counter() - start)
+    if hvd.rank() == 0:
+        print("EXCHANGE", sorted(seconds)[len(seconds) // 2], block.numel() * 4)
+"""
+
+
+def line_through(sizes: list[float], seconds: list[float]) -> tuple[float, float]:
+    """The part that does not grow, and that of each unit."""
+    slope = (seconds[1] - seconds[0]) / (sizes[1] - sizes[0])
+    return max(seconds[0] - slope * sizes[0], 0.0), slope
+
+
+def drawn(random: np.random.Generator, ratings: int) -> tuple[np.ndarray, np.ndarray]:
+    """Users and movies of made-up ratings; the movie rated most has 0.3% of them, as ML-32M's."""
+    user = (random.random(ratings) ** 1.5 * USERS).astype(np.int64)
+    return user, (random.random(ratings) ** 2 * MOVIES).astype(np.int64)
+
+
+def step_seconds() -> tuple[float, float]:
+    """A step's seconds: fixed, and for each rating."""
+    torch.set_num_threads(1)
+    spec = spec_of("matrix_factorisation", Path("nowhere"), factors=FACTORS)
+    model = EmbeddingModel(USERS, MOVIES, FACTORS, True, 3.5, 0.01)
+    loss = Objective(model, spec.settings)
+    optimiser = RowOptimiser(model.table, spec.settings, NoExchange())
+    random, sizes = np.random.default_rng(0), [BATCH // 16, BATCH]
+    found = []
+    for size in sizes:
+        each = []
+        for _ in range(60):
+            user, movie = (torch.from_numpy(rows) for rows in drawn(random, size))
+            rating = torch.full((size,), 4.0)
+            start = time.perf_counter()
+            row = model.rows(user, movie)
+            gradient, _ = loss.gradient(row, rating, size, None)
+            optimiser.step(row, gradient, 0.002)
+            each.append(time.perf_counter() - start)
+        # The least: what is left when nothing else is at work.
+        found.append(min(each))
+    return line_through(list(map(float, sizes)), found)
+
+
+def exchange_seconds() -> tuple[float, float]:
+    """Latency of an exchange, and its seconds for each byte."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder, "exchange.py")
+        script.write_text(EXCHANGE)
+        done = subprocess.run(
+            [*launcher(2), sys.executable, str(script)],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
+    lines = [
+        line.split("EXCHANGE")[1].split() for line in done.stdout.splitlines() if "EXCH" in line
+    ]
+    if done.returncode or len(lines) != 2:
+        sys.exit(f"The exchange could not be measured:\n{done.stdout}\n{done.stderr}")
+    return line_through([float(line[1]) for line in lines], [float(line[0]) for line in lines])
+
+
+def epoch_seconds(
+    ranks: int, step: tuple[float, float], exchange: tuple[float, float]
+) -> tuple[float, float, float]:
+    """Learning, of which waiting for the slowest rank, and exchange of an epoch."""
+    sample = RATINGS // 8
+    user, movie = drawn(np.random.default_rng(1), sample)
+    block_M = cut_into_blocks(torch.from_numpy(np.bincount(movie, minlength=MOVIES)), ranks).numpy()
+    # A file holds the users that are equal to its number, and a rank every so many files.
+    files = max(FILES, ranks)
+    rank_N, block_N = user % files % ranks, block_M[movie]
+    rows_RB = np.bincount(rank_N * ranks + block_N, minlength=ranks**2).reshape(ranks, ranks)
+    rows_RB = rows_RB * (RATINGS // sample)
+    learning = ideal = 0.0
+    for part in range(ranks):
+        rows_R = [int(rows_RB[rank, (rank + part) % ranks]) for rank in range(ranks)]
+        steps = -(-sum(rows_R) // BATCH)
+        learning += steps * step[0] + max(rows_R) * step[1]
+        ideal += steps * step[0] + sum(rows_R) / ranks * step[1]
+    if ranks == 1:
+        return learning, 0.0, 0.0
+    width = (FACTORS + 1) * 4
+    block_bytes = -(-MOVIES // ranks) * width * (1 + MOMENTS["adam"])
+    table_bytes = (USERS + MOVIES) * width
+    handed = ranks * (exchange[0] + block_bytes * exchange[1])
+    told = 2 * (ranks - 1) * (exchange[0] + table_bytes / ranks * exchange[1])
+    return learning, learning - ideal, handed + told
+
+
+def main() -> None:
+    """Measure, simulate and print."""
+    step, exchange = step_seconds(), exchange_seconds()
+    print(f"a step: {step[0] * 1e3:.2f} ms and {step[1] * 1e9:.0f} ns a rating")
+    print(f"an exchange: {exchange[0] * 1e3:.2f} ms and {1 / exchange[1] / 1e6:,.0f} MB/s")
+    print("ranks  learning  of it waiting  exchange  times one rank  times, by network")
+    alone = epoch_seconds(1, step, exchange)[0]
+    for ranks in RANKS:
+        learning, waiting, sent = epoch_seconds(ranks, step, exchange)
+        over_network = epoch_seconds(ranks, step, (exchange[0], 1 / NETWORK))[2]
+        print(
+            f"{ranks:5} {learning:8.2f} s {waiting:12.2f} s {sent:7.2f} s "
+            f"{alone / (learning + sent):13.1f} {alone / (learning + over_network):18.1f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
