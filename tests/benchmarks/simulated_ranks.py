@@ -2,8 +2,8 @@
 
     PYTHONPATH=. python tests/benchmarks/simulated_ranks.py
 
-Measured here: seconds of a step as a fixed part and one per rating (two sizes of step, one rank),
-and seconds of an exchange as latency and bytes a second (two sizes, two ranks, Gloo's loopback).
+Measured here: seconds of a step of 16,384 ratings and of each rank's part of it, and of an exchange
+as latency and bytes a second (two sizes, two ranks, Gloo's loopback).
 Counted: how many ratings each rank has of each block of movies, of made-up ratings whose users are
 dealt as etl deals them. In each part of an epoch all wait for the rank with most steps and
 ratings, then hand their blocks on; at the end the table of all is added up over a ring. `network`
@@ -52,40 +52,33 @@ for rows in (1, 1 << 15):
 """
 
 
-def line_through(sizes: list[float], seconds: list[float]) -> tuple[float, float]:
-    """The part that does not grow, and that of each unit."""
-    slope = (seconds[1] - seconds[0]) / (sizes[1] - sizes[0])
-    return max(seconds[0] - slope * sizes[0], 0.0), slope
-
-
 def drawn(random: np.random.Generator, ratings: int) -> tuple[np.ndarray, np.ndarray]:
     """Users and movies of made-up ratings; the movie rated most has 0.3% of them, as ML-32M's."""
     user = (random.random(ratings) ** 1.5 * USERS).astype(np.int64)
     return user, (random.random(ratings) ** 2 * MOVIES).astype(np.int64)
 
 
-def step_seconds() -> tuple[float, float]:
-    """A step's seconds: fixed, and for each rating."""
+def step_seconds() -> dict[int, float]:
+    """Seconds of a step of one rank, by the number of ranks that share its ratings."""
     torch.set_num_threads(1)
     spec = spec_of("matrix_factorisation", Path("nowhere"), factors=FACTORS)
     model = EmbeddingModel(USERS, MOVIES, FACTORS, True, 3.5, 0.01)
     loss = Objective(model, spec.settings)
     optimiser = RowOptimiser(model.table, spec.settings, NoExchange())
-    random, sizes = np.random.default_rng(0), [BATCH // 16, BATCH]
-    found = []
-    for size in sizes:
+    random, found = np.random.default_rng(0), {}
+    for ranks in RANKS:
         each = []
         for _ in range(60):
-            user, movie = (torch.from_numpy(rows) for rows in drawn(random, size))
-            rating = torch.full((size,), 4.0)
+            user, movie = (torch.from_numpy(rows) for rows in drawn(random, BATCH // ranks))
+            rating = torch.full((len(user),), 4.0)
             start = time.perf_counter()
             row = model.rows(user, movie)
-            gradient, _ = loss.gradient(row, rating, size, None)
+            gradient, _ = loss.gradient(row, rating, BATCH, None)
             optimiser.step(row, gradient, 0.002)
             each.append(time.perf_counter() - start)
         # The least: what is left when nothing else is at work.
-        found.append(min(each))
-    return line_through(list(map(float, sizes)), found)
+        found[ranks] = min(each)
+    return found
 
 
 def exchange_seconds() -> tuple[float, float]:
@@ -105,11 +98,12 @@ def exchange_seconds() -> tuple[float, float]:
     ]
     if done.returncode or len(lines) != 2:
         sys.exit(f"The exchange could not be measured:\n{done.stdout}\n{done.stderr}")
-    return line_through([float(line[1]) for line in lines], [float(line[0]) for line in lines])
+    (short, _), (long, size) = [(float(line[0]), float(line[1])) for line in lines]
+    return short, (long - short) / size
 
 
 def epoch_seconds(
-    ranks: int, step: tuple[float, float], exchange: tuple[float, float]
+    ranks: int, step_seconds: float, exchange: tuple[float, float]
 ) -> tuple[float, float, float]:
     """Learning, of which waiting for the slowest rank, and exchange of an epoch."""
     sample = RATINGS // 8
@@ -124,8 +118,9 @@ def epoch_seconds(
     for part in range(ranks):
         rows_R = [int(rows_RB[rank, (rank + part) % ranks]) for rank in range(ranks)]
         steps = -(-sum(rows_R) // BATCH)
-        learning += steps * step[0] + max(rows_R) * step[1]
-        ideal += steps * step[0] + sum(rows_R) / ranks * step[1]
+        # All take as many steps; those of the rank with most ratings are the longest.
+        learning += steps * step_seconds * max(rows_R) / (sum(rows_R) / ranks)
+        ideal += steps * step_seconds
     if ranks == 1:
         return learning, 0.0, 0.0
     width = (FACTORS + 1) * 4
@@ -138,17 +133,17 @@ def epoch_seconds(
 
 def main() -> None:
     """Measure, simulate and print."""
-    step, exchange = step_seconds(), exchange_seconds()
-    print(f"a step: {step[0] * 1e3:.2f} ms and {step[1] * 1e9:.0f} ns a rating")
+    steps, exchange = step_seconds(), exchange_seconds()
     print(f"an exchange: {exchange[0] * 1e3:.2f} ms and {1 / exchange[1] / 1e6:,.0f} MB/s")
-    print("ranks  learning  of it waiting  exchange  times one rank  times, by network")
-    alone = epoch_seconds(1, step, exchange)[0]
+    print("ranks      a step  learning  of it waiting  exchange  times one rank  by network")
+    alone = epoch_seconds(1, steps[1], exchange)[0]
     for ranks in RANKS:
-        learning, waiting, sent = epoch_seconds(ranks, step, exchange)
-        over_network = epoch_seconds(ranks, step, (exchange[0], 1 / NETWORK))[2]
+        learning, waiting, sent = epoch_seconds(ranks, steps[ranks], exchange)
+        over_network = epoch_seconds(ranks, steps[ranks], (exchange[0], 1 / NETWORK))[2]
         print(
-            f"{ranks:5} {learning:8.2f} s {waiting:12.2f} s {sent:7.2f} s "
-            f"{alone / (learning + sent):13.1f} {alone / (learning + over_network):18.1f}"
+            f"{ranks:5} {steps[ranks] * 1e3:8.2f} ms {learning:7.2f} s {waiting:12.2f} s "
+            f"{sent:7.2f} s {alone / (learning + sent):15.1f} "
+            f"{alone / (learning + over_network):11.1f}"
         )
 
 
