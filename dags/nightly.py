@@ -43,6 +43,7 @@ from nightreel_common.parameters import (
     run_date,
     scoring_parameters,
     scoring_settings,
+    source,
 )
 from nightreel_common.tasks import (
     COMMON,
@@ -54,9 +55,6 @@ from nightreel_common.tasks import (
 
 # What `mode` makes of the policy that decides whether to train.
 POLICIES = {"full": "always", "score-only": "never"}
-
-# Of an address on the web. With more in it, the workers have the whole one in NIGHTREEL_SOURCE.
-WITHOUT_SECRETS = r"^(?![Hh][Tt][Tt][Pp][Ss]?:.*[@?#])"
 
 # Parameters that are settings: the key in conf/ that each one changes for the run.
 SETTINGS = {
@@ -81,15 +79,7 @@ PARAMETERS: dict[str, Param] = {
     ),
     "ds": run_date("Date of the published recommendations. Empty: the day the run is due."),
     "dataset": dataset("'sample' is generated and needs no download. Empty: as in conf."),
-    "source": optional(
-        "string",
-        "Source",
-        "A zip or folder that the workers see, or a zip's address, as in 'https://...' or "
-        "'s3://bucket/ml-1m.zip', without user, password or '?': what is given here is kept and "
-        "shown. Empty: as in conf, or GroupLens.",
-        minLength=1,
-        pattern=WITHOUT_SECRETS,
-    ),
+    "source": source(),
     "profile": optional(
         "string",
         "Profile",

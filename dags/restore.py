@@ -24,6 +24,7 @@ TABLES = [
     "quarantine",
     "runs",
     "quality",
+    "comparisons",
     "metrics",
 ]
 # Which asset has changed is known when the table is.

@@ -15,7 +15,7 @@ from dataclasses import astuple
 
 from jobs.cleaning.quality import Delivered, Finding, findings
 from jobs.engines.duck import open_tables, write_few_rows
-from jobs.published.commit import commit_quality
+from jobs.published.commit import commit_alone
 from jobs.published.runs_table import previous_ratings
 from jobs.release.layouts import detect_layout
 from jobs.runs import schemas
@@ -44,7 +44,7 @@ def show(run: Run, found: list[Finding]) -> None:
     """Write the findings to the table `quality`, in place of those of an earlier attempt."""
     rows = [(run.run_id, run.ds, *astuple(finding)) for finding in found]
     write_few_rows(run.output("quality"), "quality", rows)
-    commit_quality(run)
+    commit_alone(run, "quality")
 
 
 def main(argv: list[str] | None = None) -> None:

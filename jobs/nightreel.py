@@ -26,6 +26,7 @@ STEPS = {
     "promote": ("jobs.promote:main", "make the model the champion, if it was good enough"),
 }
 PAGES = {
+    "compare": ("jobs.compare:main", "train several models alike, and show which is best"),
     "explore": ("jobs.explore:main", "what is to be seen in the clean data of a run"),
     "report": ("jobs.report:main", "how a run learned, where it errs, what it recommends"),
 }

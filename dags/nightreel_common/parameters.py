@@ -21,6 +21,9 @@ RELEASES = [
     "ml-latest-small",
 ]
 
+# Of an address on the web. With more in it, the workers have the whole one in NIGHTREEL_SOURCE.
+WITHOUT_SECRETS = r"^(?![Hh][Tt][Tt][Pp][Ss]?:.*[@?#])"
+
 
 def optional(kind: str | list[str], title: str, description: str, **schema: Any) -> Param:
     """A parameter that may be left empty; `schema` is JSON Schema."""
@@ -34,6 +37,19 @@ def optional(kind: str | list[str], title: str, description: str, **schema: Any)
 def dataset(description: str) -> Param:
     """One of the releases of MovieLens."""
     return optional("string", "Release of MovieLens", description, enum=RELEASES)
+
+
+def source() -> Param:
+    """Where the release lies."""
+    return optional(
+        "string",
+        "Source",
+        "A zip or folder that the workers see, or a zip's address, as in 'https://...' or "
+        "'s3://bucket/ml-1m.zip', without user, password or '?': what is given here is kept and "
+        "shown. Empty: as in conf, or GroupLens.",
+        minLength=1,
+        pattern=WITHOUT_SECRETS,
+    )
 
 
 def run_date(description: str) -> Param:

@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 from wordcloud import WordCloud
 
@@ -117,6 +117,22 @@ def dots(labels: Sequence[str], values: Sequence[float], middle: float) -> Marku
         axes.grid(visible=False)
 
     return draw(paint, height=0.35 + 0.235 * len(values))
+
+
+def scatter(points: Mapping[str, tuple[float, float]], x_name: str, y_name: str) -> Markup:
+    """Named points, x on a logarithmic scale."""
+
+    def paint(axes: Axes) -> None:
+        for name, (x, y) in points.items():
+            axes.scatter([x], [y], color=ACCENT, s=30, zorder=3)
+            axes.annotate(short(name), (x, y), (5, 4), textcoords="offset points", color=INK)
+        axes.set(xscale="log", xlabel=x_name, ylabel=y_name)
+        axes.margins(x=0.25, y=0.15)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=8))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_locator(NullLocator())
+
+    return draw(paint)
 
 
 def lines(

@@ -119,13 +119,13 @@ def attempting(warehouse: Warehouse) -> Iterator[str]:
     forget_attempt(warehouse)
 
 
-def commit_quality(run: Run) -> int:
-    """Show what the step check found, before anything else of the run; returns the new version."""
-    warehouse, folder = run.warehouse, run.output("quality")
+def commit_alone(run: Run, table: str) -> int:
+    """Show the run's rows of one of schemas.ALONE; returns the table's new version."""
+    warehouse, folder = run.warehouse, run.output(table)
     with (
         publishing(warehouse),
         attempting(warehouse) as attempt,
-        placing(place_of(run, "quality"), folder, attempt) as placed,
+        placing(place_of(run, table), folder, attempt) as placed,
     ):
         placed.sync()
         return commit_files(placed, told_by(run))

@@ -12,7 +12,7 @@ from jobs.published.delta import Commit, commit_at, file_paths, history, is_publ
 from jobs.published.log import commit_info, versions_on_disk
 from jobs.published.whole import UNDOES, Whole, decisions, newest_whole, shown_version
 from jobs.runs.errors import JobError
-from jobs.runs.schemas import PUBLISHED
+from jobs.runs.schemas import ALONE, PUBLISHED
 from jobs.runs.warehouse import Warehouse
 
 
@@ -142,9 +142,9 @@ def choose(warehouse: Warehouse, past: list[Whole], at: int | datetime) -> dict[
     if decided is None:
         return None
     moment = at if isinstance(at, datetime) else times[decided.runs]
-    quality = commit_at(history(warehouse.table("quality")), moment)
+    alone = {name: commit_at(history(warehouse.table(name)), moment) for name in ALONE}
     found = decided.versions | {"runs": decided.runs}
-    return found | ({"quality": quality.version} if quality else {})
+    return found | {name: commit.version for name, commit in alone.items() if commit}
 
 
 def known(versions: dict[str, int | None]) -> dict[str, int]:

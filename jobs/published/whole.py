@@ -5,7 +5,8 @@ version of every other table: it is the decision, and readers take the versions 
 names. So they see all of a publish or nothing, however it ends. A restore, and cleanup where it
 takes out dates, end with such a commit too.
 
-`quality` stands apart: it tells of data that was perhaps never published.
+`quality` and `comparisons` stand apart: they tell of data and models that were perhaps never
+published.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from jobs.published.log import (
     versions_on_disk,
 )
 from jobs.runs.files import read_json, remove_record, write_json
-from jobs.runs.schemas import PUBLISHED
+from jobs.runs.schemas import ALONE, PUBLISHED
 from jobs.runs.warehouse import Warehouse
 from model.files import sync
 
@@ -43,7 +44,7 @@ PART_OF = "part_of"
 UNDOES = "undoes"
 """Takes the parts of a publish back that did not come to its end."""
 
-TOGETHER = tuple(name for name in PUBLISHED if name not in ("quality", "runs"))
+TOGETHER = tuple(name for name in PUBLISHED if name not in (*ALONE, "runs"))
 
 
 class Whole(NamedTuple):
@@ -85,7 +86,7 @@ def shown_version(warehouse: Warehouse, name: str, whole: Whole | None) -> int |
         return whole.runs
     if whole and name in TOGETHER:
         return whole.versions.get(name)
-    if name == "quality":
+    if name in ALONE:
         return newest_version(table)
     return before_parts(table)
 

@@ -124,7 +124,7 @@ def of_today(values: dict[str, Any]) -> dict[str, Any]:
     Before there was a family, those of its one model lay bare. What models and settings of models
     have joined since the run was started, base.yaml says: the run itself does not know of them.
     Addresses could hold what is secret once. How much worse than the champion a model might be was
-    a setting.
+    a setting. What is compared was none.
     """
     train = dict(values["train"])
     if "model" not in train:
@@ -140,7 +140,7 @@ def of_today(values: dict[str, Any]) -> dict[str, Any]:
             named[section][key] = public_part(address)
     named["evaluate"] = dict(values["evaluate"])
     named["evaluate"].pop("champion_tolerance", None)
-    return values | {"train": train} | named
+    return {"compare": base.get("compare")} | values | {"train": train} | named
 
 
 def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

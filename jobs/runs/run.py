@@ -39,8 +39,9 @@ STEPS = (
     *("score", "publish", "promote"),
 )
 TRAINING = ("train", "evaluate", "refit", "promote")
-# Pages about a run, which no other step needs, and the step that each comes after.
-PAGES = {"explore": "etl", "report": "publish"}
+# Pages about a run, perhaps with a table of their own, which no other step needs, and the step that
+# each comes after.
+PAGES = {"explore": "etl", "compare": "etl", "report": "publish"}
 # A run that scores the data of an earlier run again.
 RESCORING = ("rescore", "score", "publish")
 
@@ -158,12 +159,12 @@ class Run:
 
     @property
     def trains_order(self) -> bool:
-        """Whether a run that trains has a model of order: one is named, and can be measured.
+        """Whether a run that trains has a model of order: one is named, and can be measured."""
+        return self.conf.train.order.model != "none" and self.measures_order
 
-        For that, there have to be users who rated something later.
-        """
-        if self.conf.train.order.model == "none":
-            return False
+    @property
+    def measures_order(self) -> bool:
+        """Whether there are users who rated something later, by whom an order can be measured."""
         etl = self.etl_figures
         return all(etl.get(name) for name in ("order_users", "order_validation_users"))
 

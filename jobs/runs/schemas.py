@@ -77,6 +77,16 @@ QUALITY = (
     "example string"
 )
 
+# How good models were that a run trained to compare them, one from each seed; of a baseline, as
+# popularity, seed is null, and nothing was trained. Figures as in metrics, and rmse and mae.
+# seconds and cpu_seconds: of the training, its reading included; size: bytes of its Factors;
+# settings: JSON of its own.
+COMPARISONS = (
+    "run_id string, ds date, release string, member string, seed int, split string, "
+    "segment string, name string, k int, value double, low double, high double, seconds double, "
+    "cpu_seconds double, size bigint, settings string"
+)
+
 # What a delivery becomes, and beside it what of it could not be used.
 CLEAN = {"ratings": RATINGS, "movies": MOVIES, "users": USERS}
 DELIVERED = (*CLEAN, "quarantine")
@@ -91,7 +101,11 @@ PUBLISHED: dict[str, tuple[str, list[str]]] = {
     "runs": (RUNS, ["run_id"]),
     "quality": (QUALITY, ["run_id"]),
     "metrics": (METRICS, ["run_id"]),
+    "comparisons": (COMPARISONS, ["run_id"]),
 }
+# Of these, each stands apart: it is shown as soon as it is written, whether or not the run
+# publishes recommendations.
+ALONE = ("quality", "comparisons")
 
 
 class TypeNames(NamedTuple):

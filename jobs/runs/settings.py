@@ -297,6 +297,27 @@ class EvaluateSettings(Section):
     number of movies that the champion's do."""
 
 
+class CompareSettings(Section):
+    members: Annotated[list[str], Field(min_length=1)]
+    """Models of the family that `nightreel compare` trains, of ratings and of order."""
+    seeds: Annotated[list[PositiveInt], Field(min_length=1)]
+    """Each member is trained once from each."""
+    minutes: Annotated[float, Field(gt=0)] | None
+    """The most that one training may take, else it is left out; null: whatever it takes."""
+
+    @field_validator("members")
+    @classmethod
+    def are_known(cls, members: list[str]) -> list[str]:
+        if unknown := sorted(set(members) - set(FAMILY)):
+            raise ValueError(f"there is no model {unknown[0]}, but: {', '.join(FAMILY)}")
+        return list(dict.fromkeys(members))
+
+    @field_validator("seeds")
+    @classmethod
+    def once_each(cls, seeds: list[int]) -> list[int]:
+        return list(dict.fromkeys(seeds))
+
+
 class ScoreSettings(Section):
     top_k: PositiveInt | Literal["all"]
     """Recommendations per user; `all` writes every scored pair."""
@@ -417,6 +438,7 @@ class Configuration(Section):
     else:
         train: WithFamily
     evaluate: EvaluateSettings
+    compare: CompareSettings
     score: ScoreSettings
     publish: PublishSettings
     tracking: TrackingSettings

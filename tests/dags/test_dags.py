@@ -18,7 +18,7 @@ from tests.dags.conftest import ROOT
 
 RECORDED = ROOT / "tests/dags/recorded"
 
-EXPECTED_DAGS = {"nightly", "rescore", "restore", "cleanup"}
+EXPECTED_DAGS = {"nightly", "rescore", "compare", "restore", "cleanup"}
 
 SCHEDULED = "scheduled__2026-03-01T02:00:00+00:00"
 TRIGGERED = "manual__2026-03-01T09:30:00.123456+00:00"
@@ -65,6 +65,15 @@ EVERY_PARAMETER: dict[str, dict[str, Any]] = {
         "ds": "2026-02-14",
         **SCORING,
         "block_list": "it's # blocked.csv",
+    },
+    "compare": {
+        "members": ["bayesian", "visits"],
+        "seeds": "7, 8",
+        "minutes": 2.5,
+        "split": "time",
+        "dataset": "ml-1m",
+        "source": "my files/$(id)'s {{ ds }}.zip",
+        "ds": "2026-02-14",
     },
     "restore": {"table": "movies", "version": None, "at": "2026-02-14T02:00", "dry_run": False},
     "cleanup": {"keep_runs": 3, "keep_days": 1, "dry_run": True},
@@ -165,7 +174,9 @@ def commands(dag: Any, run_id: str, given: dict[str, Any]) -> str:
     params = dag.params.dump() | given
     lines = []
     for task in dag.topological_sort():
-        shown = command(task.prepare_for_execution(), run_id, params)
+        # Of a mapped task, one: what it is told apart by stands in its environment.
+        one = task.unmap({"env": {}}) if task.is_mapped else task
+        shown = command(one.prepare_for_execution(), run_id, params)
         lines.append(f"{task.task_id}: {shown}\n")
     return "".join(lines).replace(str(ROOT), "<root>")
 
@@ -204,6 +215,8 @@ def test_commands_are_the_recorded_ones(bag: Any, dag_id: str) -> None:
         ("nightly", "damping", 0),
         ("rescore", "users", " 17 ,2000"),
         ("rescore", "model_version", "12"),
+        ("compare", "members", ["transformer"]),
+        ("compare", "seeds", "7,8"),
         ("restore", "version", 0),
         ("restore", "at", "2026-11-23"),
         ("cleanup", "keep_runs", 1),
@@ -247,6 +260,10 @@ def test_an_allowed_value_is_taken(bag: Any, dag_id: str, name: str, value: Any)
         ("rescore", "users", "all"),
         ("rescore", "users", "17;2000"),
         ("rescore", "model_version", "champion"),
+        ("compare", "members", ["oracle"]),
+        ("compare", "members", []),
+        ("compare", "seeds", "seven"),
+        ("compare", "minutes", 0),
         ("restore", "table", "secrets"),
         ("restore", "version", -1),
         ("restore", "at", "yesterday"),
@@ -267,6 +284,14 @@ def test_an_unknown_parameter_is_refused(bag: Any, dag_id: str) -> None:
     [first] = [task for task in dag.tasks if "_options(" in getattr(task, "bash_command", "")]
     with pytest.raises(Exception, match=r"Unknown parameter epoch\. There are: "):
         command(first.prepare_for_execution(), TRIGGERED, dag.params.dump() | {"epoch": 3})
+
+
+def test_every_model_of_the_family_can_be_compared(bag: Any) -> None:
+    # It imports neither torch nor anything else that Airflow's environment lacks.
+    from model.family import FAMILY
+
+    members = bag.dags["compare"].params.get_param("members")
+    assert set(members.schema["items"]["enum"]) == set(FAMILY)
 
 
 @pytest.mark.parametrize("dag_id", ["nightly", "rescore"])

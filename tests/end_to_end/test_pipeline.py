@@ -108,3 +108,19 @@ def test_questions_without_an_answer_say_so(published, arguments, sentence):
     assert refused.returncode == 1
     assert sentence in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_models_are_compared_on_the_data_of_a_run(published):
+    """One of them is the run's own, trained again: it is found to be as good."""
+    members = ["--members", "biases", "matrix_factorisation", "--seeds", "7"]
+    done = published.run("compare", "--run-id", "first", *members)
+    assert done.returncode == 0, done.stderr
+    found = dict(published.sql("select member, value from comparisons where name = 'rmse'"))
+    [(own,)] = published.sql("select test_rmse from runs where run_id = 'first'")
+    assert found["matrix_factorisation"] == pytest.approx(own, abs=1e-5)
+    assert found["matrix_factorisation"] < found["biases"]
+    page = (published.folder / "runs/first/comparison.html").read_text(encoding="utf-8")
+    assert f"lowest RMSE, {own:.4f}" in page
+    refused = published.run("compare", "--run-id", "first", "--members", "oracle")
+    assert refused.returncode == 1
+    assert "--members: there is no model oracle, but: matrix_factorisation," in refused.stderr

@@ -11,7 +11,7 @@ from jobs.published.views import connect
 from jobs.published.whole import publishing
 from jobs.runs.command import refuse_future
 from jobs.runs.errors import JobError
-from jobs.runs.schemas import PUBLISHED, RUNS, columns_of, in_json
+from jobs.runs.schemas import ALONE, PUBLISHED, RUNS, columns_of, in_json
 from jobs.upkeep import forget
 from tests.jobs.published.small_publish import made, of, publish, seen
 
@@ -96,7 +96,7 @@ def publish_as_once(run):
     """As before a publish was a decision: single commits, of which none names another."""
     for name, (ddl, partition_by) in PUBLISHED.items():
         source = {"recommendations": "scored", "runs": "summary"}.get(name, name)
-        if name not in ("quality", "metrics"):
+        if name not in (*ALONE, "metrics"):
             partition = {"ds": f"{run.ds}", "run_id": run.run_id}
             replace = {column: partition[column] for column in partition_by}
             told = {"run_id": run.run_id, "ds": f"{run.ds}"}

@@ -1,0 +1,151 @@
+"""Train several models on the same data, measure them alike, and show which is best, at what price.
+
+Nothing that people read is replaced: the result are a page, `comparison.html` in the run's folder,
+and the run's rows of the table `comparisons`. Members learn side by side, as many at once as the
+pool `nightreel_training` has slots; one that fails or takes too long is left out, and the page says
+why. A run that was stopped goes on with what is missing when its tasks are cleared.
+
+| task | does | runs as |
+| --- | --- | --- |
+| ingest | release to the raw zone, unchanged; fixes date and settings | process |
+| etl | raw files to clean, split and indexed Parquet | Spark |
+| parts | what is to be trained and measured | process |
+| train_and_measure | one of these; mapped over all | processes |
+| compare | leaderboards, intervals, agreement of lists: page and table | process |
+| tidy | removes scratch, also when a task has failed | process |
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import DAG, Param, TriggerRule, chain
+
+from nightreel_common.parameters import (
+    dataset,
+    given,
+    optional,
+    quoted,
+    refuse_unknown,
+    run_date,
+    source,
+)
+from nightreel_common.tasks import COMMON, TRAINING_POOL, bash, process, report, spark_job
+
+MEMBERS = [
+    *("biases", "matrix_factorisation", "svdpp", "bayesian", "autoencoder", "blend"),
+    *("visits", "ridge", "elsa", "ials", "vae", "recency", "gru", "convolution", "transformer"),
+    "order_blend",
+]
+SPLITS = ["random", "stratified", "folds", "leave-last-out", "time"]
+
+PARAMETERS: dict[str, Param] = {
+    "members": optional(
+        "array",
+        "Members",
+        "Models of the family, of ratings and of order. Empty: 'compare.members' in conf.",
+        items={"type": "string", "enum": MEMBERS},
+        examples=MEMBERS,
+        minItems=1,
+    ),
+    "seeds": optional(
+        "string",
+        "Seeds",
+        "One training of each member from each, as in '7, 8, 9'. Empty: as in conf.",
+        pattern=r"^\s*[1-9][0-9]*(\s*,\s*[1-9][0-9]*)*\s*$",
+    ),
+    "minutes": optional(
+        "number",
+        "Time for each",
+        "Minutes that one training may take, else it is left out. Empty: as in conf.",
+        exclusiveMinimum=0,
+    ),
+    "split": optional(
+        "string",
+        "Split of ratings",
+        "How ratings are dealt to train, validation and test. Empty: as in conf.",
+        enum=SPLITS,
+    ),
+    "dataset": dataset("'sample' is generated and needs no download. Empty: as in conf."),
+    "source": source(),
+    "ds": run_date("Date that the rows of the table say. Empty: the day the run is due."),
+}
+
+
+def ingest_options(params: Mapping[str, Any], dag_run: Any) -> str:
+    """The options of ingest for this run, quoted for the shell."""
+    refuse_unknown(params, PARAMETERS)
+    due = dag_run.logical_date or dag_run.run_after
+    options = [f"--ds={params['ds'] or due.astimezone(UTC).date().isoformat()}"]
+    options += given(params, {name: f"--{name}" for name in ("dataset", "source")})
+    settings = {"minutes": "compare.minutes", "split": "etl.split"}
+    options += given(params, {name: f"--set={key}" for name, key in settings.items()})
+    if params["members"]:
+        options.append(f"--set=compare.members={json.dumps(params['members'])}")
+    if params["seeds"]:
+        seeds = [int(seed) for seed in params["seeds"].split(",")]
+        options.append(f"--set=compare.seeds={json.dumps(seeds)}")
+    return quoted(options)
+
+
+def of_part(name: str) -> dict[str, str]:
+    """What a mapped task is told, and is called by."""
+    return {"NIGHTREEL_PART": name}
+
+
+with DAG(
+    dag_id="compare",
+    description="Several models on the same data, measured alike",
+    doc_md=__doc__,
+    schedule=None,
+    dagrun_timeout=timedelta(days=4),
+    user_defined_macros={"ingest_options": ingest_options},
+    tags=["nightreel"],
+    **COMMON,
+) as dag:
+    ingest = process(
+        "ingest",
+        "{{ ingest_options(params, dag_run) }}",
+        execution_timeout=timedelta(hours=4),
+        doc_md="Release to the raw zone, unchanged; fixes date and settings.",
+    )
+    etl = spark_job(
+        "etl",
+        execution_timeout=timedelta(hours=4),
+        doc_md="Raw files to clean, split and indexed Parquet; bad rows to quarantine.",
+    )
+    parts = report(
+        "compare",
+        "--run-id={{ run_id | quote }}",
+        task_id="parts",
+        doc_md="The names of all that is to be trained and measured.",
+    )
+    trained = BashOperator.partial(
+        task_id="train_and_measure",
+        pool=TRAINING_POOL,
+        append_env=True,
+        execution_timeout=timedelta(hours=24),
+        map_index_template="{{ task.env['NIGHTREEL_PART'] }}",
+        do_xcom_push=False,
+        doc_md="Trains one member from one seed, and measures it on what was held back.",
+        **bash("compare", "--run-id={{ run_id | quote }}", '--part="$NIGHTREEL_PART"'),
+    ).expand(env=parts.output.map(of_part))
+    compare = process(
+        "compare",
+        # One that was killed is trained here once more.
+        trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
+        execution_timeout=timedelta(hours=24),
+        doc_md="Leaderboards, paired intervals and agreement of lists, as a page and a table.",
+    )
+    tidy = BashOperator(
+        task_id="tidy",
+        do_xcom_push=False,
+        doc_md="Removes the scratch of killed jobs, also when a task has failed.",
+        **bash("tidy", "--run-id={{ run_id | quote }}"),
+    )
+    chain(ingest, etl, parts, trained, compare, tidy.as_teardown())
+
+# After its tasks: each would hold a copy of every parameter, checked whenever the DAG is stored.
+dag.params = PARAMETERS

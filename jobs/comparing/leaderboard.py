@@ -1,0 +1,117 @@
+"""The results of a comparison side by side: means over seeds, paired differences, agreement."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.comparing.entrants import Result
+from jobs.runs.run import Run
+from model.bootstrap import Difference, difference, intervals
+from model.list_agreement import overlap, rank_biased_overlap
+
+Double = NDArray[np.float64]
+By = Literal["rating", "order"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A member in a leaderboard: the mean over its seeds, with the 95% interval of drawn users."""
+
+    member: str
+    seeds: int
+    value: float
+    low: float
+    high: float
+    spread: float
+    """The largest less the least over its seeds."""
+    against_best: Difference | None
+    """Paired, over the same users; above 0 is better. None: it is the best."""
+    results: Sequence[Result]
+
+    def mean(self, name: str, k: int | None = None, segment: str = "all") -> float | None:
+        """A figure's mean over its seeds; None where one has none."""
+        values = [result.value(name, k, segment) for result in self.results]
+        known = [value for value in values if value is not None]
+        return float(np.mean(known)) if known and len(known) == len(values) else None
+
+    @property
+    def seconds(self) -> float:
+        """Of one training."""
+        return float(np.mean([result.seconds for result in self.results]))
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of one training."""
+        return float(np.mean([result.cpu_seconds for result in self.results]))
+
+
+def standings(results: Sequence[Result], by: By) -> list[Standing]:
+    """The best first: by RMSE of held-back ratings, or by NDCG at 10; who has none is left out."""
+    of_users: dict[str, list[Double]] = defaultdict(list)
+    of_member: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        found = result.squared_U if by == "rating" else result.ndcg_B
+        if found is not None:
+            of_users[result.entrant.member].append(found)
+            of_member[result.entrant.member].append(result)
+    if not of_users:
+        return []
+    # Of each user the mean over seeds, higher is better.
+    sign = -1 if by == "rating" else 1
+    mean = {member: sign * np.mean(found, axis=0) for member, found in of_users.items()}
+    ordered = sorted(mean, key=lambda member: -np.nanmean(mean[member]))
+    best = mean[ordered[0]]
+    board = []
+    for member in ordered:
+        [of_users_drawn] = intervals(abs(mean[member])[None])
+        value, low, high = of_users_drawn.value, of_users_drawn.low, of_users_drawn.high
+        each = [float(np.nanmean(found)) for found in of_users[member]]
+        if by == "rating":
+            value, low, high = np.sqrt([value, low, high]).tolist()
+            each = np.sqrt(each).tolist()
+        against = None if member == ordered[0] else difference(mean[member], best)
+        spread = max(each) - min(each)
+        own = of_member[member]
+        board.append(Standing(member, len(each), value, low, high, spread, against, own))
+    return board
+
+
+def agreement(standing: Sequence[Standing]) -> Iterator[tuple[str, str, float, float]]:
+    """Of every two members: the means over users of overlap at 10 and of rank-biased overlap.
+
+    Of the lists of their first seeds.
+    """
+    for place, one in enumerate(standing):
+        for other in standing[place + 1 :]:
+            tops = one.results[0].top_BK, other.results[0].top_BK
+            if tops[0] is None or tops[1] is None:
+                continue
+            pair = tops[0], tops[1]
+            both = float(overlap(*pair).mean()), float(rank_biased_overlap(*pair).mean())
+            yield one.member, other.member, *both
+
+
+def rows_of(run: Run, results: Sequence[Result]) -> list[tuple[Any, ...]]:
+    """The rows of the table `comparisons`."""
+    return [
+        (
+            run.run_id,
+            run.ds,
+            run.release,
+            result.entrant.member,
+            result.entrant.seed,
+            *figure,
+            result.seconds,
+            result.cpu_seconds,
+            result.size,
+            result.settings,
+        )
+        for result in results
+        for figure in result.figures
+    ]
