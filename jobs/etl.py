@@ -132,16 +132,18 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
     delivery.ratings.rows.unpersist()
     profiles = delivery.users.usable if delivery.users else None
     users = with_index(all_users(profiles, ratings), "user").cache()
-    write(run, users.observe(everybody, F.count("*").alias("users")), "users", schemas.USERS)
+    heads = F.count("*").alias("users"), F.count_if("has_rated").alias("raters")
+    write(run, users.observe(everybody, *heads), "users", schemas.USERS)
     counts = dict(rows.get)
     row_groups = max(conf.min_row_groups, counts["train"] // conf.row_group_rows)
     indexed = ratings.join(F.broadcast(users.select("user_id", "user_idx")), "user_id")
     dealt = with_seconds(shuffled(indexed, row_groups, conf.split_seed))
     counts |= {"users": everybody.get["users"]}
+    rated = rated_movies(ratings, users, everybody.get["raters"] == counts["users"])
     *_, order = together(
         spark,
         lambda: write(run, dealt, "splits", schemas.INDEXED_RATINGS, "split"),
-        lambda: write(run, rated_movies(ratings, users), "rated", schemas.RATED),
+        lambda: write(run, rated, "rated", schemas.RATED),
         lambda: write(run, users, "user_index", schemas.USER_INDEX),
         lambda: write_histories(run, indexed, counts),
     )

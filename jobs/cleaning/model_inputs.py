@@ -8,15 +8,18 @@ from pyspark.sql import functions as F
 from jobs.cleaning.order_splits import UNKNOWN
 
 
-def rated_movies(ratings: DataFrame, users: DataFrame) -> DataFrame:
+def rated_movies(ratings: DataFrame, users: DataFrame, all_have_rated: bool) -> DataFrame:
     """schemas.RATED: one row per user with the movies rated in any split, in order.
 
-    Users with ratings stay where `ratings` has them: no row moves where these lie together.
+    Where all users have rated, they stay where `ratings` has them, and no row moves; else all are
+    sorted, as users without a rating have to come among the others.
     """
     movie_ids = F.sort_array(F.collect_list("movie_id")).alias("movie_ids")
     lists = ratings.groupBy("user_id").agg(movie_ids)
+    if all_have_rated:
+        return lists
     without = users.filter("not has_rated").select("user_id", F.array().cast("array<int>"))
-    return lists.union(without)
+    return lists.union(without).orderBy("user_id")
 
 
 def with_index(rows: DataFrame, entity: str) -> DataFrame:
