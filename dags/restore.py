@@ -26,6 +26,7 @@ TABLES = [
     "quality",
     "comparisons",
     "metrics",
+    "similar_movies",
 ]
 # Which asset has changed is known when the table is.
 RESTORED = AssetAlias("restored", group="nightreel")

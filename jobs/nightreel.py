@@ -42,6 +42,7 @@ UPKEEP = {
 QUESTIONS = {
     "summary": ("jobs.questions.summary:main", "what a run did, and what it recommends"),
     "recommend": ("jobs.questions.query:recommend", "a user's recommendations"),
+    "similar": ("jobs.questions.similar:main", "the movies most like a movie"),
     "predict": ("jobs.questions.predict:main", "the rating that a user would give a movie"),
     "sql": ("jobs.questions.query:sql", "any question to the published tables"),
     "history": ("jobs.questions.history:main", "the versions of a table, to read or restore"),

@@ -49,6 +49,7 @@ from jobs.runs.run import Run, run_of
 from jobs.scoring.filters import allowed_movies
 from jobs.scoring.folded_check import check_folded_in
 from jobs.scoring.models import Models
+from jobs.scoring.similar_check import SimilarToPublish, check_similar
 from jobs.sinks.sinks import copy_all, sinks_of
 from jobs.training.promotion import may_crown
 from jobs.training.registry import Registry
@@ -79,6 +80,21 @@ def to_audit(run: Run, models: Models) -> ToPublish:
         movie_ids=models.known(allowed_movies(run).movie_ids),
         rating_range=run.rating_range,
         order_version=models.order.version if models.order else None,
+    )
+
+
+def similar_to_audit(run: Run, models: Models, data: ToPublish) -> SimilarToPublish:
+    """The similar movies of a run by these models, and what they are checked against."""
+    similar = schemas.PUBLISHED["similar_movies"]
+    add_view(data.tables, "similar_movies", run.output("similar_movies"), *similar)
+    add_view(data.tables, "movies", run.data("movies"), schemas.MOVIES)
+    return SimilarToPublish(
+        tables=data.tables,
+        ds=run.ds,
+        top=run.conf.score.similar,
+        movie_ids=data.movie_ids,
+        models=models.all,
+        model_version=models.named,
     )
 
 
@@ -166,6 +182,8 @@ def publish(run: Run, started: float) -> dict[str, Any]:
     models = Models.of(run, scored_by["model_version"], scored_by["order_version"])
     data = to_audit(run, models)
     checks = audit(data) + check_folded_in(run, models)
+    if run.users is None:
+        checks += check_similar(similar_to_audit(run, models, data))
     print(f"publish: {len(checks)} checks passed", flush=True)
     scored = parquet_files(run.output("scored"))
     # All that can fail comes before the first commit.

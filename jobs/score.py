@@ -4,7 +4,8 @@
 
 Reads the `Factors` of the run's own versions if they were good enough, else of the champions, each
 user's rated movies and, where a model orders movies, each user's history; writes `scored`: the rows
-of the recommendations table, partitioned by ds as the table is. Never a rated movie, whatever its
+of the recommendations table, partitioned by ds as the table is; and `similar_movies`, as that table
+is, unless chosen users are scored. Never a rated movie, whatever its
 split; never one that a model has not learned; never one that the filters of `score` in conf take
 away.
 Users who are new to the model of ratings, or have rated since it learned, are folded in: their rows
@@ -36,6 +37,7 @@ from jobs.runs.run import Run, run_of
 from jobs.scoring.inputs import Inputs, write_inputs
 from jobs.scoring.models import Models
 from jobs.scoring.plan import plan_scoring
+from jobs.scoring.similar import write_similar
 from jobs.scoring.task import Scoring, even_ranges, score_range, task_device
 from model.factors import is_trained
 
@@ -127,6 +129,7 @@ def score(spark: SparkSession, run: Run, models: Models) -> dict[str, Any]:
             f"Run {base.run_id}, of which rows are taken over, was made again meanwhile. Run score "
             "again."
         )
+    similar = write_similar(run, models, plan.movie_ids) if run.users is None else None
     kept = int(inputs.kept_U.sum())
     trained = is_trained(plan.ranking.user_idx(inputs.user_ids_U), plan.ranking.user_trained_U)
     folded = plan.model.is_folded(plan.model.user_idx(inputs.user_ids_U))
@@ -138,6 +141,7 @@ def score(spark: SparkSession, run: Run, models: Models) -> dict[str, Any]:
         "users_popular": users - int(trained.sum()),
         "users_folded_in": int((folded & trained).sum()),
         "rows": rows,
+        "similar": similar,
     }
 
 

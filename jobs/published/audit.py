@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -111,7 +112,10 @@ def checks(columns: list[str]) -> dict[str, str]:
 
 
 def audit(data: ToPublish) -> list[str]:
-    """Make all checks; returns their names. Raises JobError with the first that fails."""
+    """Make all checks of recommendations; returns their names.
+
+    Raises JobError with the first that fails.
+    """
     tables, (low, high) = data.tables, data.rating_range
     tables.execute(
         "create or replace temp table allowed as select unnest($ids)::integer as movie_id",
@@ -126,6 +130,16 @@ def audit(data: ToPublish) -> list[str]:
         "high": high,
     }
     questions = checks(list(schemas.columns_of(schemas.RECOMMENDATIONS)))
+    return make_checks(tables, questions, values)
+
+
+def make_checks(
+    tables: duckdb.DuckDBPyConnection, questions: dict[str, str], values: dict[str, Any]
+) -> list[str]:
+    """Ask the questions, in which values stand as $name; returns the names of the checks.
+
+    Raises JobError with the first that finds a row.
+    """
     for name, question in questions.items():
         asked = {key: value for key, value in values.items() if f"${key}" in question}
         found = tables.execute(f"{question} limit 1", asked)

@@ -38,6 +38,9 @@ def outputs(run: Run) -> dict[str, Path]:
         "recommendations": run.output("scored" if run.users is None else "merged"),
         "runs": run.output("summary"),
     }
+    # Whoever scores chosen users leaves what is published of movies.
+    if run.users is None:
+        published = {"similar_movies": run.output("similar_movies")} | published
     if run.data_run:
         return published
     clean = ["quarantine"] if is_outdated(run) else ["movies", "users", "ratings", "quarantine"]

@@ -62,6 +62,14 @@ RUNS = (
     "refit_ratings bigint"
 )
 
+# The movies most like a movie. similarity: -1 to 1, how the two movies' scores move together over
+# the users, by all models that score: model_version is `rating/3` or, with one of order,
+# `rating/3 order/2`.
+SIMILAR_MOVIES = (
+    "ds date, movie_id int, rank int, similar_id int, title string, similarity float, "
+    "model_version string"
+)
+
 # How good lists were, of the version `order/3` of order and of what it was compared with:
 # popularity, recent_popularity, and `rating`, the order by predicted rating; and how far off the
 # ratings of `rating/3`, `biases` and `mean` were (k is null). split: of the histories, or of the
@@ -97,6 +105,7 @@ PUBLISHED: dict[str, tuple[str, list[str]]] = {
     "users": (USERS, []),
     "ratings": (RATINGS, []),
     "quarantine": (QUARANTINE, ["run_id"]),
+    "similar_movies": (SIMILAR_MOVIES, ["ds"]),
     "recommendations": (RECOMMENDATIONS, ["ds"]),
     "runs": (RUNS, ["run_id"]),
     "quality": (QUALITY, ["run_id"]),
@@ -106,6 +115,9 @@ PUBLISHED: dict[str, tuple[str, list[str]]] = {
 # Of these, each stands apart: it is shown as soon as it is written, whether or not the run
 # publishes recommendations.
 ALONE = ("quality", "comparisons")
+
+# Those whose dates can be taken out; whoever is stopped finds the dates in the last again.
+BY_DATE = [name for name, (_, partition_by) in PUBLISHED.items() if partition_by == ["ds"]]
 
 
 class TypeNames(NamedTuple):

@@ -340,6 +340,8 @@ class ScoreSettings(Section):
     uncertainty: bool = False
     """Whether the table says of each predicted rating how far off it may be (`rating_sd`). Needs a
     model that knows it, as bayesian."""
+    similar: Annotated[int, Field(ge=0, strict=True)] = 20
+    """Similar movies of each movie, for the table similar_movies; 0 for none."""
     genres_in: list[str]
     """Only movies of one of these genres; [] for all."""
     genres_out: list[str]

@@ -37,10 +37,20 @@ class Models:
         order = opened(Registry.of(run, "order"), order_version) if order_version else None
         return cls(opened(Registry.of(run), version), order)
 
+    @property
+    def all(self) -> list[Factors]:
+        """What predicts and, if there is one, what orders."""
+        return [of.factors for of in (self.rating, self.order) if of]
+
+    @property
+    def named(self) -> str:
+        """Their versions, as in `rating/3` or `rating/3 order/2`."""
+        order = f" order/{self.order.version}" if self.order else ""
+        return f"rating/{self.rating.version}{order}"
+
     def known(self, movie_ids: NDArray[np.int32]) -> NDArray[np.int32]:
         """The movies that all models have learned: no other can be both ordered and predicted."""
-        versions = [self.rating, self.order] if self.order else [self.rating]
-        return reduce(lambda ids, of: trained_movies(of.factors, ids), versions, movie_ids)
+        return reduce(lambda ids, of: trained_movies(of, ids), self.all, movie_ids)
 
 
 def opened(registry: Registry, version: str) -> Version:

@@ -3,10 +3,11 @@
     nightreel forget --ds 2031-01-02              shows what would go
     nightreel forget --ds 2031-01-02 --apply
 
-The date's recommendations go, and the rows of its runs in `runs`, `metrics` and `quarantine`. Where
-`movies`, `users` and `ratings` are of such a run they go back to the version before, and the next
-night's replace them. Readers see all of it at once. The versions from before stay until cleanup
-removes them: `nightreel sql --at` reads them. The runs' folders, models and champion stay.
+The date's recommendations and similar movies go, and the rows of its runs in `runs`, `metrics` and
+`quarantine`. Where `movies`, `users` and `ratings` are of such a run they go back to the version
+before, and the next night's replace them. Readers see all of it at once. The versions from before
+stay until cleanup removes them: `nightreel sql --at` reads them. The runs' folders, models and
+champion stay.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from jobs.published.whole import (
 from jobs.runs.command import command_arguments, day
 from jobs.runs.configuration import load_configuration, postgresql_dsn, warehouse_of
 from jobs.runs.errors import JobError
-from jobs.runs.schemas import CLEAN
+from jobs.runs.schemas import BY_DATE, CLEAN
 from jobs.runs.warehouse import Warehouse
 from jobs.sinks.postgresql import connection_to
 from jobs.sinks.postgresql_dates import dates_in, drop_dates
@@ -93,7 +94,7 @@ def forget(warehouse: Warehouse, ds: date, run_ids: set[str], back: dict[str, in
     As in a publish, `runs` comes last and decides: who is stopped before that has changed nothing.
     """
     runs = ", ".join("'" + run_id.replace("'", "''") + "'" for run_id in sorted(run_ids))
-    rows = {"recommendations": f"ds = '{ds}'"}
+    rows = dict.fromkeys(BY_DATE, f"ds = '{ds}'")
     rows |= dict.fromkeys(("quarantine", "metrics", "runs"), f"run_id in ({runs})") if runs else {}
     attempt = new_attempt()
 
@@ -143,7 +144,7 @@ def main(argv: list[str] | None = None) -> None:
             raise JobError(f"Nothing is published for {ds}.")
         found = {name: version_before(warehouse, name, run_ids) for name in CLEAN}
         back = {name: version for name, version in found.items() if version is not None}
-        rows = [(f"date {ds} of recommendations",)]
+        rows = [(f"date {ds} of recommendations and similar_movies",)]
         rows += [(f"run {run_id} in runs, metrics and quarantine",) for run_id in sorted(run_ids)]
         rows += [(f"{name}: back to version {version}",) for name, version in back.items()]
         show_table("To be taken out", [""], rows)

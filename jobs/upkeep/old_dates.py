@@ -1,8 +1,9 @@
-"""Dates that leave `recommendations`, by publish.keep_dates: in the Delta table and in PostgreSQL.
+"""Dates that leave `recommendations` and `similar_movies`, by publish.keep_dates.
 
-The Delta table loses all of them in one commit, before which they can still be read and restored
-until their files go. PostgreSQL follows; an attempt that is killed in between is completed by the
-next one. The rows of their runs in `runs` stay.
+Each Delta table loses all of them in one commit, before which they can still be read and restored
+until their files go; `recommendations` last, by which dates are known. PostgreSQL follows; an
+attempt that is killed in between is completed by the next one. The rows of their runs in `runs`
+stay.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from jobs.published.log import NO_CHECKPOINT, committing, sync_commit
 from jobs.published.runs_table import newest_date
 from jobs.published.whole import decide
 from jobs.runs.configuration import postgresql_dsn
+from jobs.runs.schemas import BY_DATE
 from jobs.runs.settings import Configuration
 from jobs.runs.warehouse import Warehouse
 from jobs.sinks.postgresql import connection_to
@@ -77,19 +79,20 @@ def find_old_dates(warehouse: Warehouse, keep: int | None, server: Connection | 
 
 
 def remove_from_delta(warehouse: Warehouse, old: OldDates) -> None:
-    """Take the dates out of the Delta table; the caller holds the lock of publish."""
+    """Take the dates out of the Delta tables; the caller holds the lock of publish."""
     if old.delta:
         listed = ", ".join(f"'{ds}'" for ds in old.delta)
         told = CommitProperties(custom_metadata={"removed_dates": listed})
         # Partitions alone are looked at: no file is read or written.
-        table = open_table(warehouse, "recommendations")
-        with committing(warehouse.table("recommendations")):
-            table.delete(
-                f"ds in ({listed})",
-                commit_properties=told,
-                post_commithook_properties=NO_CHECKPOINT,
-            )
-        sync_commit(warehouse.table("recommendations"), table.version())
+        for name in filter(lambda name: is_published(warehouse, name), BY_DATE):
+            table = open_table(warehouse, name)
+            with committing(warehouse.table(name)):
+                table.delete(
+                    f"ds in ({listed})",
+                    commit_properties=told,
+                    post_commithook_properties=NO_CHECKPOINT,
+                )
+            sync_commit(warehouse.table(name), table.version())
         decide(warehouse)
 
 

@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from model.factors import Factors, is_trained
 from model.ranking.catalogue import LARGEST_NORM, UNUSABLE, Catalogue, prepare_catalogue
 from model.ranking.lists import Lists
-from model.ranking.search import DenseSearch, Int8Search, int8_is_exact, offsets, pair_scores
+from model.ranking.search import (
+    DenseSearch,
+    Int8Search,
+    int8_is_exact,
+    int8_is_fast,
+    offsets,
+    pair_scores,
+)
 
 Int = NDArray[np.integer]
 # They bound the memory of a block of users, whatever the size of the catalogue.
@@ -63,7 +70,8 @@ class Ranker:
         self.catalogue = catalogue or prepare_catalogue(factors, movie_ids)
         self.movie_idx_C = self.catalogue.movie_idx_C
         self.threads, self.users_per_block = threads, users_per_block
-        self.int8 = Int8Search(self.catalogue) if device == "cpu" and int8_is_exact() else None
+        by_int8 = device == "cpu" and int8_is_exact() and int8_is_fast()
+        self.int8 = Int8Search(self.catalogue) if by_int8 else None
         self.device = device
         self.dense: DenseSearch | None = None
         self.exact_row_CK = torch.from_numpy(self.catalogue.exact_row_CK)

@@ -10,7 +10,9 @@ DenseSearch   one float32 or bfloat16 product and top-k: GPUs, small catalogues,
 
 from __future__ import annotations
 
+import time
 import warnings
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -230,3 +232,23 @@ def int8_is_exact() -> bool:
     except RuntimeError:
         return False
     return torch.equal(product.double(), code.double() @ code.double().T)
+
+
+@cache
+def int8_is_fast() -> bool:
+    """Whether int8 takes no longer than float32: without VNNI it may be fifty times as slow.
+
+    That decides how long the search takes, and not what is found.
+    """
+    code = torch.ones(1024, 64, dtype=torch.int8)
+    row = code.float()
+
+    def seconds(product: Callable[[], object]) -> float:
+        tried = []
+        for _ in range(3):
+            started = time.perf_counter()
+            product()
+            tried.append(time.perf_counter() - started)
+        return min(tried)
+
+    return seconds(lambda: torch._int_mm(code, code.T)) <= seconds(lambda: row @ row.T)

@@ -99,7 +99,8 @@ def test_questions_are_answered(published):
         ),
         (
             ["sql", "select nothing from nowhere"],
-            "Tables: metrics, movies, quality, quarantine, ratings, recommendations, runs, users",
+            "Tables: metrics, movies, quality, quarantine, ratings, recommendations, runs, "
+            "similar_movies, users",
         ),
     ],
 )

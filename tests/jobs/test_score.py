@@ -83,6 +83,32 @@ def test_everybody_by_model_or_by_popularity(scored):
     assert figures["why_all"] == "none was fixed"
 
 
+def test_similar_movies_of_each_movie_are_those_that_may_be_recommended(scored, tmp_path):
+    # Of 10 and 11 the same users want more; of 12 the others do; 13 nobody more than anybody else.
+    replace(
+        MODEL,
+        movie_MK=np.array([[1], [0.5], [-2], [0], [0.25], [0]], np.float32),
+    ).save(tmp_path / "factors")
+    figures, _ = scored("run", "score.block_list=[11]", "score.similar=2")
+    folder = tmp_path / "warehouse/runs/run/similar_movies"
+    rows = duckdb.execute(f"select * exclude ds from '{folder}/*/*.parquet'").fetchall()
+    assert {row[-1] for row in rows} == {"rating/1"}
+    assert [row[:-1] for row in rows] == [
+        (10, 1, 14, "Movie 14", 1.0),
+        (10, 2, 12, "Movie 12", -1.0),
+        (11, 1, 10, "Movie 10", 1.0),
+        (11, 2, 14, "Movie 14", 1.0),
+        (12, 1, 10, "Movie 10", -1.0),
+        (12, 2, 14, "Movie 14", -1.0),
+        (14, 1, 10, "Movie 10", 1.0),
+        (14, 2, 12, "Movie 12", -1.0),
+    ]
+    assert figures["similar"] == 8
+    # None are asked for, or chosen users are scored.
+    assert scored("none", "score.similar=0")[0]["similar"] == 0
+    assert scored("some", users=[1])[0]["similar"] is None
+
+
 def test_filters_lists_and_damping(scored, tmp_path):
     (tmp_path / "lists.csv").write_text("user_id,movie_id\n2,10\n2,13\n2,14\n2,15\n4,14\n4,11\n")
     figures, rows = scored(

@@ -32,6 +32,8 @@ def made(warehouse: Path, run_id: str, ds: str = "2026-01-02", hour: int = 0, **
         write(run.output(name), PUBLISHED[name][0], partition, [row])
     row = (2, 1, 10, run_id, 4.0, "model", "1", run_id, 4.0)
     write(run.output("scored"), PUBLISHED["recommendations"][0], {"ds": ds}, [row])
+    row = (10, 1, 11, run_id, 0.5, "rating/1")
+    write(run.output("similar_movies"), PUBLISHED["similar_movies"][0], {"ds": ds}, [row])
     return run
 
 
@@ -51,6 +53,7 @@ def publish(run: Run) -> None:
 SEEN = """
     select (select max(title) from movies), (select max(occupation) from users),
         (select max(split) from ratings), (select max(reason) from quarantine),
+        (select string_agg(title order by ds) from similar_movies),
         (select string_agg(run_id order by ds) from recommendations),
         (select max(run_id) from runs)
 """
@@ -63,4 +66,4 @@ def seen(run: Run) -> tuple:
 
 
 def of(name: str, dates: str | None = None) -> tuple:
-    return (name, name, name, name, dates or name, name)
+    return (name, name, name, name, dates or name, dates or name, name)

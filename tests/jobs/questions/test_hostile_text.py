@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from jobs.pages.page import Page, Section, Table, Text, write_page
-from jobs.questions import predict, query
+from jobs.questions import predict, query, similar
 from jobs.runs.command import run_command
 from jobs.runs.errors import JobError
 from jobs.runs.schemas import PUBLISHED, columns_of
@@ -70,6 +70,7 @@ def test_no_question_passes_them_to_a_terminal(hostile, monkeypatch, capfd, colu
         query.sql([f"from {table}"])
     query.sql([f'select 1 as "{HOSTILE.replace(chr(0), "")}"'])
     query.recommend(["--user", "2"])
+    similar.main(["--movie", "10"])
     printed = capfd.readouterr().out
     assert r"\x1b]52;c;cm0=\x07" in re.sub(r"\s*\n\s*", "", printed)
     assert obeyed(printed) == set()

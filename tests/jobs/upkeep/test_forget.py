@@ -52,7 +52,7 @@ def test_a_date_is_taken_out_at_once(call, night):
         call("--ds", AHEAD, "--apply")
 
 
-@pytest.mark.parametrize("commits", range(5))
+@pytest.mark.parametrize("commits", range(6))
 def test_who_is_stopped_while_taking_a_date_out_has_changed_nothing(
     call, night, monkeypatch, commits
 ):
