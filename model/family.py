@@ -51,6 +51,7 @@ ORDER_MODELS = {
     "gru": "model.gru:Gru",
     "convolution": "model.convolution:Convolution",
     "recency": "model.recency:Recency",
+    "item_linear": "model.item_linear:ItemLinear",
     "ials": "model.ials:Ials",
     "elsa": "model.elsa:Elsa",
     "vae": "model.vae:Vae",

@@ -18,6 +18,7 @@ import torch
 from annotated_types import Ge, Gt, MinLen
 from torch import Tensor
 
+from model.data.co_rated import taking_part
 from model.data.collectives import sum_over_ranks
 from model.data.histories import Histories
 from model.data.history_data import HistoryData
@@ -130,14 +131,10 @@ class Ridge:
 
 def regression(data: HistoryData, settings: RidgeSettings) -> tuple[RidgeEncoder, Tensor]:
     """What makes users' rows, and the R rows of the movies that take part, ascending."""
-    count_M = data.counts.movie_M
-    most_R = count_M.argsort(descending=True, stable=True)[: settings.most_movies]
-    chosen_R = most_R[count_M[most_R] > 0].sort().values
-    part_M = torch.full((data.movies,), -1, dtype=torch.int64)
-    part_M[chosen_R] = torch.arange(len(chosen_R))
-    movies, decays = len(chosen_R), tuple(settings.decays)
+    part_M = taking_part(data.counts.movie_M, settings.most_movies)
+    movies, decays = int(part_M.max()) + 1, tuple(settings.decays)
     weight_N = np.where(gaps(data.train) == 0, settings.same_second, 1.0)
-    both_DRDR, next_DRR = count_pairs(data.train, part_M.numpy(), movies, decays, weight_N)
+    both_DRDR, next_DRR = count_pairs(data.train, part_M, movies, decays, weight_N)
     sum_over_ranks_(both_DRDR)
     sum_over_ranks_(next_DRR)
     size = len(decays) * movies
@@ -147,7 +144,7 @@ def regression(data: HistoryData, settings: RidgeSettings) -> tuple[RidgeEncoder
     row_SR = torch.cholesky_solve(next_SR, torch.linalg.cholesky(both_SS))
     movie_RK = leading(row_SR.T @ next_SR, settings.factors, seed=0)
     row_DRK = (row_SR @ movie_RK).view(len(decays), movies, -1)
-    return RidgeEncoder(decays, part_M.to(data.device), row_DRK), movie_RK
+    return RidgeEncoder(decays, torch.from_numpy(part_M).long().to(data.device), row_DRK), movie_RK
 
 
 def count_pairs(

@@ -17,7 +17,6 @@ the popularity at all dates at which anybody is asked for, and one of that of no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from model.data.co_rated import NUMBERS_PER_BLOCK, blocks, rated_together, rows_of, taking_part
 from model.data.collectives import sum_over_ranks
 from model.data.histories import TEST, UNKNOWN, VALIDATION, Histories
 from model.data.history_data import HistoryData
@@ -40,8 +40,6 @@ from model.validation_lists import validation_figures
 Int = NDArray[np.integer]
 ENCODER = "encoder"
 DAY = 86_400
-# Numbers of a sparse matrix that are held at a time.
-NUMBERS_PER_BLOCK = 1 << 23
 # Dates of which recent popularity is counted: some of those at which users are asked for.
 MOST_DATES = 1000
 # Of each rank, from whose best scores the regression's scale is taken.
@@ -156,15 +154,6 @@ class Visits:
         return VisitsEncoder(part_M, rows[0], date_D, rows[1])
 
 
-def taking_part(count_M: Tensor, most: int) -> Int:
-    """Each movie's place among those that take part, ascending; -1 for the others."""
-    most_R = count_M.argsort(descending=True, stable=True)[:most]
-    chosen_R = np.sort(most_R[count_M[most_R] > 0].numpy())
-    part_M = np.full(len(count_M), -1, np.int32)
-    part_M[chosen_R] = np.arange(len(chosen_R))
-    return part_M
-
-
 def regression(
     data: HistoryData, part_M: Int, settings: VisitsSettings, seed: int
 ) -> tuple[Tensor, Tensor]:
@@ -184,12 +173,8 @@ def regression(
 
 def counted(train: Histories, part_M: Int, movies: int, gap: int) -> tuple[Tensor, Tensor]:
     """X'X and P'WY of all ranks' users, R x R."""
-    both_RR, next_RR = torch.zeros(movies, movies), torch.zeros(movies, movies)
+    both_RR, next_RR = rated_together(train, part_M, movies), torch.zeros(movies, movies)
     part_N = part_M[train.movie_N]
-    for start, stop in blocks(train.count_U):
-        x_BR = rows_of(train.offset_U1[start:stop], train.offset_U1[start + 1 : stop + 1], part_N)
-        x = csr_array(x_BR, shape=(stop - start, movies))
-        both_RR += torch.from_numpy((x.T @ x).toarray())
     history_V, first_V, last_V = later_visits(train, gap)
     weight_V = (1 / np.sqrt(last_V - first_V)).astype(np.float32)
     for start, stop in blocks(last_V - history_V):
@@ -218,23 +203,6 @@ def later_visits(train: Histories, gap: int) -> tuple[Int, Int, Int]:
     history_V = train.offset_U1[owner_N[first_V]]
     next_V = np.append(first_V[1:], len(time_N))
     return history_V, first_V, np.minimum(next_V, train.offset_U1[owner_N[first_V] + 1])
-
-
-def rows_of(first_B: Int, last_B: Int, part_N: Int) -> tuple[NDArray[np.float32], Int, Int]:
-    """Ones, columns and offsets of B rows, each of the ratings from a first to before a last."""
-    offset_B1 = np.concatenate([[0], np.cumsum(last_B - first_B)])
-    place_N = np.arange(offset_B1[-1]) + np.repeat(first_B - offset_B1[:-1], last_B - first_B)
-    return np.ones(len(place_N), np.float32), part_N[place_N], offset_B1
-
-
-def blocks(count_B: Int) -> Iterator[tuple[int, int]]:
-    """Parts of the rows that hold about NUMBERS_PER_BLOCK numbers, a row at least."""
-    end_B, start = np.cumsum(count_B), 0
-    while start < len(count_B):
-        before = end_B[start - 1] if start else 0
-        stop = max(start + 1, int(np.searchsorted(end_B, before + NUMBERS_PER_BLOCK, "right")))
-        yield start, stop
-        start = stop
 
 
 def scale(train: Histories, part_M: Int, row_RK: Tensor, movie_RK: Tensor) -> float:

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from scipy.sparse import csr_array
 
+from model.data.co_rated import rated_together
 from model.data.histories import TRAIN, UNKNOWN, Histories
 from model.held_out import HeldOut
+from model.item_linear import ease
 
 DAY = 86_400
 BIAS_DAMPING = 10.0
@@ -63,14 +64,6 @@ class Baselines:
 
     def ease_weights(self, penalty: float) -> np.ndarray:
         if penalty not in self.inverse:
-            train = self.train
-            ones_N = np.ones(len(train.movie_N), np.float32)
-            shape = (len(train), self.movies)
-            x = csr_array((ones_N, train.movie_N, train.offset_U1), shape=shape)
-            both_MM = torch.from_numpy((x.T @ x).toarray())
-            both_MM.diagonal().add_(penalty)
-            inverse_MM = torch.cholesky_inverse(torch.linalg.cholesky(both_MM))
-            weight_MM = -inverse_MM / inverse_MM.diagonal()
-            weight_MM.fill_diagonal_(0)
-            self.inverse = {penalty: weight_MM.numpy()}
+            both_MM = rated_together(self.train, np.arange(self.movies), self.movies)
+            self.inverse = {penalty: ease(both_MM, penalty).numpy()}
         return self.inverse[penalty]

@@ -51,6 +51,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "blend": {"members": ["bayesian", "matrix_factorisation", "svdpp"], "width": 8},
     "order_blend": {"members": ["ridge", "recency", "recency"], "width": None},
     "ridge": {"factors": 30, "penalty": 3},
+    "item_linear": {"penalty": 3},
     "ials": {"factors": 16, "penalty": 0.001},
     "elsa": {"factors": 30, "learning_rate": 0.05, "batch_size": 128, "epochs": 30, "patience": 30},
     "vae": {

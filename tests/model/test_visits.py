@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import torch
 
+from model.data.co_rated import blocks
 from model.data.dataset import Counts
 from model.data.histories import TEST, TRAIN, UNKNOWN, Histories
 from model.data.history_data import HistoryData
 from model.visits import (
     Visits,
     VisitsEncoder,
-    blocks,
     compressed,
     dates,
     later_visits,
