@@ -36,8 +36,8 @@ from nightreel_common.tasks import COMMON, TRAINING_POOL, bash, process, report,
 
 MEMBERS = [
     *("biases", "matrix_factorisation", "svdpp", "bayesian", "autoencoder", "blend"),
-    *("visits", "ridge", "elsa", "ials", "vae", "recency", "gru", "convolution", "transformer"),
-    "order_blend",
+    *("visits", "ridge", "elsa", "ials", "item_linear", "vae", "recency", "gru", "convolution"),
+    *("transformer", "order_blend"),
 ]
 SPLITS = ["random", "stratified", "folds", "leave-last-out", "time"]
 
