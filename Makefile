@@ -18,8 +18,9 @@ LOCKED := $(PIP_INSTALL) --require-hashes --no-build-isolation
 .PHONY: help
 help:
 	@echo "make nightly       run the nightly pipeline once and show its result"
-	@echo "                     DATASET=ml-1m       a release of MovieLens (default: a built-in sample)"
-	@echo "                     SOURCE=ml-1m.zip    a zip, a folder or a URL instead of the download"
+	@echo "                     DATASET=ml-1m       a release of MovieLens (default: a built-in sample),"
+	@echo "                                         or a name for ratings of your own"
+	@echo "                     SOURCE=ratings.csv  a zip, a file, a folder or a URL, not the download"
 	@echo "                     WAREHOUSE=path      where everything is written (default: ./warehouse)"
 	@echo "                     DS=2026-01-31 PROFILE=james-le RANKS=2 TOP_K=50"
 	@echo "                     USER_ID=2000        the user whose recommendations are shown"

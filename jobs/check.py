@@ -17,7 +17,7 @@ from jobs.cleaning.quality import Delivered, Finding, findings
 from jobs.engines.duck import open_tables, write_few_rows
 from jobs.published.commit import commit_alone
 from jobs.published.runs_table import previous_ratings
-from jobs.release.layouts import detect_layout
+from jobs.release.detection import detect_layout
 from jobs.runs import schemas
 from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
@@ -31,7 +31,7 @@ def check(run: Run) -> list[Finding]:
     with open_tables({name: run.data(name) for name in schemas.DELIVERED}) as tables:
         data = Delivered(
             tables=tables,
-            layout=detect_layout(run.raw),
+            layout=detect_layout(run.raw, run.conf.ingest),
             rating_range=run.rating_range,
             etl=run.record("etl"),
             splits=run.conf.etl.splits,

@@ -27,12 +27,13 @@ from jobs.cleaning.ratings import newest, with_time
 from jobs.cleaning.splits import with_split
 from jobs.cleaning.users import all_users
 from jobs.engines.spark import spark_session, together
-from jobs.release.layouts import detect_layout
+from jobs.release.detection import detect_layout
 from jobs.release.raw import require_whole
 from jobs.runs import schemas
 from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, run_of
+from jobs.runs.settings import RELEASES
 
 SPLITS = ("train", "validation", "test")
 # Of the delivered file: about two million ratings, which one task sorts.
@@ -107,7 +108,7 @@ def clean_ratings(delivery: Delivery, run: Run, given_test: DataFrame | None) ->
 
 def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
     """Do all of it; returns the figures of the step."""
-    layout, conf = detect_layout(run.raw), run.conf.etl
+    layout, conf = detect_layout(run.raw, run.conf.ingest), run.conf.etl
     print(f"etl: {layout}", flush=True)
     given_test = own_test(spark, run.raw, layout, conf.given) if conf.split == "given" else None
     delivery = read_delivery(spark, run, layout)
@@ -115,13 +116,19 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
     if delivery.ratings.bad == delivery.ratings.lines:
         write(run, bad, "quarantine", schemas.QUARANTINE, "run_id")
         file, example = run.raw / layout.ratings.file, bad.first()
-        raise JobError(f"{file}: no usable rating. First bad line: {example}.")
+        first = "It holds no line"
+        if example:
+            first = f"First bad line: {example.file}, line {example.line}: {example.reason}"
+        mine = " Ratings of your own have a name of their own, as in --dataset mine, and docs/"
+        mine = f"{mine}your-own-data.md says how they are read." * (run.release in RELEASES)
+        raise JobError(f"{file}: no usable rating. {first}.{mine}")
 
     ratings = clean_ratings(delivery, run, given_test).cache()
     rows, everybody = Observation(), Observation()
     sizes = [F.count_if(F.col("split") == split).alias(split) for split in SPLITS]
     undated = F.count_if(F.col("rated_at").isNull()).alias("undated")
-    observed = ratings.observe(rows, *sizes, undated)
+    scale = F.min("rating").alias("lowest"), F.max("rating").alias("highest")
+    observed = ratings.observe(rows, *sizes, undated, *scale)
     together(
         spark,
         lambda: write(run, observed, "ratings", schemas.RATINGS),
@@ -150,7 +157,7 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
     for kept in (*(file.rows for file in delivery.files), ratings, users):
         kept.unpersist()
     clean = sum(counts[split] for split in SPLITS)
-    low, high = layout.rating_range
+    low, high = layout.rating_range or (counts["lowest"], counts["highest"])
     return {
         "lines": delivery.ratings.lines,
         "ratings": clean,

@@ -1,6 +1,6 @@
-"""Start a run: bring a MovieLens release into the raw zone, and fix all that the run relies on.
+"""Start a run: bring ratings into the raw zone, and fix all that the run relies on.
 
-The release is the built-in sample, a download from GroupLens, or whatever --source names. It lies
+The release is the built-in sample, one of MovieLens, or whatever --source names. It lies
 in <warehouse>/raw/<release>/<digest>/, as delivered and never changed; the same content is kept
 once. With it are fixed the run's date, its settings and the champion at this moment, so that
 running the same run again gives the same result. If anything fails, nothing has changed.
@@ -9,6 +9,7 @@ running the same run again gives the same result. If anything fails, nothing has
     nightreel ingest --run-id tuesday --dataset ml-1m          downloaded, checksum verified
     nightreel ingest --run-id tuesday --dataset ml-1m --source path/to/ml-1m.zip
     nightreel ingest --run-id tuesday --dataset ml-1m --source s3://bucket/ml-1m.zip
+    nightreel ingest --run-id tuesday --dataset mine --source path/to/ratings.csv
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from jobs.published.runs_table import published_last
-from jobs.release.layouts import find_layout
+from jobs.release.detection import detect_layout
 from jobs.release.obtain import incoming_folder, obtain
 from jobs.release.raw import MANIFEST, describe, digest_of, keep
 from jobs.runs.command import command_arguments, day, refuse_future, run_command
@@ -50,9 +51,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--ds", type=day, default=now.date(), help="the run's date, as YYYY-MM-DD (today)"
     )
     parser.add_argument("--profile", help="settings from conf/profiles, as in --profile james-le")
-    parser.add_argument("--dataset", help=f"one of {', '.join(RELEASES)}")
     parser.add_argument(
-        "--source", help="a zip or folder, or a zip's address, as in s3://... (default: GroupLens)"
+        "--dataset", help=f"one of {', '.join(RELEASES)}, or a name for ratings of your own"
+    )
+    parser.add_argument(
+        "--source",
+        help="a zip, folder or file, or the address of one, as in s3://... (default: GroupLens)",
     )
     parser.add_argument(
         "--set",
@@ -108,7 +112,7 @@ def deliver(
     release = conf.ingest.dataset
     with incoming_folder(warehouse.staging(run_id)) as incoming:
         delivery, source = obtain(conf.ingest, warehouse.downloads, incoming)
-        find_layout(delivery, source)
+        detect_layout(delivery, conf.ingest, source)
         files = describe(delivery)
         size = sum(int(file["bytes"]) for file in files.values())
         run = Run(warehouse, run_id, ds, release, digest_of(files), None, conf)

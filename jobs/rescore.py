@@ -23,7 +23,7 @@ from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
 from jobs.runs.files import read_json
 from jobs.runs.run import Run, new_run_id, open_run
-from jobs.runs.settings import RELEASES, with_models
+from jobs.runs.settings import with_models
 from jobs.runs.warehouse import Warehouse, warehouse_named
 from jobs.scoring.filters import allowed_movies
 from jobs.scoring.given_ids import given_lists, refuse_unknown_candidates, with_blocked
@@ -42,7 +42,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """The arguments of `nightreel rescore`."""
     parser = command_arguments(__doc__)
     parser.add_argument("--run-id", required=True, help="name of the new run")
-    parser.add_argument("--dataset", choices=RELEASES, help="stop unless this is the release")
+    parser.add_argument("--dataset", help="stop unless this is the release")
     parser.add_argument("--ds", type=day, help="the date to publish for (default: the data's)")
     parser.add_argument(
         "--model-version", metavar="N", help="the version that scores (default: the champion)"

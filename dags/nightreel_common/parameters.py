@@ -35,8 +35,14 @@ def optional(kind: str | list[str], title: str, description: str, **schema: Any)
 
 
 def dataset(description: str) -> Param:
-    """One of the releases of MovieLens."""
-    return optional("string", "Release of MovieLens", description, enum=RELEASES)
+    """One of the releases of MovieLens, which the form suggests, or a name of one's own."""
+    return optional(
+        "string",
+        "Release",
+        f"One of MovieLens, or a name for ratings of your own. {description}",
+        examples=RELEASES,
+        pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
+    )
 
 
 def source() -> Param:
@@ -44,7 +50,7 @@ def source() -> Param:
     return optional(
         "string",
         "Source",
-        "A zip or folder that the workers see, or a zip's address, as in 'https://...' or "
+        "A zip, file or folder that the workers see, or an address, as in 'https://...' or "
         "'s3://bucket/ml-1m.zip', without user, password or '?': what is given here is kept and "
         "shown. Empty: as in conf, or GroupLens.",
         minLength=1,

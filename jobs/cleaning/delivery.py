@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from jobs.cleaning.lines import read_lines
 from jobs.cleaning.model_inputs import with_index
-from jobs.cleaning.movies import parse_movies
+from jobs.cleaning.movies import parse_movies, rated_only
 from jobs.cleaning.ratings import parse_ratings, refuse_unknown_movies
 from jobs.cleaning.users import parse_users
 from jobs.engines.spark import together
@@ -65,22 +65,26 @@ def read_delivery(spark: SparkSession, run: Run, layout: Layout) -> Delivery:
         return read_lines(spark, run.raw / file, layout)
 
     def movies() -> Parsed:
+        if not layout.movies:
+            rated = parse_ratings(lines_of(layout.ratings.file), layout)
+            return counted(layout.ratings.file, rated_only(rated), header=False)
         # In one partition, nothing has to be exchanged to find repeated ids.
         lines = lines_of(layout.movies.file).coalesce(1)
-        return counted(layout.movies.file, parse_movies(lines, layout), layout.header)
+        return counted(
+            layout.movies.file, parse_movies(lines, layout), layout.has_header(layout.movies.file)
+        )
 
     def users() -> Parsed | None:
         if not layout.users:
             return None
         lines = lines_of(layout.users.file).coalesce(1)
-        return counted(layout.users.file, parse_users(lines, layout.users), layout.header)
+        return counted(layout.users.file, parse_users(lines, layout.users), header=False)
 
     known, profiles = together(spark, movies, users)
     indexed = with_index(known.usable, "movie")
     rows = parse_ratings(lines_of(layout.ratings.file), layout)
-    ratings = counted(
-        layout.ratings.file, refuse_unknown_movies(rows, indexed, layout), layout.header
-    )
+    known_only = refuse_unknown_movies(rows, indexed, layout)
+    ratings = counted(layout.ratings.file, known_only, layout.ratings.header)
     return Delivery(ratings, known, indexed, profiles)
 
 

@@ -30,10 +30,10 @@ def read_lines(spark: SparkSession, file: Path, layout: Layout) -> DataFrame:
         F.col("_metadata.file_block_start").alias("block"),
         F.monotonically_increasing_id().alias("position"),
     )
-    # The first line of the first block, which the first partition begins with; layouts.py has
-    # checked what it says.
+    # The first line of the first block, which the first partition begins with; the layout was told
+    # from what it says.
     first = (F.col("block") == 0) & (F.col("position") == 0)
-    lines = lines.filter(~first) if layout.header else lines
+    lines = lines.filter(~first) if layout.has_header(file.name) else lines
     blank = blank_end(file)
     last = lines.agg(F.max(F.struct("block", "position"))).first() if blank else None
     if last and last[0]:
@@ -63,19 +63,20 @@ def with_fields(lines: DataFrame, table: Table) -> DataFrame:
     cut = lines.select(
         "content", "block", "position", *(p.alias(n) for p, n in zip(parts, names, strict=True))
     )
-    if separator == ",":
+    if table.quoted:
         plain = whole & ~F.contains("content", F.lit('"'))
-        return with_quoted_fields(cut.withColumn("plain", plain), names)
+        return with_quoted_fields(cut.withColumn("plain", plain), table)
     found = F.size(F.split("content", re.escape(separator), -1)).cast("string")
     reason = F.when(~whole, F.concat(F.lit(f"expected {len(names)} fields, found "), found))
     columns = [F.when(whole, F.col(name)).alias(name) for name in names]
     return cut.select("content", "block", "position", reason.alias("reason"), *columns)
 
 
-def with_quoted_fields(cut: DataFrame, names: tuple[str, ...]) -> DataFrame:
+def with_quoted_fields(cut: DataFrame, table: Table) -> DataFrame:
     """Fields of CSV: of `plain` lines as they were cut, of others as a CSV parser sees them."""
+    names = table.fields
     schema = ", ".join(f"{name} string" for name in [*names, "malformed"])
-    options = {"columnNameOfCorruptRecord": "malformed", "escape": '"'}
+    options = {"columnNameOfCorruptRecord": "malformed", "escape": '"', "sep": table.separator}
     # Only what needs a parser goes through one.
     parsed = F.when(~F.col("plain"), F.from_csv("content", schema, options))
     rows = cut.withColumn("parsed", parsed)
@@ -109,6 +110,13 @@ def digits(name: str, kind: str) -> Column:
     # A field that says the number as we would needs no pattern.
     plain = (value.cast("string") == F.col(name)) & value.between(0, 9_999_999_999)
     return F.when(plain | F.col(name).rlike("^[0-9]{1,10}$"), value)
+
+
+def own_id(name: str) -> Column:
+    """A field of own files as an id: as `digits`, with spaces around it, or written as 1.0."""
+    text = F.trim(name)
+    whole = F.regexp_extract(text, r"^([0-9]{1,10})(\.0+)?$", 1)
+    return F.when(whole != "", whole.try_cast("int"))
 
 
 def not_an_id(name: str, number: Column) -> Column:

@@ -11,6 +11,7 @@ from jobs.cleaning.lines import (
     digits,
     first_reason,
     not_an_id,
+    own_id,
     refuse_repeated,
     with_fields,
     without_controls,
@@ -25,7 +26,8 @@ YEAR = r"\(((?:18|19|20)\d\d)(?:\s?[-\u2013]\s?(?:\d{4})?\s?)?\)+(?:\s*\((?!\d)[
 
 def parse_movies(lines: DataFrame, layout: Layout) -> DataFrame:
     """movie_id, title, year, genres, and `reason`. Of a repeated id, the first line counts."""
-    movie_id = digits("movie_id", "int")
+    assert layout.movies
+    movie_id = own_id("movie_id") if layout.own else digits("movie_id", "int")
     title = clean_title("title")
     no_title = F.when(
         F.coalesce(title == "", F.lit(True)), F.lit("title: expected a title, found ''")
@@ -36,7 +38,9 @@ def parse_movies(lines: DataFrame, layout: Layout) -> DataFrame:
         released = F.regexp_extract("release_date", r"-(\d{4})$", 1).try_cast("int")
         year = F.coalesce(year_of(title), released)
     else:
-        genres, bad_genres, year = named_genres("genres"), F.lit(None), year_of(title)
+        named = "genres" in layout.movies.fields
+        genres = named_genres("genres") if named else F.array().cast("array<string>")
+        bad_genres, year = F.lit(None), year_of(title)
     movies = with_fields(lines, layout.movies).select(
         "content",
         "block",
@@ -48,6 +52,21 @@ def parse_movies(lines: DataFrame, layout: Layout) -> DataFrame:
         genres.alias("genres"),
     )
     return refuse_repeated(movies, "movie_id")
+
+
+def rated_only(ratings: DataFrame) -> DataFrame:
+    """The same of movies that ratings alone name: their titles are the ids."""
+    rated = ratings.filter("reason is null").select("movie_id").distinct().coalesce(1)
+    return rated.select(
+        F.lit("").alias("content"),
+        F.lit(0).cast("bigint").alias("block"),
+        F.monotonically_increasing_id().alias("position"),
+        F.lit(None).cast("string").alias("reason"),
+        "movie_id",
+        F.col("movie_id").cast("string").alias("title"),
+        F.lit(None).cast("int").alias("year"),
+        F.array().cast("array<string>").alias("genres"),
+    )
 
 
 def clean_title(name: str) -> Column:

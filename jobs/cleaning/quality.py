@@ -94,10 +94,11 @@ def columns(data: Delivered, _: QualitySettings) -> Finding:
 def scale(data: Delivered, _: QualitySettings) -> Finding:
     """Every rating lies on the release's scale."""
     low, high = data.rating_range
+    step = data.layout.rating_step
+    in_steps = f" and rating % {step} = 0" if step else ""
     query = (
         "select user_id, movie_id, rating from ratings "
-        # On every scale the lowest rating is one step.
-        f"where not (rating between {low} and {high} and rating % {low} = 0)"
+        f"where not (rating between {low} and {high}{in_steps})"
     )
     return none_of(data, "ratings off the scale", query)
 

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 from datetime import date
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.cleaning.lines import digits, first_reason, not_an_id, unusable, with_fields
+from jobs.cleaning.lines import (
+    digits,
+    first_reason,
+    not_an_id,
+    own_id,
+    unusable,
+    with_fields,
+)
 from jobs.release.layouts import Layout
 
 
 def parse_ratings(lines: DataFrame, layout: Layout) -> DataFrame:
     """user_id, movie_id, rating, timestamp (seconds), and `reason`, beside the line itself."""
-    low, high = layout.rating_range
-    steps = [layout.rating_step * n for n in range(1, round(high / layout.rating_step) + 1)]
-    usual = F.col("rating").isin([f"{step:g}" for step in steps] + [f"{step}" for step in steps])
-    number = F.when(
-        usual | F.col("rating").rlike(r"^[0-9]+(\.[0-9]+)?$"), F.col("rating").try_cast("double")
-    )
-    # Numbers are columns before anything asks for them, so that each is read once.
-    rows = with_fields(lines, layout.ratings).select(
-        "*",
-        digits("user_id", "int").alias("user"),
-        digits("movie_id", "int").alias("movie"),
-        number.alias("number"),
-        digits("timestamp", "bigint").alias("seconds"),
-    )
-    on_scale = F.col("number").between(low, high) & (F.col("number") % layout.rating_step == 0)
-    scale = f"{low:g} to {high:g} in steps of {layout.rating_step:g}"
-    reason = first_reason(
+    cut = with_fields(lines, layout.ratings)
+    rows = own_numbers(cut, layout) if layout.own else usual_numbers(cut, layout)
+    on_scale = F.col("number").isNotNull()
+    if layout.rating_range:
+        on_scale &= F.col("number").between(*layout.rating_range)
+    if layout.rating_step:
+        on_scale &= F.col("number") % layout.rating_step == 0
+    reasons = [
         not_an_id("user_id", F.col("user")),
         not_an_id("movie_id", F.col("movie")),
-        F.when(~F.coalesce(on_scale, F.lit(False)), unusable("rating", scale)),
-        # Ten digits end in the year 2286; what is longer is no time in seconds.
-        F.when(F.col("seconds").isNull(), unusable("timestamp", "seconds since 1970")),
-    )
+        F.when(~F.coalesce(on_scale, F.lit(False)), unusable("rating", layout.scale)),
+    ]
+    if layout.time != "none":
+        expected = time_in_words(layout.time)
+        reasons.append(F.when(F.col("seconds").isNull(), unusable("timestamp", expected)))
+    reason = first_reason(*reasons)
     return rows.select(
         "content",
         "block",
@@ -48,10 +48,80 @@ def parse_ratings(lines: DataFrame, layout: Layout) -> DataFrame:
     )
 
 
+def usual_numbers(rows: DataFrame, layout: Layout) -> DataFrame:
+    """Add user, movie, number and seconds of GroupLens's fields; null where one is no number."""
+    assert layout.rating_step
+    assert layout.rating_range
+    last = round(layout.rating_range[1] / layout.rating_step)
+    steps = [layout.rating_step * n for n in range(1, last + 1)]
+    usual = F.col("rating").isin([f"{step:g}" for step in steps] + [f"{step}" for step in steps])
+    number = F.when(
+        usual | F.col("rating").rlike(r"^[0-9]+(\.[0-9]+)?$"), F.col("rating").try_cast("double")
+    )
+    # Numbers are columns before anything asks for them, so that each is read once.
+    return rows.select(
+        "*",
+        digits("user_id", "int").alias("user"),
+        digits("movie_id", "int").alias("movie"),
+        number.alias("number"),
+        # Ten digits end in the year 2286; what is longer is no time in seconds.
+        digits("timestamp", "bigint").alias("seconds"),
+    )
+
+
+def own_numbers(rows: DataFrame, layout: Layout) -> DataFrame:
+    """The same of own files; seconds are 0 where there is no time."""
+    text = F.translate(F.trim("rating"), ",", ".")
+    form = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
+    number = F.when(text.rlike(form), text.try_cast("double"))
+    return rows.select(
+        "*",
+        own_id("user_id").alias("user"),
+        own_id("movie_id").alias("movie"),
+        # As it is kept: what has no place there is no rating.
+        F.when(F.abs(number.cast("float")) < float("inf"), number).alias("number"),
+        own_seconds(layout).alias("seconds"),
+    )
+
+
+# Units of time, in digits after the seconds.
+UNITS = {"seconds": 0, "milliseconds": 3, "microseconds": 6}
+
+
+def own_seconds(layout: Layout) -> Column:
+    """Seconds since 1970 of own files: 0 without a time, null where it is written otherwise.
+
+    So is a time in milliseconds among times in seconds.
+    """
+    if layout.time == "none":
+        return F.lit(0).cast("bigint")
+    text = F.trim("timestamp")
+    if layout.time in UNITS:
+        more = UNITS[layout.time]
+        fits = text.rlike(rf"^[0-9]{{1,{10 + more}}}(\.[0-9]+)?$")
+        whole = F.split_part(text, F.lit("."), F.lit(1)).try_cast("bigint")
+        seconds = F.when(fits, F.floor(whole / 10**more))
+    elif layout.time == "dates":
+        fits = text.rlike(r"^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([ T].*)?$")
+        seconds = F.when(fits, F.unix_seconds(text.try_cast("timestamp")))
+    else:
+        seconds = F.unix_seconds(F.try_to_timestamp(text, F.lit(layout.time)))
+    return F.when(F.coalesce(text, F.lit("")) == "", F.lit(0)).otherwise(seconds).cast("bigint")
+
+
+def time_in_words(time: str) -> str:
+    """What a time is expected to be."""
+    if time in UNITS:
+        return f"{time} since 1970"
+    return "a date as in 2018-01-17" if time == "dates" else f"a time as in {time}"
+
+
 def refuse_unknown_movies(ratings: DataFrame, movie_index: DataFrame, layout: Layout) -> DataFrame:
     """Add movie_idx; ratings of movies without one get a reason: nobody could name such a movie."""
     known = movie_index.select("movie_id", "movie_idx")
     joined = ratings.join(F.broadcast(known), "movie_id", "left")
+    if layout.movies is None:
+        return joined
     unknown = F.when(
         F.col("movie_idx").isNull(),
         F.concat(F.lit("movie_id "), F.col("movie_id"), F.lit(f" is not in {layout.movies.file}")),

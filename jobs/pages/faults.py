@@ -46,7 +46,7 @@ def faults(connection: DuckDBPyConnection, year: int) -> list[tuple[str, str, in
         if table == "users" and not has_details(connection):
             continue
         checks = [(name, test.format(year=year)) for of, name, test in FAULTS if of == table]
-        counts = ", ".join(f"count_if({condition})" for _, condition in checks)
+        counts = ", ".join(f"count(*) filter (where {condition})" for _, condition in checks)
         row = connection.execute(f"select {counts} from {table}").fetchone() or ()
         found += [(table, name, rows) for (name, _), rows in zip(checks, row, strict=True)]
         for name, query in [(name, query) for of, name, query in ORPHANS if of == table]:

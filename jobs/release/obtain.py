@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jobs.release.download import DownloadError, download, name_of
 from jobs.release.sample import write_sample
-from jobs.release.unpacking import copy_folder, unpack_zip
+from jobs.release.unpacking import copy_folder, take_over
 from jobs.runs.addresses import is_object_uri
 from jobs.runs.errors import JobError
 from jobs.runs.files import exclusive
@@ -42,8 +42,8 @@ def incoming_folder(staging: Path) -> Iterator[Path]:
 def obtain(settings: IngestSettings, downloads: Path, folder: Path) -> tuple[Path, str]:
     """Bring a release's files into an existing, empty folder; zips are fetched to `downloads`.
 
-    Returns the folder that holds the files, `folder` or the one folder in it, and where they came
-    from. Raises JobError, saying what else can be done, if they cannot be had.
+    Returns the folder that holds the files, `folder` or one in it where there is nothing else, and
+    where they came from. Raises JobError, saying what else can be done, if they cannot be had.
     """
     source = settings.source
     if settings.dataset == "sample":
@@ -60,21 +60,21 @@ def obtain(settings: IngestSettings, downloads: Path, folder: Path) -> tuple[Pat
         # Another address may end in the same name, and another run's download take its place.
         with exclusive(lock, "another run to have unpacked its download of that name"):
             file = fetch(settings, source, downloads)
-            unpack_zip(file, folder, settings.max_unpacked_gib)
+            take_over(file, folder, settings.max_unpacked_gib)
     elif Path(source).is_dir():
         copy_folder(Path(source), folder, settings.max_unpacked_gib)
     elif Path(source).is_file():
-        unpack_zip(Path(source), folder, settings.max_unpacked_gib)
+        take_over(Path(source), folder, settings.max_unpacked_gib)
     else:
         raise JobError(
             f"ingest.source {source} does not exist. "
-            f"Expected a zip or a folder with the files of {settings.dataset}, or the address of "
-            "a zip: https://..., s3://bucket/..., gs:// or abfss://."
+            f"Expected a zip or a folder with the files of {settings.dataset}, a file of ratings, "
+            "or the address of a zip or such a file: https://..., s3://bucket/..., gs:// or abfss://."
         )
-    # A zip of GroupLens holds one folder, which holds the files.
-    entries = list(folder.iterdir())
-    only_folder = len(entries) == 1 and entries[0].is_dir()
-    return (entries[0] if only_folder else folder), source
+    # A zip of GroupLens holds one folder, which holds the files; packed again, it holds more.
+    while len(entries := list(folder.iterdir())) == 1 and entries[0].is_dir():
+        [folder] = entries
+    return folder, source
 
 
 def fetch(settings: IngestSettings, url: str, downloads: Path) -> Path:

@@ -1,7 +1,8 @@
-"""Take over what others packed, without trusting it: zips are unpacked and folders copied.
+"""Take over what others packed, without trusting it: zips are unpacked, files and folders copied.
 
-A link, a path that leads out of the folder, or more bytes or files than allowed stop it with a
-JobError; what was written until then is the caller's to remove. Empty folders are left out.
+What gzip or Zstandard have compressed is decompressed, wherever it lies. A link, a path that leads
+out of the folder, or more bytes or files than allowed stop it with a JobError; what was written
+until then is the caller's to remove. Empty folders are left out.
 """
 
 from __future__ import annotations
@@ -14,18 +15,22 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Any
 
+from jobs.release.layouts import TABLES
 from jobs.runs.errors import JobError
 
-# Left by macOS, and by Nightreel in raw/: no part of a release.
-NOT_DELIVERED = {"__MACOSX", ".DS_Store", "manifest.json"}
+# Left by macOS and Windows, and by Nightreel in raw/: no part of a release.
+NOT_DELIVERED = {"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini", "manifest.json"}
 CHUNK = 1 << 20
 # No release of GroupLens has as many as thirty files; all of one are kept, its licence too.
 MAX_FILES = 1000
 # Bytes of a zip's directory, all of which zipfile keeps in memory.
 MAX_DIRECTORY = 4 << 20
 MAX_NAME = 255
+# By the end of a file's name: what it was compressed with, as Arrow calls it.
+COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 # The memory that others take, as LZMA, is the sender's to choose.
 COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 # All that zipfile raises for a bad zip.
@@ -69,6 +74,26 @@ class Allowance:
             )
 
 
+def take_over(file: Path, folder: Path, max_gib: float) -> None:
+    """Unpack a zip, or copy any other file of a table, into an existing, empty folder.
+
+    Raises JobError for a bad or hostile zip, and for what is neither.
+    """
+    with file.open("rb") as content:
+        start = content.read(4)
+    table = PurePath(file.name.removesuffix(compression_of(file.name) or "")).suffix.lower()
+    # Whatever a file is called, a zip says what it is; and what is called a table and is none, too.
+    if start.startswith(b"PK") or table not in TABLES:
+        unpack_zip(file, folder, max_gib)
+    else:
+        write_file(folder / file.name, read_file(file), Allowance(file, max_gib))
+
+
+def is_delivered(path: PurePath) -> bool:
+    """Whether a file of a delivery is part of it, and not what a system has left there."""
+    return NOT_DELIVERED.isdisjoint(path.parts) and not path.name.startswith("._")
+
+
 def unpack_zip(file: Path, folder: Path, max_gib: float) -> None:
     """Unpack a zip into an existing, empty folder. Raises JobError for a bad or hostile zip."""
     allowance = Allowance(file, max_gib)
@@ -81,7 +106,7 @@ def unpack_zip(file: Path, folder: Path, max_gib: float) -> None:
         paths = [safe_path(file, member) for member in members]
         refuse_clashes(file, paths)
         for member, path in zip(members, paths, strict=True):
-            if NOT_DELIVERED.isdisjoint(path.parts):
+            if is_delivered(path):
                 write_file(folder / path, read_member(file, archive, member), allowance)
 
 
@@ -92,7 +117,10 @@ def opened_zip(file: Path, opened: Careful) -> zipfile.ZipFile:
     except DAMAGE as error:
         opened.seek(0)
         if opened.read(2) != b"PK":
-            raise JobError(f"{file} is not a zip file. Expected a zip or a folder.") from None
+            raise JobError(
+                f"{file} is not a zip file. Expected a zip, a folder, or a file of ratings that "
+                f"ends in {', '.join(sorted(TABLES))}, {' or '.join(COMPRESSED)}."
+            ) from None
         raise damaged(file, ", its directory at the end cannot be read", error) from None
 
 
@@ -106,7 +134,7 @@ def copy_folder(source: Path, folder: Path, max_gib: float) -> None:
                 f"{file} is a link or no plain file, so {source} is refused. "
                 "Put the file itself in its place."
             )
-        if file.is_file() and NOT_DELIVERED.isdisjoint(path.parts):
+        if file.is_file() and is_delivered(path):
             write_file(folder / path, read_file(file), allowance)
 
 
@@ -180,11 +208,56 @@ def read_file(file: Path) -> Iterator[bytes]:
 
 
 def write_file(target: Path, chunks: Iterator[bytes], allowance: Allowance) -> None:
+    """Write a file, decompressed, under its name without .gz or .zst."""
+    if compressed := compression_of(target.name):
+        target = target.with_name(target.name.removesuffix(compressed))
+        chunks = decompressed(chunks, COMPRESSED[compressed], allowance.source)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("xb") as file:
-        for chunk in chunks:
-            allowance.spend(len(chunk))
-            file.write(chunk)
+    try:
+        with target.open("xb") as file:
+            for chunk in chunks:
+                allowance.spend(len(chunk))
+                file.write(chunk)
+    except FileExistsError:
+        raise JobError(
+            f"{allowance.source} holds {target.name} twice, compressed and not. Leave one of them."
+        ) from None
+
+
+def compression_of(name: str) -> str | None:
+    """The end of a name that says how the file is compressed; None where it is not."""
+    return next((end for end in COMPRESSED if name.endswith(end) and name != end), None)
+
+
+def decompressed(chunks: Iterator[bytes], codec: str, source: Path) -> Iterator[bytes]:
+    """Yield what was compressed piece by piece. Raises JobError where it is damaged."""
+    # Loading it takes as long as most commands do.
+    import pyarrow as pa
+
+    try:
+        with pa.CompressedInputStream(pa.PythonFile(Chunks(chunks), mode="r"), codec) as stream:
+            while chunk := stream.read(CHUNK):
+                yield chunk
+    except (OSError, pa.ArrowInvalid) as error:
+        raise damaged(source, "", error) from None
+
+
+class Chunks(io.RawIOBase):
+    """Pieces of bytes as a file that is read from its start."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self.chunks, self.rest = chunks, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a part of a buffer; 0 is the end."""
+        view = memoryview(buffer)
+        self.rest = self.rest or next(self.chunks, b"")
+        count = min(len(view), len(self.rest))
+        view[:count], self.rest = self.rest[:count], self.rest[count:]
+        return count
 
 
 def damaged(file: Path, where: str, error: Exception) -> JobError:

@@ -233,7 +233,7 @@ def test_an_allowed_value_is_taken(bag: Any, dag_id: str, name: str, value: Any)
         ("nightly", "mode", "train-only"),
         ("nightly", "ds", "2026-02-30"),
         ("nightly", "ds", 20260228),
-        ("nightly", "dataset", "ml-2m"),
+        ("nightly", "dataset", "../ml-1m"),
         ("nightly", "source", ""),
         ("nightly", "source", "https://hidden@host/r.zip"),
         ("nightly", "source", "HTTP://host/r.zip?signature=hidden"),

@@ -250,7 +250,7 @@ def test_where_nothing_was_learned_the_biases_score(tmp_path, delivery):
     [
         (
             ["--dataset", "ml-2m"],
-            "--set ingest.dataset=\"ml-2m\": ingest.dataset: found 'ml-2m'. Input should be",
+            '--set ingest.dataset="ml-2m": ingest: dataset ml-2m is no release of MovieLens, so',
         ),
         (["--set", "train.epoks=3"], "unknown key train.epoks. Allowed here: launcher, ranks,"),
         (["--profile", "nobody"], "There are: accurate, james-le"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobs.etl import etl
-from jobs.release.layouts import detect_layout
+from jobs.release.detection import detect_layout
 from jobs.release.unpacking import unpack_zip
 from jobs.runs.run import Run
 from tests.end_to_end.conftest import ROOT

@@ -1,5 +1,6 @@
 """The ETL as a whole, on tiny deliveries worked out by hand."""
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,24 @@ def test_a_delivery_without_a_usable_rating_stops(spark, tmp_path):
     run = delivery(tmp_path, "ml-1m", files)
     with pytest.raises(JobError, match=r"no usable rating.*expected 4 fields, found 1"):
         run_etl(spark, run)
+
+
+def test_own_ratings_without_a_file_of_movies(spark, tmp_path):
+    """Titles are the ids, and the scale is that of the ratings."""
+    lines = [f"{user},{movie},{10 * (user + movie)}" for user in (1, 2) for movie in (7, 30)]
+    run = delivery(tmp_path, "mine", {"my own.csv": "\n".join([*lines, "1,x,3"]).encode()})
+    ingest = run.conf.ingest.model_copy(update={"dataset": "mine"})
+    run = replace(run, conf=run.conf.model_copy(update={"ingest": ingest}))
+    figures = run_etl(spark, run)
+    assert rows(spark, run, "movies", "movie_id") == [(7, "7", None, []), (30, "30", None, [])]
+    clean = [row[:4] for row in rows(spark, run, "ratings", "user_id", "movie_id")]
+    assert clean == [(1, 7, 80, None), (1, 30, 310, None), (2, 7, 90, None), (2, 30, 320, None)]
+    assert rows(spark, run, "quarantine", "line") == [
+        ("my own.csv", 5, "movie_id: expected a whole number from 1 to 2147483647, found 'x'",
+         "1,x,3", "run"),
+    ]  # fmt: skip
+    said = ("rating_min", "rating_max", "movies", "quarantined", "undated", "layout")
+    assert [figures[name] for name in said] == [80, 320, 2, 1, 4, "my own.csv"]
 
 
 def test_training_rows_are_dealt_and_indexed(spark, tmp_path):

@@ -31,11 +31,11 @@ BAD = [
 ]
 
 
-def run_with(warehouse, ratings=RATINGS, users=USERS, bad=BAD):
+def run_with(warehouse, ratings=RATINGS, users=USERS, bad=BAD, movies=MOVIES):
     """A run whose clean tables hold these rows."""
     run = small_run(warehouse)
     write(run.output("ratings"), schemas.RATINGS, {}, ratings)
-    write(run.output("movies"), schemas.MOVIES, {}, MOVIES)
+    write(run.output("movies"), schemas.MOVIES, {}, movies)
     write(run.output("users"), schemas.USERS, {}, users)
     run.output("quarantine").mkdir()
     if bad:
@@ -52,6 +52,13 @@ def rows_of(page):
     """The cells of all tables' rows."""
     rows = re.findall(r"<tr>(.*?)</tr>", page, re.DOTALL)
     return [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in rows]
+
+
+def test_movies_of_which_the_ids_alone_are_known(tmp_path):
+    movies = [(movie_id, str(movie_id), None, []) for movie_id in (10, 11, 13)]
+    page = page_of(run_with(tmp_path, movies=movies))
+    assert "No movie has a genre." in page
+    assert ["movies", "no genre", "3", "100%"] in rows_of(page)
 
 
 @pytest.fixture(scope="module")

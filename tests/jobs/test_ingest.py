@@ -220,7 +220,7 @@ from pathlib import Path
 from jobs.ingest import main
 from jobs.release import obtain
 
-unpack = obtain.unpack_zip
+unpack = obtain.take_over
 
 def late(file, folder, max_gib):
     # Between having the file and opening it.
@@ -228,7 +228,7 @@ def late(file, folder, max_gib):
         time.sleep(0.05)
     unpack(file, folder, max_gib)
 
-obtain.unpack_zip = late
+obtain.take_over = late
 main(["--warehouse", sys.argv[1], "--run-id", sys.argv[4], "--dataset", "ml-1m", "--source",
       sys.argv[3]])
 """

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from jobs.cleaning import movies, ratings
 from jobs.cleaning.lines import blank_end, read_lines
-from jobs.release.layouts import detect_layout
+from jobs.release.detection import detect_layout
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
 
@@ -139,7 +139,8 @@ def check_sum(spark: SparkSession, run: Run, figures: dict[str, int]) -> Counter
         # Of half a character, Python and Spark make different numbers of marks.
         assert row.content.replace("\ufffd", "") == was.replace("\ufffd", ""), row
         assert row.reason
-    header = int(layout.header)
+    header = int(layout.ratings.header)
+    assert layout.movies
     assert figures["lines"] == len(given[layout.ratings.file]) - header
     clean = figures["ratings"] + figures["duplicates"]
     assert clean + quarantined[layout.ratings.file] == figures["lines"]
@@ -181,6 +182,7 @@ def count_lines(spark: SparkSession, deliveries: list[Path]) -> Counter:
         except JobError:
             counts["refused files"] += 1
             continue
+        assert layout.movies
         for table, parse in (
             (layout.ratings, ratings.parse_ratings),
             (layout.movies, movies.parse_movies),
@@ -190,7 +192,7 @@ def count_lines(spark: SparkSession, deliveries: list[Path]) -> Counter:
             parsed.append(lines.select(F.lit(str(file)).alias("file"), "reason"))
             # bytes.splitlines ends lines where Spark does: at \n, \r and \r\n.
             given = len(file.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines())
-            expected[str(file)] = given - layout.header - blank_end(file)
+            expected[str(file)] = given - table.header - blank_end(file)
     every = (
         reduce(DataFrame.unionAll, parsed)
         .groupBy("file")

@@ -4,7 +4,7 @@ import pytest
 from pyspark.sql import DataFrame
 
 from jobs.cleaning.delivery import own_test, quarantine, read_delivery
-from jobs.release.layouts import detect_layout
+from jobs.release.detection import detect_layout
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
 from tests.jobs.examples import MOVIES, RATINGS, USERS, delivered, small_run

@@ -4,13 +4,14 @@ from pathlib import Path
 
 from jobs.cleaning.lines import read_lines
 from jobs.cleaning.movies import parse_movies
-from jobs.release.layouts import detect_layout
+from jobs.release.detection import detect_layout
 from tests.jobs.examples import delivered
 
 
 def movies_of(spark, raw: Path) -> list[tuple]:
     """movie_id, title, year and genres of the movies file, and the reason where there is one."""
     layout = detect_layout(raw)
+    assert layout.movies
     lines = read_lines(spark, raw / layout.movies.file, layout)
     rows = parse_movies(lines, layout).orderBy("block", "position").collect()
     return [row.reason or (row.movie_id, row.title, row.year, row.genres) for row in rows]

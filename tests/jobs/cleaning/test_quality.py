@@ -38,9 +38,7 @@ def delivered(
         if rows := (GOOD | changed).get(name):
             tables.execute(f"insert into {name} values {rows}")
     etl = {"lines": lines, "duplicates": duplicates, "ratings": 3}
-    return Delivered(
-        tables, LAYOUT, LAYOUT.rating_range, etl, ("train", "validation", "test"), previous
-    )
+    return Delivered(tables, LAYOUT, (1.0, 5.0), etl, ("train", "validation", "test"), previous)
 
 
 def failed(data: Delivered) -> dict[str, str]:

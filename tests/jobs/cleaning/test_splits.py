@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from jobs.cleaning.lines import read_lines
 from jobs.cleaning.splits import with_split
-from jobs.release.layouts import detect_layout
+from jobs.release.detection import detect_layout
 from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
 from jobs.runs.settings import EtlSettings

@@ -2,7 +2,7 @@
 
 from jobs.cleaning.lines import read_lines
 from jobs.cleaning.users import parse_users
-from jobs.release.layouts import detect_layout
+from jobs.release.detection import detect_layout
 from tests.jobs.examples import delivered
 
 

@@ -7,11 +7,12 @@ import tracemalloc
 import zipfile
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.release.unpacking import MAX_DIRECTORY, MAX_FILES, copy_folder, unpack_zip
+from jobs.release.unpacking import MAX_DIRECTORY, MAX_FILES, copy_folder, take_over, unpack_zip
 from jobs.runs.errors import JobError
 
 MIB = 1 / 1024  # one MiB in GiB
@@ -45,6 +46,66 @@ def test_zip_and_folder_give_the_same_files(tmp_path: Path, target: Path):
         files = [path for path in folder.rglob("*") if path.is_file()]
         assert files == [folder / "r" / "a" / "ratings.dat"]
         assert files[0].read_text() == RATINGS
+
+
+def compressed(file: Path, codec: str, *members: str) -> Path:
+    """A file of the members, each compressed on its own."""
+    compress = pa.Codec(codec).compress
+    file.write_bytes(b"".join(compress(member.encode(), asbytes=True) for member in members))
+    return file
+
+
+def test_what_is_compressed_is_decompressed(tmp_path: Path, target: Path):
+    """A file alone, in a folder and in a zip; as gzip joins files, too."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    gzip = compressed(folder / "ratings.csv.gz", "gzip", RATINGS, RATINGS)
+    zstd = compressed(tmp_path / "ratings.tsv.zst", "zstd", RATINGS * 1000)
+    file = write_zip(tmp_path / "r.zip")
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.write(zstd, "r/ratings.tsv.zst")
+    plain = tmp_path / "plain.txt"
+    plain.write_text(RATINGS)
+    take_over(gzip, target / "gzip", 5 * MIB)
+    take_over(zstd, target / "zstd", 5 * MIB)
+    take_over(file, target / "zip", 5 * MIB)
+    take_over(plain, target / "plain", 5 * MIB)
+    copy_folder(folder, target / "folder", 5 * MIB)
+    found = {str(path.relative_to(target)): path for path in target.rglob("*.*")}
+    assert {name: path.read_text() for name, path in found.items()} == {
+        "gzip/ratings.csv": RATINGS * 2,
+        "zstd/ratings.tsv": RATINGS * 1000,
+        "zip/r/ratings.tsv": RATINGS * 1000,
+        "plain/plain.txt": RATINGS,
+        "folder/ratings.csv": RATINGS * 2,
+    }
+
+
+def test_compressed_files_are_not_trusted(tmp_path: Path, target: Path):
+    bomb = compressed(tmp_path / "ratings.csv.zst", "zstd", "0" * (2 << 20))
+    with pytest.raises(
+        JobError, match=r"holds more than 0\.0009\d* GiB of files, so it is refused"
+    ):
+        take_over(bomb, target / "bomb", MIB)
+    torn = compressed(tmp_path / "ratings.csv.gz", "gzip", RATINGS)
+    torn.write_bytes(torn.read_bytes()[:-9])
+    with pytest.raises(JobError, match=r"ratings\.csv\.gz is truncated or damaged"):
+        take_over(torn, target / "torn", MIB)
+    other = tmp_path / "other.csv.gz"
+    other.write_text(RATINGS)
+    with pytest.raises(JobError, match=r"other\.csv\.gz is truncated or damaged"):
+        take_over(other, target / "other", MIB)
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(b"PNG")
+    with pytest.raises(
+        JobError, match=r"is not a zip file\. Expected .* ratings that ends in \.csv"
+    ):
+        take_over(picture, target / "picture", MIB)
+    (tmp_path / "both").mkdir()
+    compressed(tmp_path / "both/r.csv.gz", "gzip", RATINGS)
+    (tmp_path / "both/r.csv").write_text(RATINGS)
+    with pytest.raises(JobError, match=r"both holds r\.csv twice, compressed and not"):
+        copy_folder(tmp_path / "both", target / "both", MIB)
 
 
 @pytest.mark.parametrize("name", ["../evil", "/evil", "r/../../evil", "..\\evil", "C:\\evil"])

@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 
-from jobs.release.layouts import detect_layout, find_layout
+from jobs.release.detection import detect_layout
 from jobs.runs.errors import JobError
 from tests.jobs.examples import delivered
 
@@ -33,9 +33,10 @@ def test_10m_is_utf_8_with_half_stars_and_without_users(tmp_path):
     )
 
 
-def test_a_wrong_csv_header_stops(tmp_path):
-    delivered(tmp_path, ratings_csv=b"user,item,score\n", movies_csv=b"")
-    with pytest.raises(JobError, match="line 1: expected the header userId,movieId,rating"):
+def test_a_csv_without_a_column_that_is_needed_stops(tmp_path):
+    delivered(tmp_path, ratings_csv=b"user,item,weight\n", movies_csv=b"movieId,title,genres\n")
+    said = r"has no column of the rating: .* in ingest\.columns\.rating\. Its columns: user, item"
+    with pytest.raises(JobError, match=said):
         detect_layout(tmp_path)
 
 
@@ -84,10 +85,10 @@ def test_no_more_of_a_header_is_read_than_tells(tmp_path):
 def test_names_of_other_files_are_not_told(tmp_path):
     (tmp_path / "hidden").touch()
     with pytest.raises(JobError, match=r"found u\.data\.$") as refused:
-        find_layout(delivered(tmp_path, u_data=b""), "a folder")
+        detect_layout(delivered(tmp_path, u_data=b""), source="a folder")
     assert "hidden" not in str(refused.value)
 
 
 def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(JobError, match=r"zip: u\.item is missing and u\.genre is missing\. Expec"):
-        find_layout(delivered(tmp_path, u_data=b""), "zip")
+        detect_layout(delivered(tmp_path, u_data=b""), source="zip")

@@ -1,0 +1,158 @@
+"""What is told of somebody's own files: columns, separator, header, times; and what is refused."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.release.detection import detect_layout
+from jobs.release.layouts import Layout
+from jobs.release.own_layout import usual_separator
+from jobs.runs.configuration import load_configuration
+from jobs.runs.errors import JobError
+
+GROUPLENS = ("user_id", "movie_id", "rating", "timestamp")
+
+
+def told(folder: Path, content: str | bytes, *settings: str, name: str = "ratings.csv") -> Layout:
+    """The layout of a delivery of one file, called `mine`."""
+    said = [f"ingest.{each}" for each in ("dataset=mine", "source=x", *settings)]
+    data = content.encode() if isinstance(content, str) else content
+    (folder / name).write_bytes(data)
+    return detect_layout(folder, load_configuration(said).ingest, "SRC")
+
+
+@pytest.mark.parametrize(
+    ("content", "separator", "header", "fields"),
+    [
+        ("userId,movieId,rating,timestamp\n1,2,3,4\n", ",", True, GROUPLENS),
+        ("1\t2\t3.5\t881250949\n", "\t", False, GROUPLENS),
+        ("1::2::3\n", "::", False, GROUPLENS[:3]),
+        ('\ufeff"Stars";"User-ID";"shelf";"Item ID"\n4;1;a;2\n', ";", True,
+         ("rating", "user_id", "aside_3", "movie_id")),
+        # A decimal comma cuts every line, too, but into fewer fields.
+        ("user;item;score\n1;2;4,5\n3;2;2,5\n", ";", True, GROUPLENS[:3]),
+        ("date|uid|film_id|overall\n2018-01-17|1|2|3\n", "|", True,
+         ("timestamp", "user_id", "movie_id", "rating")),
+    ],
+)  # fmt: skip
+def test_columns_are_told(tmp_path, content, separator, header, fields):
+    table = told(tmp_path, content).ratings
+    assert (table.separator, table.header, table.fields) == (separator, header, fields)
+
+
+def test_conf_says_columns_by_name_and_by_number(tmp_path):
+    named = "columns={user: who, movie: sku, rating: stars, time: at}"
+    layout = told(tmp_path, "sku,who,rating,stars,at\n1,2,3,4,5\n", named)
+    assert layout.ratings.fields == ("movie_id", "user_id", "aside_3", "rating", "timestamp")
+    assert layout.aside == ("rating",)
+    numbered = "columns={user: 3, movie: 1, rating: 2}"
+    fields = told(tmp_path, "7,5.0,1,2\n", numbered).ratings.fields
+    assert fields == ("movie_id", "rating", "user_id", "timestamp")
+    last = told(tmp_path, "7,5.0,x,2\n", "columns={user: 4, movie: 1, rating: 2}").ratings.fields
+    assert last == ("movie_id", "rating", "aside_3", "user_id")
+    (tmp_path / "movies.csv").write_text("7,A title,Drama\n")
+    movies = told(tmp_path, "7,5.0,1,2\n", numbered).movies
+    assert movies
+    assert movies.fields == ("movie_id", "title", "genres")
+
+
+@pytest.mark.parametrize(
+    ("time", "kind"),
+    [
+        ("881250949", "seconds"),
+        ("881250949.5", "seconds"),
+        ("1515974400000", "milliseconds"),
+        ("1515974400000000", "microseconds"),
+        ("2018-01-17", "dates"),
+        ("2018-01-17T10:00:00Z", "dates"),
+        ("20180117", "yyyyMMdd"),
+        ("", "none"),
+    ],
+)
+def test_the_unit_of_time_is_that_of_most_lines(tmp_path, time, kind):
+    lines = [f"1,{movie},3,{time}" for movie in range(2, 9)] + ["1,9,3,soon"] * bool(time)
+    assert told(tmp_path, "\n".join(lines) + "\n").time == kind
+
+
+def test_conf_says_how_times_are_written(tmp_path):
+    content = "1,2,3,17.01.2018\n"
+    with pytest.raises(JobError, match=r"times are neither seconds.*--set ingest\.time=dd\.MM\."):
+        told(tmp_path, content)
+    assert told(tmp_path, content, "time=dd.MM.yyyy").time == "dd.MM.yyyy"
+    with pytest.raises(JobError, match=r"ingest\.time: found 'soon'"):
+        told(tmp_path, content, "time=soon")
+
+
+def test_what_was_told_is_said(tmp_path):
+    (tmp_path / "Movies.tsv").write_text("title\tid\titem_id\nCafé\t9\t2\n")
+    assert str(told(tmp_path, "user,item,stars,shop\n1,2,8,a\n", "rating_scale=[0, 10]")) == (
+        "ratings.csv and Movies.tsv in UTF-8, ratings 0 to 10, no times, kept aside: shop, id"
+    )
+    (tmp_path / "Movies.tsv").unlink()
+    assert str(told(tmp_path, "1,2,8,1\n")) == (
+        "ratings.csv in UTF-8, ratings on a scale of their own, times as seconds, "
+        "titles are the ids, for there is no file of movies"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "settings", "sentence"),
+    [
+        ("user,movie\n1,2\n", [], "has no column of the rating"),
+        ("user,movie,rating,score\n1,2,3,4\n", [], "2 columns that may be the rating"),
+        ("a,b,c\n1,2,3\n", ["columns.user=who"], "no column of the user"),
+        ("1,2,3\n", ["columns.time=7"], "has 3 columns, and ingest.columns.time is 7"),
+        ("1,2,3\n", ["columns={user: 2, movie: 2}"], "names one column twice"),
+        (
+            "user,movie,rating\nu-1,2,3\n",
+            [],
+            "user_id holds ids that are no whole numbers, as 'u-1'",
+        ),
+        ("1,104000100016,3\n", [], "movie_id holds ids that are beyond 2147483647"),
+        ("\n\n", [], "expected lines of at most 65,536 bytes, found none"),
+        ("1,2,3\n".encode("utf-16"), [], "is written in UTF-16"),
+        (b"PAR1\x15\x04", [], "is Parquet"),
+    ],
+)
+def test_what_cannot_be_told_is_refused(tmp_path, content, settings, sentence):
+    with pytest.raises(JobError, match=r"^SRC: ratings\.csv") as refused:
+        told(tmp_path, content, *settings)
+    assert sentence in str(refused.value)
+
+
+def test_one_file_may_be_called_as_it_likes_and_is_not_shown(tmp_path):
+    assert told(tmp_path, "1,2,3\n", name="export 2026.TXT").ratings.file == "export 2026.TXT"
+    with pytest.raises(JobError, match="no column of the user") as refused:
+        told(tmp_path, "secret,word\n", name="export 2026.TXT")
+    assert "secret" not in str(refused.value)
+    (tmp_path / "other.csv").write_text("1,2,3\n")
+    with pytest.raises(JobError, match=r"SRC holds 2 files that may be its ratings.* ratings\.csv"):
+        told(tmp_path, "1,2,3\n", name="export 2026.TXT")
+
+
+def test_a_release_of_movielens_keeps_its_scale(tmp_path):
+    (tmp_path / "ratings.csv").write_text("timestamp,rating,movieId,userId\n1,4.5,2,1\n")
+    layout = detect_layout(tmp_path, load_configuration(["ingest.dataset=ml-25m"]).ingest)
+    assert layout.scale == "0.5 to 5 in steps of 0.5"
+    usual = "userId,movieId,rating,timestamp\n1,2,100,0\n"
+    (tmp_path / "movies.csv").write_text("movieId,title,genres\n2,x,\n")
+    assert told(tmp_path, usual).rating_range is None
+
+
+@given(
+    separator=st.sampled_from(["\t", ";", "|", "::", ","]),
+    rows=st.lists(st.tuples(*[st.integers(1, 99)] * 3), min_size=1, max_size=20),
+)
+def test_numbers_say_their_separator(separator, rows):
+    assert usual_separator([separator.join(map(str, row)) for row in rows]) == separator
+
+
+def test_a_name_of_ones_own_needs_a_source():
+    with pytest.raises(
+        JobError, match=r"dataset ml1m is no release of MovieLens, so it needs a so"
+    ):
+        load_configuration(["ingest.dataset=ml1m"])
+    with pytest.raises(JobError, match=r"ingest\.dataset: found '\.\./up'"):
+        load_configuration(["ingest.dataset=../up", "ingest.source=x"])
