@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from jobs.runs import schemas
 from jobs.runs.errors import JobError
 
-# Columns of recommendations that may be null.
-NULLABLE = ("order_version", "rating_sd")
 # That the right rows say so, jobs/scoring/folded_check.py looks at.
 SOURCES = ("model", "popular", "folded_in")
 
@@ -75,7 +73,8 @@ def checks(columns: list[str]) -> dict[str, str]:
 
     `columns` are those of the recommendations.
     """
-    told = [f"{column} is null" for column in columns if column not in NULLABLE]
+    nullable = schemas.NULLABLE["recommendations"]
+    told = [f"{column} is null" for column in columns if column not in nullable]
     return {
         "no value is missing": f"{ROWS} where {' or '.join(told)} or {NAN}",
         "every row is of the run's date": f"{ROWS} where ds <> $ds",

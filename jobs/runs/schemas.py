@@ -119,6 +119,25 @@ ALONE = ("quality", "comparisons")
 # Those whose dates can be taken out; whoever is stopped finds the dates in the last again.
 BY_DATE = [name for name, (_, partition_by) in PUBLISHED.items() if partition_by == ["ds"]]
 
+# Their columns that may be null in rows as they are written today; docs/tables.md says when. What
+# was added later is null in older rows, too.
+NULLABLE: dict[str, tuple[str, ...]] = {
+    "movies": ("year",),
+    "users": ("gender", "age", "occupation", "zip_code"),
+    "ratings": ("rated_at",),
+    "quarantine": (),
+    "similar_movies": (),
+    "recommendations": ("order_version", "rating_sd"),
+    "runs": (
+        *("test_rmse", "test_mae", "candidate_version", "users_scored", "validation_rmse"),
+        *("data_run", "order_version", "order_candidate_version", "ndcg_10", "hr_10"),
+        *("lower_bound", "refit_ratings"),
+    ),
+    "quality": ("example",),
+    "metrics": ("k", "low", "high"),
+    "comparisons": (*("seed", "k", "low", "high", "seconds", "cpu_seconds", "size", "settings"),),
+}
+
 
 class TypeNames(NamedTuple):
     """What a type in our schemas is called elsewhere."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jobs.runs.run import open_run
+from jobs.runs.schemas import NULLABLE, PUBLISHED, columns_of
 from jobs.runs.warehouse import warehouse_named
 from jobs.training.registry import Registry
 from tests.model.examples import learned_from
@@ -39,6 +40,19 @@ def test_the_run_says_what_was_done(published):
         "expected 4 fields, found 3",
         "movie_id 69 is not in movies.dat",
     ]
+
+
+def test_what_is_never_null_is_not(published):
+    # Of the tables, comparisons alone are none of a nightly run's.
+    for name in PUBLISHED.keys() - {"comparisons"}:
+        ddl, _ = PUBLISHED[name]
+        told = [column for column in columns_of(ddl) if column not in NULLABLE[name]]
+        [found] = published.sql(
+            f"select {', '.join(f'count({each})' for each in told)} from {name}"
+        )
+        [(rows,)] = published.sql(f"select count(*) from {name}")
+        assert rows > 0, name
+        assert dict(zip(told, found, strict=True)) == dict.fromkeys(told, rows), name
 
 
 def test_what_scores_has_learned_from_all_ratings_after_it_was_measured(published):

@@ -55,7 +55,7 @@ def rows_of(page):
 
 
 def test_movies_of_which_the_ids_alone_are_known(tmp_path):
-    movies = [(movie_id, str(movie_id), None, []) for movie_id in (10, 11, 13)]
+    movies: list[tuple] = [(movie_id, str(movie_id), None, []) for movie_id in (10, 11, 13)]
     page = page_of(run_with(tmp_path, movies=movies))
     assert "No movie has a genre." in page
     assert ["movies", "no genre", "3", "100%"] in rows_of(page)
