@@ -129,18 +129,19 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
     undated = F.count_if(F.col("rated_at").isNull()).alias("undated")
     scale = F.min("rating").alias("lowest"), F.max("rating").alias("highest")
     observed = ratings.observe(rows, *sizes, undated, *scale)
+    profiles = delivery.users.usable if delivery.users else None
+    # Whoever has a usable rating has a clean one: of repeated ones, one stays.
+    users = with_index(all_users(profiles, delivery.ratings.usable), "user").cache()
+    heads = F.count("*").alias("users"), F.count_if("has_rated").alias("raters")
     together(
         spark,
         lambda: write(run, observed, "ratings", schemas.RATINGS),
+        lambda: write(run, users.observe(everybody, *heads), "users", schemas.USERS),
         lambda: write(run, bad, "quarantine", schemas.QUARANTINE, "run_id"),
         lambda: write(run, delivery.indexed_movies, "movies", schemas.MOVIES),
         lambda: write(run, delivery.indexed_movies, "movie_index", schemas.MOVIE_INDEX),
     )
     delivery.ratings.rows.unpersist()
-    profiles = delivery.users.usable if delivery.users else None
-    users = with_index(all_users(profiles, ratings), "user").cache()
-    heads = F.count("*").alias("users"), F.count_if("has_rated").alias("raters")
-    write(run, users.observe(everybody, *heads), "users", schemas.USERS)
     counts = dict(rows.get)
     row_groups = max(conf.min_row_groups, counts["train"] // conf.row_group_rows)
     indexed = ratings.join(F.broadcast(users.select("user_id", "user_idx")), "user_id")

@@ -118,7 +118,10 @@ def counted(file: str, parsed: DataFrame, header: bool) -> Parsed:
 
 def quarantine(files: list[Parsed], run_id: str) -> DataFrame:
     """The lines with a reason of some files, in schemas.QUARANTINE; one partition."""
-    with_bad = [file for file in files if file.bad] or files[:1]
+    with_bad = [file for file in files if file.bad]
+    if not with_bad:
+        # Of no file need lines be looked at again.
+        return bad_lines(files[0], run_id).limit(0)
     return reduce(DataFrame.unionByName, (bad_lines(file, run_id) for file in with_bad)).coalesce(1)
 
 

@@ -1,80 +1,87 @@
 """Which movies of each history train, validate and test the lists of what a user will want next.
 
-H histories lie one after another, N ratings in all: those of history h stand at offsets h to h + 1,
-oldest first. Times are unix seconds, -1 where unknown; ratings without a time come first. Within a
-history no rating is in an earlier split than one before it, so that nothing later than a target is
-learned from; and a rating without a time is held out only where the history has none with one.
+A history has its times in the column `at`: unix seconds, oldest first, -1 where unknown; ratings
+without a time so come first. Within a history no rating is in an earlier split than one before it,
+so that nothing later than a target is learned from; and a rating without a time is held out only
+where the history has none with one. So a deal says of a history where its validation begins and
+where its test: `validation_from` and `test_from` count from 0, and are the length where there are
+none.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 
 Int = NDArray[np.integer]
-Split = NDArray[np.int8]
+Deal = Callable[[DataFrame], DataFrame]
+"""Adds validation_from and test_from to histories, which have `at`."""
 TRAIN, VALIDATION, TEST = 0, 1, 2
 UNKNOWN = -1
 # Fewer users than these say too little of the next visit.
 LEAST_USERS, LEAST_SHARE = 100, 0.05
 
 
-def visits(offset_H1: Int, time_N: Int, gap: int) -> Int:
-    """The visit that each rating belongs to, from 1 in every history; 0 without a time.
-
-    A visit ends where the next rating is more than `gap` seconds later.
-    """
-    dated_N = time_N > UNKNOWN
-    begins_N = dated_N.copy()
-    begins_N[1:] &= (time_N[1:] - time_N[:-1] > gap) | ~dated_N[:-1]
-    first_H = offset_H1[:-1][np.diff(offset_H1) > 0]
-    begins_N[first_H] = dated_N[first_H]
-    begun_N1 = np.concatenate([[0], np.cumsum(begins_N)])
-    return begun_N1[1:] - np.repeat(begun_N1[offset_H1[:-1]], np.diff(offset_H1))
-
-
-def visits_of(offset_H1: Int, time_N: Int, gap: int) -> Int:
-    """How many visits each history has: those of ratings with a time."""
-    visit_N1 = np.append(visits(offset_H1, time_N, gap), 0)
-    # The last rating's; where there is none, that of the extra place or of a history before.
-    return np.where(np.diff(offset_H1) > 0, visit_N1[offset_H1[1:] - 1], 0)
-
-
-def next_visit(offset_H1: Int, time_N: Int, gap: int) -> Split:
+def next_visit(histories: DataFrame, gap: int) -> DataFrame:
     """A history's last visit is test, the one before it validation, if one is left to learn from.
 
-    A history of two visits has a test, and no validation; one of a single visit has neither.
+    A visit ends where the next rating is more than `gap` seconds later; ratings without a time
+    belong to none. A history of two visits has a test, and no validation; one of a single visit has
+    neither.
     """
-    count_N = np.repeat(visits_of(offset_H1, time_N, gap), np.diff(offset_H1))
-    visit_N = visits(offset_H1, time_N, gap)
-    split_N = np.full(len(time_N), TRAIN, np.int8)
-    split_N[(visit_N == count_N - 1) & (count_N >= 3)] = VALIDATION
-    split_N[(visit_N == count_N) & (count_N >= 2)] = TEST
-    return split_N
+
+    def begins(place: Column) -> Column:
+        at, before = F.get("at", place), F.get("at", place - 1)
+        first = F.coalesce((before == UNKNOWN) | (at - before > gap), F.lit(True))
+        return (at > UNKNOWN) & first
+
+    length = F.size("at")
+    # Columns of their own, so that each is worked out once.
+    found = histories.withColumn("visits", F.filter(F.sequence(F.lit(0), length - 1), begins))
+    count = F.size("visits")
+    found = found.withColumn(
+        "test_from", F.when(count >= 2, F.get("visits", count - 1)).otherwise(length)
+    )
+    validated = F.when(count >= 3, F.get("visits", count - 2)).otherwise(F.col("test_from"))
+    return found.withColumn("validation_from", validated).drop("visits")
 
 
-def leave_last_out(offset_H1: Int, time_N: Int) -> Split:
+def leave_last_out(histories: DataFrame) -> DataFrame:
     """A history's last rating is test, the one before it validation; of fewer than 3, neither.
 
     Without a time it is so only where the whole history has none.
     """
-    count_H = np.diff(offset_H1)
-    dated_H = np.add.reduceat(np.append(time_N > UNKNOWN, False), offset_H1[:-1]) * (count_H > 0)
-    eligible_N = (time_N > UNKNOWN) | np.repeat(dated_H == 0, count_H)
-    back_N = np.repeat(offset_H1[1:], count_H) - np.arange(len(time_N))
-    eligible_N &= np.repeat(count_H >= 3, count_H)
-    split_N = np.full(len(time_N), TRAIN, np.int8)
-    split_N[eligible_N & (back_N == 2)] = VALIDATION
-    split_N[eligible_N & (back_N == 1)] = TEST
-    return split_N
+    length = F.size("at")
+
+    def held(back: int) -> Column:
+        undated = F.element_at("at", -1) == UNKNOWN
+        return (length >= 3) & (undated | (F.get("at", length - back) > UNKNOWN))
+
+    return histories.withColumns(
+        {
+            "test_from": F.when(held(1), length - 1).otherwise(length),
+            "validation_from": F.when(held(2), length - 2)
+            .when(held(1), length - 1)
+            .otherwise(length),
+        }
+    )
 
 
-def time_cut(time_N: Int, validation_from: int, test_from: int) -> Split:
+def time_cut(histories: DataFrame, validation_from: int, test_from: int) -> DataFrame:
     """Ratings from these seconds on are validation and test, whosesoever they are."""
-    later_N = (time_N >= validation_from).astype(np.int8) + (time_N >= test_from)
-    return np.where(time_N > UNKNOWN, later_N, TRAIN).astype(np.int8)
+
+    def before(second: int) -> Column:
+        # Whatever the second, a rating without a time is no later.
+        return F.size(F.filter("at", lambda at: (at < second) | (at == UNKNOWN)))
+
+    return histories.withColumns(
+        {"validation_from": before(validation_from), "test_from": before(test_from)}
+    )
 
 
 def cuts(second_S: Int, count_S: Int, train_share: float, test_share: float) -> tuple[int, int]:

@@ -10,10 +10,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.cleaning.order_splits import cuts, leave_last_out, next_visit, time_cut
+from jobs.cleaning.order_splits import cuts
 from jobs.runs.configuration import load_configuration
 from model.data.histories import UNKNOWN, Histories
 from model.settings import SHARED, TrainingSpec, chosen
+from tests.benchmarks.order_deals import leave_last_out, next_visit, time_cut
 
 GAP = 3600
 NAMES = ["user_id", "movie_id", "rating", "rated_at"]

@@ -1,10 +1,10 @@
 """Splits of histories: nothing later than a target trains, and no rating without a time is one."""
 
-from itertools import pairwise
+from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from jobs.cleaning.order_splits import (
@@ -16,45 +16,48 @@ from jobs.cleaning.order_splits import (
     leave_last_out,
     next_visit,
     time_cut,
-    visits,
-    visits_of,
 )
+from tests.benchmarks import order_deals
 
 HOUR = 3600
 
 
-def ragged(*histories: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets and times of histories."""
-    return (
-        np.cumsum([0, *map(len, histories)]),
-        np.array([time for history in histories for time in history], np.int64),
+def dealt(spark, deal, *histories: list[int]) -> list[list[int]]:
+    """The splits of some histories by one deal."""
+    lists = ", ".join(
+        f"({n}, array({', '.join(map(str, history))}))" for n, history in enumerate(histories)
     )
+    rows = spark.sql(f"select n, cast(at as array<bigint>) at from values {lists} as t(n, at)")
+    return [
+        [TRAIN] * row.validation_from
+        + [VALIDATION] * (row.test_from - row.validation_from)
+        + [TEST] * (len(row.at) - row.test_from)
+        for row in deal(rows).orderBy("n").collect()
+    ]
 
 
-THREE_VISITS = [0, 0, HOUR, 3 * HOUR, 3 * HOUR + 5, 9 * HOUR]
-HISTORIES = st.lists(
-    st.lists(st.sampled_from([-1, 0, 1, 3600, 3601, 7202, 90_000]), max_size=8).map(sorted),
-    max_size=5,
-)
+def test_the_next_visit_by_hand(spark):
+    """A visit ends at a gap of more than an hour; times that are unknown come first."""
+    histories = {
+        (0, 0, HOUR, 3 * HOUR, 3 * HOUR + 5, 9 * HOUR): [0, 0, 0, 1, 1, 2],
+        (-1, 10, 11, 10 * HOUR): [0, 0, 0, 2],
+        (-1, -1, 5 * HOUR): [0, 0, 0],
+        (-1, -1): [0, 0],
+        (7,): [0],
+    }
+    found = dealt(spark, partial(next_visit, gap=HOUR), *map(list, histories))
+    assert found == list(histories.values())
 
 
-def test_a_visit_ends_at_a_gap_of_more_than_an_hour():
-    offset_H1, time_N = ragged(THREE_VISITS, [], [-1, -1, 5 * HOUR], [-1], [7])
-    assert visits(offset_H1, time_N, HOUR).tolist() == [1, 1, 1, 2, 2, 3, 0, 0, 1, 0, 1]
-    assert visits_of(offset_H1, time_N, HOUR).tolist() == [3, 0, 1, 0, 1]
+def test_leave_last_out_by_hand(spark):
+    histories = [[1, 1, 2], [-1, -1, 5], [-1, 4, 5], [-1, -1, -1], [1, 2]]
+    expected = [[0, 1, 2], [0, 0, 2], [0, 1, 2], [0, 1, 2], [0, 0]]
+    assert dealt(spark, leave_last_out, *histories) == expected
 
 
-def test_next_visit_by_hand():
-    two = [-1, 10, 11, 10 * HOUR]
-    offset_H1, time_N = ragged(THREE_VISITS, two, [], [-1, 5], [-1, -1])
-    three = [TRAIN] * 3 + [VALIDATION] * 2 + [TEST]
-    assert next_visit(offset_H1, time_N, HOUR).tolist() == [*three, 0, 0, 0, TEST, 0, 0, 0, 0]
-
-
-def test_leave_last_out_by_hand():
-    offset_H1, time_N = ragged([1, 1, 2], [-1, -1, 5], [], [-1, -1, -1], [1, 2])
-    expected = [0, 1, 2, 0, 0, 2, 0, 1, 2, 0, 0]
-    assert leave_last_out(offset_H1, time_N).tolist() == expected
+def test_a_cut_by_time_by_hand(spark):
+    deal = partial(time_cut, validation_from=20, test_from=30)
+    assert dealt(spark, deal, [-1, 10, 20, 29, 30, 40], [-1]) == [[0, 0, 1, 1, 2, 2], [0]]
 
 
 def test_a_cut_by_time_keeps_a_second_together():
@@ -62,8 +65,6 @@ def test_a_cut_by_time_keeps_a_second_together():
     assert cuts(second_S, count_S, 0.8, 0.1) == (40, 40)
     assert cuts(second_S, count_S, 0.5, 0.4) == (20, 30)
     assert cuts(second_S, count_S, 1.0, 0.0) == (41, 41)
-    time_N = np.array([-1, 10, 20, 29, 30, 40])
-    assert time_cut(time_N, 20, 30).tolist() == [0, 0, 1, 1, 2, 2]
 
 
 @pytest.mark.parametrize(
@@ -82,34 +83,53 @@ def test_auto_takes_the_next_visit_where_enough_users_have_one(counts, split):
     assert f"{counts[0]:,} users" in choice.why or f"{counts[2]:,} ratings" in choice.why
 
 
-@settings(max_examples=300, deadline=None)
+HISTORIES = st.lists(
+    st.lists(st.sampled_from([-1, 0, 1, 3600, 3601, 7202, 90_000]), min_size=1, max_size=8).map(
+        sorted
+    ),
+    min_size=100,
+    max_size=100,
+)
+
+
+# Each example is a hundred histories, and a query of Spark for each deal.
+@settings(
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(histories=HISTORIES, gap=st.sampled_from([0, 1, HOUR]))
-def test_what_holds_for_all_histories(histories, gap):
-    offset_H1, time_N = ragged(*histories)
-    dated_N = time_N >= 0
-    by_name = {
-        "next-visit": next_visit(offset_H1, time_N, gap),
-        "leave-last-out": leave_last_out(offset_H1, time_N),
-        "time": np.zeros(0, np.int8),
+def test_what_holds_for_all_histories(spark, histories, gap):
+    offset_H1 = np.cumsum([0, *map(len, histories)])
+    time_N = np.concatenate(histories)
+    second_S, count_S = np.unique(time_N[time_N >= 0], return_counts=True)
+    # Without any time there is no cut, and etl refuses to look for one.
+    assume(len(second_S))
+    at = cuts(second_S, count_S, 0.6, 0.2)
+    by_spark = {
+        "next-visit": dealt(spark, partial(next_visit, gap=gap), *histories),
+        "leave-last-out": dealt(spark, leave_last_out, *histories),
+        "time": dealt(spark, partial(time_cut, validation_from=at[0], test_from=at[1]), *histories),
     }
-    if dated_N.any():
-        second_S, count_S = np.unique(time_N[dated_N], return_counts=True)
-        validation_from, test_from = cuts(second_S, count_S, 0.6, 0.2)
-        by_name["time"] = time_cut(time_N, validation_from, test_from)
-        assert (by_name["time"] == TEST).sum() <= 0.2 * dated_N.sum()
-        assert (by_name["time"] == TRAIN)[dated_N].sum() >= 0.6 * dated_N.sum()
-        train, held = (time_N[by_name["time"] == part] for part in (TRAIN, TEST))
-        assert max(train, default=-1) < min(held, default=2**40)
-    for name, split_N in by_name.items():
-        for start, stop in pairwise(offset_H1):
-            mine, times = split_N[start:stop], time_N[start:stop]
+    by_numpy = {
+        "next-visit": order_deals.next_visit(offset_H1, time_N, gap),
+        "leave-last-out": order_deals.leave_last_out(offset_H1, time_N),
+        "time": order_deals.time_cut(time_N, *at),
+    }
+    for name, splits in by_spark.items():
+        assert np.concatenate(splits).tolist() == by_numpy[name].tolist(), name
+        for split, history in zip(splits, histories, strict=True):
+            mine, times = np.array(split), np.array(history)
             assert (np.diff(mine) >= 0).all(), name
             if (times >= 0).any():
                 assert (mine[times < 0] == TRAIN).all(), name
-            if name == "next-visit" and len(mine):
+            if name == "next-visit":
                 check_visits(mine, times, gap)
             if name == "leave-last-out":
                 assert (mine == TEST).sum() == (len(mine) >= 3)
+    split_N, dated_N = by_numpy["time"], time_N >= 0
+    assert (split_N == TEST).sum() <= 0.2 * dated_N.sum()
+    assert (split_N == TRAIN)[dated_N].sum() >= 0.6 * dated_N.sum()
+    train, held = (time_N[split_N == part] for part in (TRAIN, TEST))
+    assert max(train, default=-1) < min(held, default=2**40)
 
 
 def check_visits(split_N, time_N, gap):
