@@ -107,11 +107,13 @@ def rows_of(run: Run, results: Sequence[Result]) -> list[tuple[Any, ...]]:
             result.entrant.member,
             result.entrant.seed,
             *figure,
-            result.seconds,
-            result.cpu_seconds,
-            result.size,
-            result.settings,
+            *(price_of(result) if result.entrant.seed is not None else [None] * 4),
         )
         for result in results
         for figure in result.figures
     ]
+
+
+def price_of(result: Result) -> list[Any]:
+    """What a training took, and what came of it; of a baseline there is none."""
+    return [result.seconds, result.cpu_seconds, result.size, result.settings]

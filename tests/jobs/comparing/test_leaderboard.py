@@ -68,6 +68,10 @@ def test_a_row_of_the_table_for_each_figure(tmp_path):
     ]
     result = Result(Entrant("biases", 7), figures, 1.5, 1.25, 640, "{}")
     run = small_run(tmp_path)
-    rows = rows_of(run, [result, Result(Entrant("vae", 7), [], why_not="it took too long")])
+    baseline = Result(Entrant("popularity"), figures[:1])
+    late = Result(Entrant("vae", 7), [], why_not="it took too long")
+    rows = rows_of(run, [result, late, baseline])
     assert rows[0] == ("run", run.ds, "ml-1m", "biases", 7, *figures[0], 1.5, 1.25, 640, "{}")
-    assert len(rows) == 2
+    assert rows[2][3:5] == ("popularity", None)
+    assert rows[2][-4:] == (None,) * 4
+    assert len(rows) == 3
