@@ -128,7 +128,7 @@ def test_a_model_from_elsewhere_is_scored_and_can_be_undone(airflow, warehouse):
     ("name", "value", "sentence"),
     [
         ("top_k", 0, "Invalid input for param top_k: 0 is less than the minimum of 1"),
-        ("dataset", "ml-2m", "Invalid input for param dataset: 'ml-2m' is not one of"),
+        ("dataset", "ml 2m", "Invalid input for param dataset: 'ml 2m' does not match"),
     ],
 )
 def test_a_wrong_parameter_is_refused(airflow, name: str, value: Any, sentence: str):
