@@ -48,7 +48,7 @@ def main() -> None:
         words += [f"SOURCE={Path(path).resolve()}" for path in source]
         whole = timed(["make", "nightly", *words], dict(os.environ))
         steps = {}
-        for file in sorted(warehouse.glob("runs/*/records/*.json")):
+        for file in sorted(warehouse.glob("runs/*/steps/*.json")):
             steps[file.stem] = json.loads(file.read_text())["seconds"]
     if not steps:
         sys.exit(f"No step of the night has left a record in {warehouse}.")
