@@ -17,14 +17,16 @@ why. A run that was stopped goes on with what is missing when its tasks are clea
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, Param, TriggerRule, chain
 
 from nightreel_common.parameters import (
+    IDS,
     dataset,
+    date_option,
     given,
     optional,
     quoted,
@@ -32,7 +34,16 @@ from nightreel_common.parameters import (
     run_date,
     source,
 )
-from nightreel_common.tasks import COMMON, TRAINING_POOL, bash, process, report, spark_job
+from nightreel_common.tasks import (
+    COMMON,
+    RUN_ID,
+    TRAINING_POOL,
+    bash,
+    ingest_and_etl,
+    process,
+    report,
+    tidy,
+)
 
 MEMBERS = [
     *("biases", "matrix_factorisation", "svdpp", "bayesian", "autoencoder", "blend"),
@@ -54,7 +65,7 @@ PARAMETERS: dict[str, Param] = {
         "string",
         "Seeds",
         "One training of each member from each, as in '7, 8, 9'. Empty: as in conf.",
-        pattern=r"^\s*[1-9][0-9]*(\s*,\s*[1-9][0-9]*)*\s*$",
+        pattern=f"^{IDS}$",
     ),
     "minutes": optional(
         "number",
@@ -77,8 +88,7 @@ PARAMETERS: dict[str, Param] = {
 def ingest_options(params: Mapping[str, Any], dag_run: Any) -> str:
     """The options of ingest for this run, quoted for the shell."""
     refuse_unknown(params, PARAMETERS)
-    due = dag_run.logical_date or dag_run.run_after
-    options = [f"--ds={params['ds'] or due.astimezone(UTC).date().isoformat()}"]
+    options = [date_option(params, dag_run)]
     options += given(params, {name: f"--{name}" for name in ("dataset", "source")})
     settings = {"minutes": "compare.minutes", "split": "etl.split"}
     options += given(params, {name: f"--set={key}" for name, key in settings.items()})
@@ -105,20 +115,10 @@ with DAG(
     tags=["nightreel"],
     **COMMON,
 ) as dag:
-    ingest = process(
-        "ingest",
-        "{{ ingest_options(params, dag_run) }}",
-        execution_timeout=timedelta(hours=4),
-        doc_md="Release to the raw zone, unchanged; fixes date and settings.",
-    )
-    etl = spark_job(
-        "etl",
-        execution_timeout=timedelta(hours=4),
-        doc_md="Raw files to clean, split and indexed Parquet; bad rows to quarantine.",
-    )
+    ingest, etl = ingest_and_etl()
     parts = report(
         "compare",
-        "--run-id={{ run_id | quote }}",
+        RUN_ID,
         task_id="parts",
         doc_md="The names of all that is to be trained and measured.",
     )
@@ -130,7 +130,7 @@ with DAG(
         map_index_template="{{ task.env['NIGHTREEL_PART'] }}",
         do_xcom_push=False,
         doc_md="Trains one member from one seed, and measures it on what was held back.",
-        **bash("compare", "--run-id={{ run_id | quote }}", '--part="$NIGHTREEL_PART"'),
+        **bash("compare", RUN_ID, '--part="$NIGHTREEL_PART"'),
     ).expand(env=parts.output.map(of_part))
     compare = process(
         "compare",
@@ -139,13 +139,7 @@ with DAG(
         execution_timeout=timedelta(hours=24),
         doc_md="Leaderboards, paired intervals and agreement of lists, as a page and a table.",
     )
-    tidy = BashOperator(
-        task_id="tidy",
-        do_xcom_push=False,
-        doc_md="Removes the scratch of killed jobs, also when a task has failed.",
-        **bash("tidy", "--run-id={{ run_id | quote }}"),
-    )
-    chain(ingest, etl, parts, trained, compare, tidy.as_teardown())
+    chain(ingest, etl, parts, trained, compare, tidy().as_teardown())
 
 # After its tasks: each would hold a copy of every parameter, checked whenever the DAG is stored.
 dag.params = PARAMETERS

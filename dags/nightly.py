@@ -27,7 +27,7 @@ A parameter left empty is as in `conf/`. The Spark master is the connection `spa
 
 import os
 from collections.abc import Mapping
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Param, TaskGroup, TriggerRule, chain, task
@@ -36,6 +36,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from nightreel_common.assets import MODEL, RATINGS, RECOMMENDATIONS
 from nightreel_common.parameters import (
     dataset,
+    date_option,
     given,
     optional,
     quoted,
@@ -48,9 +49,9 @@ from nightreel_common.parameters import (
 from nightreel_common.tasks import (
     COMMON,
     TRAINING_POOL,
+    ingest_and_etl,
     process,
     score_and_publish,
-    spark_job,
 )
 
 # What `mode` makes of the policy that decides whether to train.
@@ -157,12 +158,10 @@ PARAMETERS: dict[str, Param] = {
 def ingest_options(params: Mapping[str, Any], dag_run: Any) -> str:
     """The options of ingest for this run, quoted for the shell.
 
-    The date is never taken from the clock: a run that was triggered without a logical date, through
-    REST or by an asset, has `run_after`. Fails for parameters that do not exist or contradict.
+    Fails for parameters that do not exist or contradict.
     """
     refuse_unknown(params, PARAMETERS)
-    due = dag_run.logical_date or dag_run.run_after
-    options = [f"--ds={params['ds'] or due.astimezone(UTC).date().isoformat()}"]
+    options = [date_option(params, dag_run)]
     options += given(params, {name: f"--{name}" for name in ("dataset", "source", "profile")})
     options += given(params, {name: f"--set={key}" for name, key in SETTINGS.items()})
     options += scoring_settings(params)
@@ -187,17 +186,7 @@ with DAG(
     **COMMON,
 ) as dag:
     with TaskGroup("prepare", tooltip="From the release to clean, split ratings"):
-        ingest = process(
-            "ingest",
-            "{{ ingest_options(params, dag_run) }}",
-            execution_timeout=timedelta(hours=4),
-            doc_md="Release to the raw zone, unchanged; fixes date, settings and champion.",
-        )
-        etl = spark_job(
-            "etl",
-            execution_timeout=timedelta(hours=4),
-            doc_md="Raw files to clean, split and indexed Parquet; bad rows to quarantine.",
-        )
+        ingest, etl = ingest_and_etl()
         explore = process(
             "explore", doc_md="A page about the clean data: what is missing, how ratings spread."
         )

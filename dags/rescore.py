@@ -25,6 +25,7 @@ from airflow.sdk import DAG, Param, chain, task
 
 from nightreel_common.assets import MODEL, RECOMMENDATIONS
 from nightreel_common.parameters import (
+    IDS,
     dataset,
     given,
     optional,
@@ -62,7 +63,7 @@ PARAMETERS: dict[str, Param] = {
         "string",
         "Users",
         "Ids with commas between them, as in '17, 2000'. Empty: all users.",
-        pattern=r"^\s*[1-9][0-9]*(\s*,\s*[1-9][0-9]*)*\s*$",
+        pattern=f"^{IDS}$",
     ),
     "dataset": dataset("The run fails unless the tables hold this one. Empty: whatever they hold."),
     "ds": run_date("Date whose recommendations are replaced. Empty: that of the data."),

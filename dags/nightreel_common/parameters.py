@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Any
 
 from airflow.sdk import Param
@@ -191,6 +192,16 @@ def scoring_settings(params: Mapping[str, Any]) -> list[str]:
 
     named = (name for name in SCORING if params[name] is not None)
     return [f"--set={SCORING[name]}={value(name)}" for name in named]
+
+
+def date_option(params: Mapping[str, Any], dag_run: Any) -> str:
+    """The option of the run's date: the parameter `ds`, else the day that the run is due.
+
+    Never taken from the clock: a run that was triggered without a logical date, through REST or by
+    an asset, has `run_after`.
+    """
+    due = dag_run.logical_date or dag_run.run_after
+    return f"--ds={params['ds'] or due.astimezone(UTC).date().isoformat()}"
 
 
 def refuse_unknown(params: Mapping[str, Any], known: Mapping[str, Any]) -> None:

@@ -28,6 +28,8 @@ WAREHOUSE = ROOT / Path(os.environ.get("NIGHTREEL_WAREHOUSE") or "warehouse").ex
 # Made by conf/airflow/pools.json: at most so many heavy tasks at once, over all DAGs.
 SPARK_POOL = "nightreel_spark"
 TRAINING_POOL = "nightreel_training"
+# What every command but restore and cleanup is told, as a template.
+RUN_ID = "--run-id={{ run_id | quote }}"
 
 DEFAULT_ARGS = {
     "owner": "nightreel",
@@ -92,9 +94,7 @@ class SparkStep(Step, SparkSubmitOperator):
 
 def process(step: str, options: str = "", **arguments: Any) -> ProcessStep:
     """A task that runs one step of the run as a process."""
-    return ProcessStep(
-        task_id=step, **bash(step, "--run-id={{ run_id | quote }}", options), **arguments
-    )
+    return ProcessStep(task_id=step, **bash(step, RUN_ID, options), **arguments)
 
 
 def spark_job(step: str, **arguments: Any) -> SparkStep:
@@ -114,6 +114,22 @@ def report(command: str, options: str = "", **arguments: Any) -> BashOperator:
     """A task that runs a command whose last line is JSON, which is the task's result."""
     words = bash(command, "--json", options)
     return BashOperator(output_processor=json.loads, **words, **arguments)
+
+
+def ingest_and_etl() -> tuple[ProcessStep, SparkStep]:
+    """The tasks that a run on data of its own begins with; the DAG has a macro `ingest_options`."""
+    ingest = process(
+        "ingest",
+        "{{ ingest_options(params, dag_run) }}",
+        execution_timeout=timedelta(hours=4),
+        doc_md="Release to the raw zone, unchanged; fixes date, settings and champion.",
+    )
+    etl = spark_job(
+        "etl",
+        execution_timeout=timedelta(hours=4),
+        doc_md="Raw files to clean, split and indexed Parquet; bad rows to quarantine.",
+    )
+    return ingest, etl
 
 
 class Ending(NamedTuple):
@@ -149,21 +165,25 @@ def score_and_publish(outlets: list[Asset], **arguments: Any) -> Ending:
             trigger_rule=TriggerRule.NONE_FAILED,
             doc_md="A page about the run: learning, errors, coverage, examples, drift.",
         )
-    run_id = "--run-id={{ run_id | quote }}"
     summary = report(
         "summary",
-        run_id,
+        RUN_ID,
         task_id="summary",
         doc_md="The run's figures: rows, RMSE, whether the model was promoted, seconds.",
     )
-    tidy = BashOperator(
+    last = tidy()
+    chain(score, publish, written, summary, last.as_teardown())
+    return Ending(score, publish, written, last)
+
+
+def tidy() -> BashOperator:
+    """The task that ends a run, as its teardown."""
+    return BashOperator(
         task_id="tidy",
         do_xcom_push=False,
         doc_md="Removes the scratch of killed jobs, also when a task has failed.",
-        **bash("tidy", run_id),
+        **bash("tidy", RUN_ID),
     )
-    chain(score, publish, written, summary, tidy.as_teardown())
-    return Ending(score, publish, written, tidy)
 
 
 def bash(command: str, *options: str) -> dict[str, str]:
