@@ -24,6 +24,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.files import exclusive, read_json, write_json
 from jobs.runs.run import Run
 from jobs.training.launchers import launch
+from jobs.training.metrics_table import known
 from jobs.training.order_gate import catalogue_of, ndcg_10, question_of
 from jobs.training.order_lists import (
     Question,
@@ -109,10 +110,10 @@ def entrants_of(run: Run) -> list[Entrant]:
 
 def entrant_named(run: Run, name: str) -> Entrant:
     """One of these. Raises JobError, naming them, if there is none of the name."""
-    known = {entrant.name: entrant for entrant in entrants_of(run)}
-    if name not in known:
-        raise JobError(f"Run {run.run_id} compares no {name}, but: {', '.join(known)}.")
-    return known[name]
+    named = {entrant.name: entrant for entrant in entrants_of(run)}
+    if name not in named:
+        raise JobError(f"Run {run.run_id} compares no {name}, but: {', '.join(named)}.")
+    return named[name]
 
 
 def folder_of(run: Run, entrant: Entrant) -> Path:
@@ -128,8 +129,8 @@ def compare_one(run: Run, entrant: Entrant) -> None:
     folder, asked = folder_of(run, entrant), fingerprint(run, entrant)
     make_folder(folder)
     with exclusive(folder / ".lock", f"another attempt at {entrant.name} to end"):
-        known = read_json(folder / "result.json")
-        if known and known["fingerprint"] == asked:
+        earlier = read_json(folder / "result.json")
+        if earlier and earlier["fingerprint"] == asked:
             print(f"compare: {entrant.name} is measured already", flush=True)
             return
         print(f"compare: {entrant.name}", flush=True)
@@ -146,11 +147,11 @@ def compare_one(run: Run, entrant: Entrant) -> None:
 def result_of(run: Run, entrant: Entrant) -> Result | None:
     """What was found of it; None if it was not trained with these settings on these data yet."""
     folder, asked = folder_of(run, entrant), fingerprint(run, entrant)
-    known = read_json(folder / "result.json")
-    if known is None or known.pop("fingerprint") not in (asked, failed(run, asked)):
+    found = read_json(folder / "result.json")
+    if found is None or found.pop("fingerprint") not in (asked, failed(run, asked)):
         return None
     with np.load(folder / "users.npz") as arrays:
-        return Result(entrant, **known, **{name: arrays[name] for name in arrays})
+        return Result(entrant, **found, **{name: arrays[name] for name in arrays})
 
 
 def fingerprint(run: Run, entrant: Entrant) -> str:
@@ -208,9 +209,7 @@ def spec_of(run: Run, entrant: Entrant) -> TrainingSpec:
         )
     spec = training_spec(run, entrant.member, f"comparison/{entrant.name}/factors")
     assert entrant.seed is not None
-    data = spec.provenance["data"] | {"order_split": run.record("etl")["order_split"]}
-    provenance = spec.provenance | ({"data": data} if entrant.orders else {})
-    return replace(spec, seed=entrant.seed, events=None, provenance=provenance)
+    return replace(spec, seed=entrant.seed, events=None)
 
 
 def of_ratings(run: Run, factors: Factors) -> tuple[list[list[Any]], dict[str, NDArray[Any]]]:
@@ -238,10 +237,7 @@ def of_lists(
     """How well its lists name what came next: figures, and of each user."""
     split = f"{run.record('etl')['order_split']} test"
     figures = measure(ranked, asked.held, catalogue_of(run, asked))
-    rows = [
-        [split, *(None if isinstance(v, float) and np.isnan(v) else v for v in figure)]
-        for figure in figures
-    ]
+    rows = [[split, *map(known, figure)] for figure in figures]
     top_BK = np.full((len(asked.held), KEPT), -1, np.int32)
     kept_R = ranked.rank_R <= KEPT
     top_BK[ranked.row_R[kept_R], ranked.rank_R[kept_R] - 1] = ranked.movie_idx_R[kept_R]

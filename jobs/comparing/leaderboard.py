@@ -14,6 +14,7 @@ from jobs.comparing.entrants import Result
 from jobs.runs.run import Run
 from model.bootstrap import Difference, difference, intervals
 from model.list_agreement import overlap, rank_biased_overlap
+from model.list_measure import EVERYBODY
 
 Double = NDArray[np.float64]
 By = Literal["rating", "order"]
@@ -34,7 +35,7 @@ class Standing:
     """Paired, over the same users; above 0 is better. None: it is the best."""
     results: Sequence[Result]
 
-    def mean(self, name: str, k: int | None = None, segment: str = "all") -> float | None:
+    def mean(self, name: str, k: int | None = None, segment: str = EVERYBODY) -> float | None:
         """A figure's mean over its seeds; None where one has none."""
         values = [result.value(name, k, segment) for result in self.results]
         known = [value for value in values if value is not None]

@@ -9,6 +9,7 @@ from jobs.comparing.leaderboard import By, Standing, agreement, standings
 from jobs.pages.page import Page, Plot, Section, Table, Text, number
 from jobs.pages.plots import scatter
 from jobs.runs.run import Run
+from model.list_measure import EVERYBODY
 
 MEASURE = {"rating": "RMSE", "order": "NDCG@10"}
 
@@ -108,7 +109,7 @@ def segments(found: Sequence[Standing]) -> Section | None:
             str(segment)
             for each in found
             for _, segment, name, k, *_ in each.results[0].figures
-            if segment != "all" and (name, k) == ("ndcg", 10)
+            if segment != EVERYBODY and (name, k) == ("ndcg", 10)
         }
     )
     if not names:

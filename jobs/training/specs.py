@@ -9,7 +9,7 @@ from typing import Any
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
 from jobs.training.registry import Registry
-from model.family import load
+from model.family import ORDER_MODELS, load
 from model.settings import Course, TrainingSpec, chosen
 
 
@@ -22,14 +22,8 @@ def rating_spec(run: Run) -> TrainingSpec:
 def order_spec(run: Run) -> TrainingSpec:
     """The training of the run's model of order; the curves stand beside those of ratings."""
     spec = training_spec(run, run.conf.train.order.model, "order")
-    # Of what it learns from, the split of the ratings decides nothing.
-    split = run.record("etl")["order_split"]
-    told = spec.provenance["data"] | {"order_split": split}
-    spec = replace(
-        spec,
-        events=f"{spec.events}/order",
-        provenance=spec.provenance | {"data": told},
-    )
+    spec = replace(spec, events=f"{spec.events}/order")
+    split = spec.provenance["data"]["order_split"]
     return from_champion(spec, run.order_champion, order_champion_to_start_from(run, split))
 
 
@@ -62,6 +56,11 @@ def from_all_ratings(
 def training_spec(run: Run, model: str, output: str) -> TrainingSpec:
     """What model/training/loop.py needs to know of a run."""
     low, high = run.rating_range
+    etl = run.record("etl")
+    data = {"digest": run.digest, **run.conf.etl.model_dump()}
+    if model in ORDER_MODELS:
+        # Of what it learns from, the split of the ratings decides nothing.
+        data["order_split"] = etl["order_split"]
     return TrainingSpec(
         **chosen(model, run.conf.train.learning(model)),
         train=str(run.split("train")),
@@ -80,8 +79,8 @@ def training_spec(run: Run, model: str, output: str) -> TrainingSpec:
             "run_id": run.run_id,
             "ds": run.ds.isoformat(),
             "release": run.release,
-            "ratings": run.record("etl")["ratings"],
-            "data": {"digest": run.digest, **run.conf.etl.model_dump()},
+            "ratings": etl["ratings"],
+            "data": data,
         },
     )
 
