@@ -33,7 +33,7 @@ from jobs.runs import schemas
 from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, run_of
-from jobs.runs.settings import RELEASES
+from jobs.runs.settings.delivery import RELEASES
 
 SPLITS = ("train", "validation", "test")
 # Of the delivered file: about two million ratings, which one task sorts.

@@ -32,7 +32,8 @@ from jobs.runs.files import read_json, write_json
 from jobs.runs.inputs import refuse_outside
 from jobs.runs.mounts import warnings_of
 from jobs.runs.run import Run, new_run_id
-from jobs.runs.settings import RELEASES, Configuration, with_models
+from jobs.runs.settings.delivery import RELEASES
+from jobs.runs.settings.whole import Configuration, with_models
 from jobs.runs.warehouse import Warehouse, warehouse_named
 from jobs.scoring.given_ids import given_lists, with_blocked
 from jobs.scoring.incremental import find_base

@@ -25,7 +25,7 @@ from datetime import date
 from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, run_of
-from jobs.runs.settings import RetrainSettings
+from jobs.runs.settings.training import RetrainSettings
 from jobs.scoring.plan import ranked_by_rating
 from jobs.scoring.uncertainty import refuse_to_train
 from jobs.training.registry import Registry

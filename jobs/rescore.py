@@ -23,7 +23,7 @@ from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
 from jobs.runs.files import read_json
 from jobs.runs.run import Run, new_run_id, open_run
-from jobs.runs.settings import with_models
+from jobs.runs.settings.whole import with_models
 from jobs.runs.warehouse import Warehouse, warehouse_named
 from jobs.scoring.filters import allowed_movies
 from jobs.scoring.given_ids import given_lists, refuse_unknown_candidates, with_blocked

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from jobs.runs.settings import EtlSettings
+from jobs.runs.settings.cleaning import EtlSettings
 
 NAMES = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)

@@ -23,7 +23,7 @@ from jobs.cleaning.order_splits import (
     time_cut,
 )
 from jobs.runs.errors import JobError
-from jobs.runs.settings import EtlSettings
+from jobs.runs.settings.cleaning import EtlSettings
 
 
 def histories(ratings: DataFrame, split: str, settings: EtlSettings) -> DataFrame:

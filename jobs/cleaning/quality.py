@@ -15,7 +15,7 @@ import duckdb
 from jobs.engines.duck import duckdb_columns
 from jobs.release.layouts import Layout
 from jobs.runs import schemas
-from jobs.runs.settings import QualitySettings
+from jobs.runs.settings.cleaning import QualitySettings
 
 
 @dataclass(frozen=True)

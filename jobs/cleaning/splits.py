@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.cleaning import file_order
-from jobs.runs.settings import EtlSettings
+from jobs.runs.settings.cleaning import EtlSettings
 
 BUCKETS = 1_000_000
 FILE_ORDERS = {"position": file_order.position, "kfold": file_order.kfold}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jobs.pages.page import Part, Section, Table, Text, count, number, share
-from jobs.runs.settings import ScoreSettings
+from jobs.runs.settings.scoring import ScoreSettings
 
 # In words, with the setting's value, what each filter takes away.
 WORDS = {

@@ -11,7 +11,7 @@ from jobs.release.layouts import ITEM_FIELDS, LAYOUTS, Layout
 from jobs.release.own_layout import candidates, own_layout
 from jobs.release.peeking import encoding_of, pieces
 from jobs.runs.errors import JobError
-from jobs.runs.settings import RELEASES, IngestSettings
+from jobs.runs.settings.delivery import RELEASES, IngestSettings
 
 MAX_GENRES = 1 << 16  # bytes of u.genre, which is read as one
 # Of GroupLens's CSV files, whose columns never change.

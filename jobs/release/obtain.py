@@ -14,7 +14,7 @@ from jobs.release.unpacking import copy_folder, take_over
 from jobs.runs.addresses import is_object_uri
 from jobs.runs.errors import JobError
 from jobs.runs.files import exclusive
-from jobs.runs.settings import IngestSettings
+from jobs.runs.settings.delivery import IngestSettings
 
 GROUPLENS = "https://files.grouplens.org/datasets/movielens"
 

@@ -19,7 +19,7 @@ from pathlib import Path, PurePath
 from jobs.release.layouts import TABLES, Layout, Table
 from jobs.release.peeking import PIECE, encoding_of, whole_lines
 from jobs.runs.errors import JobError
-from jobs.runs.settings import ColumnSettings, IngestSettings
+from jobs.runs.settings.delivery import ColumnSettings, IngestSettings
 
 SEPARATORS = ("\t", ";", "|", "::", ",")
 # Files that lie beside ratings.

@@ -17,7 +17,9 @@ from pydantic import ValidationError
 
 from jobs.runs.addresses import public_part
 from jobs.runs.errors import JobError
-from jobs.runs.settings import Configuration, Section, TrainSettings
+from jobs.runs.settings.section import Section
+from jobs.runs.settings.training import TrainSettings
+from jobs.runs.settings.whole import Configuration
 from jobs.runs.warehouse import Warehouse, warehouse_named
 from model.family import FAMILY
 

@@ -29,7 +29,7 @@ from jobs.runs.configuration import of_today, warehouse_of
 from jobs.runs.errors import JobError, NotNeeded
 from jobs.runs.evaluation import Evaluation
 from jobs.runs.files import exclusive, is_held, read_json, remove_record, write_json
-from jobs.runs.settings import Configuration
+from jobs.runs.settings.whole import Configuration
 from jobs.runs.warehouse import Warehouse
 from model.files import sync_tree
 

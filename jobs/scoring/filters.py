@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from jobs.engines.duck import open_tables
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
-from jobs.runs.settings import ScoreSettings
+from jobs.runs.settings.scoring import ScoreSettings
 from jobs.scoring.given_ids import unknown_ids
 from model.factors import Factors
 

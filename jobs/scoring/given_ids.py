@@ -18,7 +18,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.files import replacing
 from jobs.runs.inputs import refuse_outside
 from jobs.runs.run import Run
-from jobs.runs.settings import Configuration
+from jobs.runs.settings.whole import Configuration
 
 COLUMNS = tuple(schemas.columns_of(schemas.CANDIDATES))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
-from jobs.runs.settings import ScoreSettings
+from jobs.runs.settings.scoring import ScoreSettings
 from jobs.scoring.filters import allowed_movies
 from jobs.scoring.folding import Known, of_tonight
 from jobs.scoring.incremental import Basis, rests_on_histories, usable_base

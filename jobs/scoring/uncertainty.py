@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
-from jobs.runs.settings import ScoreSettings
+from jobs.runs.settings.scoring import ScoreSettings
 from model.factors import Factors
 from model.family import RATING_MODELS, load
 

@@ -12,7 +12,7 @@ from jobs.published.runs_table import latest_run
 from jobs.published.views import connect
 from jobs.runs.configuration import postgresql_dsn
 from jobs.runs.errors import JobError
-from jobs.runs.settings import Configuration
+from jobs.runs.settings.whole import Configuration
 from jobs.runs.warehouse import Warehouse
 from jobs.sinks.postgresql import connection_to, require_usable
 from jobs.sinks.postgresql_connection import connected

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from jobs.runs.errors import JobError
-from jobs.runs.settings import NO_INTERFACE, LaunchSettings
+from jobs.runs.settings.training import NO_INTERFACE, LaunchSettings
 from jobs.training.rank_environment import for_ranks, rendezvous_secrets
 from jobs.training.rank_failures import failure
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from jobs.engines.host import require_host_name, require_own_scratch
 from jobs.runs.errors import JobError
 from jobs.runs.files import exclusive, write_json
-from jobs.runs.settings import LaunchSettings
+from jobs.runs.settings.training import LaunchSettings
 from jobs.training.horovodrun import by_horovodrun, loopback
 from jobs.training.rank_environment import rendezvous_secrets
 from jobs.training.rank_failures import failure

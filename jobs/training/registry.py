@@ -11,7 +11,7 @@ from typing import Any, Literal
 from jobs.runs.errors import JobError
 from jobs.runs.files import exclusive
 from jobs.runs.run import Run
-from jobs.runs.settings import Configuration
+from jobs.runs.settings.whole import Configuration
 from jobs.runs.warehouse import Warehouse
 from jobs.training import own_store
 from jobs.training.mlflow_client import client_of

@@ -22,7 +22,7 @@ from jobs.published.runs_table import newest_date
 from jobs.published.whole import decide
 from jobs.runs.configuration import postgresql_dsn
 from jobs.runs.schemas import BY_DATE
-from jobs.runs.settings import Configuration
+from jobs.runs.settings.whole import Configuration
 from jobs.runs.warehouse import Warehouse
 from jobs.sinks.postgresql import connection_to
 from jobs.sinks.postgresql_connection import connected

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from jobs.cleaning.file_order import TEST, TRAIN, VALIDATION, kfold
 from jobs.cleaning.splits import BUCKETS
 from jobs.runs.configuration import load_configuration
-from jobs.runs.settings import EtlSettings
+from jobs.runs.settings.cleaning import EtlSettings
 from model.data.columns import DATED
 from tests.benchmarks.order_data import lines, read_release
 

@@ -1,6 +1,8 @@
 """The real scheduler: a run through REST, refusals, and a run that survives what is killed."""
 
+import os
 import shutil
+import signal
 import socket
 from pathlib import Path
 from typing import Any

@@ -7,7 +7,7 @@ import pytest
 
 from jobs.plan import Champion, decide, refuse_champion
 from jobs.runs.errors import JobError
-from jobs.runs.settings import RetrainSettings
+from jobs.runs.settings.training import RetrainSettings
 from jobs.scoring.uncertainty import refuse_to_train
 from jobs.training.registry import Registry
 from tests.jobs.examples import MODEL, small_run

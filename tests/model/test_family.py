@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from jobs.runs.configuration import load_configuration
-from jobs.runs.settings import with_models
+from jobs.runs.settings.whole import with_models
 from model.data.datasets import DATASETS, read_dataset
 from model.data.histories import TEST, read_histories
 from model.factors import Factors, load_factors

@@ -7,7 +7,7 @@ from jobs.cleaning.quality import Delivered, findings
 from jobs.engines.duck import columns_in_sql
 from jobs.release.layouts import LAYOUTS
 from jobs.runs.schemas import CLEAN, QUARANTINE
-from jobs.runs.settings import QualitySettings
+from jobs.runs.settings.cleaning import QualitySettings
 
 [LAYOUT] = [layout for layout in LAYOUTS if layout.ratings.file == "ratings.dat"]
 SETTINGS = QualitySettings(

@@ -17,7 +17,7 @@ from jobs.cleaning.splits import with_split
 from jobs.release.detection import detect_layout
 from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
-from jobs.runs.settings import EtlSettings
+from jobs.runs.settings.cleaning import EtlSettings
 from tests.jobs.examples import small_run
 
 ML_1M = Path(__file__).resolve().parents[4] / "shared/data/ml-1m.zip"

@@ -6,7 +6,7 @@ import pytest
 
 from jobs.runs.configuration import conf_folder, load_configuration, of_today
 from jobs.runs.errors import JobError
-from jobs.runs.settings import Configuration, with_models
+from jobs.runs.settings.whole import Configuration, with_models
 from model.family import FAMILY
 
 

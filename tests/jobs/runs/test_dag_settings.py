@@ -14,7 +14,9 @@ import pytest
 from jobs.runs.configuration import allowed_keys
 from jobs.runs.run import safe_run_id
 from jobs.runs.schemas import PUBLISHED
-from jobs.runs.settings import RELEASES, RetrainSettings, with_models
+from jobs.runs.settings.delivery import RELEASES
+from jobs.runs.settings.training import RetrainSettings
+from jobs.runs.settings.whole import with_models
 from tests.jobs.examples import small_run
 
 DAGS = Path(__file__).resolve().parents[3] / "dags"

@@ -25,7 +25,8 @@ import pytest
 from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
 from jobs.runs.files import is_held
-from jobs.runs.settings import TrainSettings, with_models
+from jobs.runs.settings.training import TrainSettings
+from jobs.runs.settings.whole import with_models
 from jobs.training.horovodrun import own_hosts
 from jobs.training.launchers import launch
 from jobs.training.rank_failures import failure
