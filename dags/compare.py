@@ -46,7 +46,7 @@ from nightreel_common.tasks import (
 )
 
 MEMBERS = [
-    *("biases", "matrix_factorisation", "svdpp", "bayesian", "autoencoder", "blend"),
+    *("biases", "neighbours", "matrix_factorisation", "svdpp", "bayesian", "autoencoder", "blend"),
     *("visits", "ridge", "elsa", "ials", "item_linear", "vae", "recency", "gru", "convolution"),
     *("transformer", "order_blend"),
 ]

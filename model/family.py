@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 RATING_MODELS = {
     "matrix_factorisation": "model.matrix_factorisation:MatrixFactorisation",
     "biases": "model.biases:Biases",
+    "neighbours": "model.neighbours:Neighbours",
     "bayesian": "model.bayesian:Bayesian",
     "svdpp": "model.svdpp:Svdpp",
     "autoencoder": "model.autoencoder:Autoencoder",
