@@ -46,7 +46,8 @@ from nightreel_common.tasks import (
 )
 
 MEMBERS = [
-    *("biases", "neighbours", "matrix_factorisation", "svdpp", "bayesian", "autoencoder", "blend"),
+    *("biases", "content", "neighbours", "matrix_factorisation", "svdpp", "bayesian"),
+    *("autoencoder", "blend"),
     *("visits", "ridge", "elsa", "ials", "item_linear", "vae", "recency", "gru", "convolution"),
     *("transformer", "order_blend"),
 ]

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 RATING_MODELS = {
     "matrix_factorisation": "model.matrix_factorisation:MatrixFactorisation",
     "biases": "model.biases:Biases",
+    "content": "model.content:Content",
     "neighbours": "model.neighbours:Neighbours",
     "bayesian": "model.bayesian:Bayesian",
     "svdpp": "model.svdpp:Svdpp",

@@ -59,20 +59,32 @@ def ridge_rows(
     base_M = factors.mean + factors.movie_bias_M + movie_MW @ prior.mean_W
     # In these coordinates the covariance is 1.
     white_MW = movie_MW @ prior.root_WW
-    noise_WW = noise * np.eye(len(prior.mean_W))
-    row_UW = np.empty((len(known), len(prior.mean_W)))
-    for start in range(0, len(known), USERS_PER_BLOCK):
-        block = known.slice(start, start + USERS_PER_BLOCK)
-        left_BWW = np.empty((len(block), *noise_WW.shape))
-        right_BW = np.empty((len(block), len(noise_WW)))
-        rest_N = block.rating_N - base_M[block.movie_N]
-        for user, (first, last) in enumerate(pairwise(block.offset_U1)):
-            white_NW = white_MW[block.movie_N[first:last]]
-            left_BWW[user] = white_NW.T @ white_NW + noise_WW
-            right_BW[user] = white_NW.T @ rest_N[first:last]
-        solved_BW = np.linalg.solve(left_BWW, right_BW[:, :, None])[:, :, 0]
-        row_UW[start : start + len(block)] = prior.mean_W + solved_BW @ prior.root_WW.T
+    rest_N = known.rating_N - base_M[known.movie_N]
+    solved_UW = regressions(known.offset_U1, rest_N, known.movie_N, white_MW, noise)
+    row_UW = prior.mean_W + solved_UW @ prior.root_WW.T
     return row_UW[:, :-1].astype(np.float32), row_UW[:, -1].astype(np.float32)
+
+
+def regressions(
+    offset_U1: Ints, value_N: NDArray, movie_N: Ints, row_MW: NDArray[np.float64], penalty: float
+) -> NDArray[np.float64]:
+    """Ridge regressions of each of U users' values on the rows of their movies, U x W.
+
+    Those of the u-th of them stand at `offset_U1[u]` to before `offset_U1[u + 1]`.
+    """
+    users, width = len(offset_U1) - 1, row_MW.shape[1]
+    solved_UW, penalty_WW = np.empty((users, width)), penalty * np.eye(width)
+    for start in range(0, users, USERS_PER_BLOCK):
+        bound_B1 = offset_U1[start : start + USERS_PER_BLOCK + 1]
+        left_BWW = np.empty((len(bound_B1) - 1, width, width))
+        right_BW = np.empty((len(bound_B1) - 1, width))
+        for user, (first, last) in enumerate(pairwise(bound_B1)):
+            row_NW = row_MW[movie_N[first:last]]
+            left_BWW[user] = row_NW.T @ row_NW + penalty_WW
+            right_BW[user] = row_NW.T @ value_N[first:last]
+        solved_BW = np.linalg.solve(left_BWW, right_BW[:, :, None])[:, :, 0]
+        solved_UW[start : start + len(solved_BW)] = solved_BW
+    return solved_UW
 
 
 def can_fold_in(factors: Factors) -> bool:

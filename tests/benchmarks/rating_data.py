@@ -89,7 +89,9 @@ def read_tables(file: Path) -> dict[str, pa.Table]:
     users["occupation"] = users["occupation"].astype(str)
     return {
         "users": pa.Table.from_pandas(users, preserve_index=False),
-        "movies": pa.table({"movie_id": movie_ids, "year": pa.array(year), "genres": told}),
+        "movies": pa.table(
+            {"movie_id": movie_ids, "title": titles, "year": pa.array(year), "genres": told}
+        ),
     }
 
 

@@ -79,6 +79,8 @@ CHANGES: dict[str, dict[str, Any]] = {
         for model in ("transformer", "gru", "convolution", "recency")
     },
 }
+# Models that learn from nothing but ratings of what the release says of movies.
+TOLD = ("content",)
 SHARED = {"seed": 1, "reading": "auto", "memory_rows": 1_000_000, "checkpoint_seconds": 60}
 
 
@@ -143,6 +145,19 @@ def histories():
     )
 
 
+def movies() -> pa.Table:
+    """Titles, years and genres, of which the genre tells which of the two tastes likes a movie."""
+    ids = np.arange(MOVIES, dtype=np.int32)
+    return pa.table(
+        {
+            "movie_id": 10 * ids + 7,
+            "title": [f"Movie {'of' if idx % 3 else 'and'} (1990)" for idx in ids],
+            "year": pa.array([1990] * MOVIES, pa.int32()),
+            "genres": [["Drama", "Comedy"][idx % 2 : idx % 2 + 1] for idx in ids],
+        }
+    )
+
+
 def write(folder: Path, ratings: pa.Table, sizes: Sequence[int]) -> str:
     """Parquet files, one row group each, of these numbers of rows."""
     folder.mkdir(parents=True)
@@ -184,6 +199,7 @@ def spec(tmp_path, ratings, histories):
             events=None,
             rating_min=1,
             rating_max=5,
+            movies=write(splits / "movies", movies(), [MOVIES]) if model in TOLD else None,
             **chosen(model, values(model) | SHARED | changes),
             provenance={"data": {"digest": "d"}},
             histories=write(splits / "histories", histories, [30, 20, 9]),
