@@ -13,7 +13,8 @@ are solved for tonight (model/fold_in.py).
 Movies are ranked by the model of order, with users' rows made of their histories of today; without
 one by unclipped predicted rating, so that the best do not all tie at the top of the scale, damped
 by score.damping or less score.lower_bound standard deviations. With score.mode=incremental, users
-for whom nothing has changed since the newest published run keep its rows.
+for whom nothing has changed since the newest published run keep its rows. With score.reasons every
+row names the rated movie that speaks most for it (model/reasons.py).
 
 A pandas UDF of Spark scores: it is handed numbers of ranges of users, maps the model, writes their
 rows itself (jobs/scoring/task.py), and only figures come back.
@@ -41,7 +42,7 @@ from jobs.scoring.similar import write_similar
 from jobs.scoring.task import Scoring, even_ranges, score_range, task_device
 from model.factors import is_trained
 
-FIGURES = "users long, rows long"
+FIGURES = "users long, rows long, reasons long"
 # Pairs of a task: about a second's work, and so the step by which progress is seen.
 PAIRS_PER_TASK = 2_000_000_000
 
@@ -58,14 +59,14 @@ def scorer(scoring: Scoring, ranges: list[tuple[int, int]]) -> Callable[[str], C
         for batch in numbers:
             with task_device(scoring.device) as device:
                 done = [score_range(scoring, ranges[number], device) for number in batch]
-            yield pd.DataFrame(done, columns=["users", "rows"])
+            yield pd.DataFrame(done, columns=["users", "rows", "reasons"])
 
     # It writes files: Spark must not evaluate it once for each use of its column.
     return score_ranges.asNondeterministic()
 
 
-def score_all(spark: SparkSession, scoring: Scoring, inputs: Inputs) -> tuple[int, int]:
-    """Score all users of the inputs; returns how many they are and their rows."""
+def score_all(spark: SparkSession, scoring: Scoring, inputs: Inputs) -> dict[str, int]:
+    """Score all users of the inputs; how many they are, their rows, and those with a reason."""
     movies = len(inputs.catalogue.movie_idx_C)
     tasks = len(inputs.user_ids_U) * movies // PAIRS_PER_TASK
     tasks = max(tasks, 2 * spark.sparkContext.defaultParallelism)
@@ -73,8 +74,9 @@ def score_all(spark: SparkSession, scoring: Scoring, inputs: Inputs) -> tuple[in
     numbers = spark.range(0, len(ranges), 1, len(ranges))
     done = numbers.select(scorer(scoring, ranges)("id").alias("done"))
     with show_tasks(spark, "score"):
-        [total] = done.agg(F.sum("done.users"), F.sum("done.rows")).collect()
-    return total[0], total[1]
+        sums = (F.sum(f"done.{name}").alias(name) for name in ("users", "rows", "reasons"))
+        [total] = done.agg(*sums).collect()
+    return total.asDict()
 
 
 def require_users(inputs: Inputs, user_ids: list[int], release: str) -> None:
@@ -122,8 +124,9 @@ def score(spark: SparkSession, run: Run, models: Models) -> dict[str, Any]:
         order_version=models.order.version if models.order else None,
         run_id=run.run_id,
         uncertainty=plan.uncertainty,
+        explained=plan.explained.folder if plan.explained else None,
     )
-    users, rows = score_all(spark, scoring, inputs)
+    scored = score_all(spark, scoring, inputs)
     if base and base.finished("score") != base_record:
         raise JobError(
             f"Run {base.run_id}, of which rows are taken over, was made again meanwhile. Run score "
@@ -134,13 +137,15 @@ def score(spark: SparkSession, run: Run, models: Models) -> dict[str, Any]:
     trained = is_trained(plan.ranking.user_idx(inputs.user_ids_U), plan.ranking.user_trained_U)
     folded = plan.model.is_folded(plan.model.user_idx(inputs.user_ids_U))
     shutil.rmtree(prepared)
+    users = scored["users"]
     return plan.figures | {
         "users": users,
         "users_scored": users - kept,
         "users_kept": kept,
         "users_popular": users - int(trained.sum()),
         "users_folded_in": int((folded & trained).sum()),
-        "rows": rows,
+        "rows": scored["rows"],
+        "reasons": scored["reasons"],
         "similar": similar,
     }
 

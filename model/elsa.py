@@ -78,6 +78,11 @@ class ElsaEncoder:
         first_U = torch.from_numpy(histories.offset_U1[:-1]).to(device)
         return nn.functional.embedding_bag(movie_N, self.movie_MK, first_U, mode="sum")
 
+    def parts(self, histories: Histories) -> Tensor:
+        """The movie's row."""
+        movie_N = torch.from_numpy(histories.movie_N.astype(np.int64))
+        return self.movie_MK[movie_N.to(self.movie_MK.device)]
+
 
 class Elsa(OrderLearner):
     """The learner; its score is that of the rows, of rated movies 1 above the model's."""

@@ -254,6 +254,17 @@ class Encoder(Protocol):
 
 
 @runtime_checkable
+class Explaining(Encoder, Protocol):
+    """An encoder whose rows are sums over the history, so that it can say what each rating adds.
+
+    Of any other, ratings are left out one at a time (model/reasons.py).
+    """
+
+    def parts(self, histories: Histories) -> Tensor:
+        """What each of N ratings adds to its user's row, N x K; the rest is the same for all."""
+
+
+@runtime_checkable
 class Ordering(Protocol):
     """A model whose objective is `order`: users' rows follow from their histories at any time."""
 

@@ -45,6 +45,44 @@ class Prior:
         return cls(row_UW.mean(0), vector_WW * np.sqrt(value_W.clip(min=0)))
 
 
+@dataclass(frozen=True)
+class Equations:
+    """The regression of users' ratings on M movies' rows, in coordinates of unit covariance."""
+
+    prior: Prior
+    base_M: NDArray[np.float64]
+    """Scores of the mean row."""
+    white_MW: NDArray[np.float64]
+    noise: float
+
+    @classmethod
+    def of(cls, factors: Factors, noise: float) -> Equations:
+        """Those of a model; see `ridge_rows`."""
+        prior = Prior.of(factors)
+        movie_MW = with_bias(factors.movie_MK).astype(np.float64)
+        base_M = factors.mean + factors.movie_bias_M + movie_MW @ prior.mean_W
+        return cls(prior, base_M, movie_MW @ prior.root_WW, noise)
+
+    def rest(self, known: Histories) -> NDArray[np.float64]:
+        """What is left of N ratings by the scores of the mean row."""
+        return known.rating_N - self.base_M[known.movie_N]
+
+    def parts(self, known: Histories) -> NDArray[np.float32]:
+        """What each of N ratings adds to its user's row and bias, N x W: they begin at the mean."""
+        width, rest_N = self.white_MW.shape[1], self.rest(known)
+        part_NW, noise_WW = np.empty((len(rest_N), width), np.float32), self.noise * np.eye(width)
+        for first, last in pairwise(known.offset_U1):
+            white_NW = self.white_MW[known.movie_N[first:last]]
+            solved_WN = np.linalg.solve(white_NW.T @ white_NW + noise_WW, white_NW.T)
+            part_NW[first:last] = (self.prior.root_WW @ solved_WN).T * rest_N[first:last, None]
+        return part_NW
+
+
+def with_bias(movie_MK: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The movies' rows, and a 1 that a user's bias is multiplied with."""
+    return np.column_stack([movie_MK, np.ones(len(movie_MK), np.float32)])
+
+
 def ridge_rows(
     factors: Factors, known: Histories, noise: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -53,14 +91,9 @@ def ridge_rows(
     `noise` is the variance of ratings around scores, in square rating points. Of whom nothing is
     known, the row is the mean row.
     """
-    prior = Prior.of(factors)
-    movie_MW = np.column_stack([factors.movie_MK, np.ones(len(factors.movie_MK), np.float32)])
-    movie_MW = movie_MW.astype(np.float64)
-    base_M = factors.mean + factors.movie_bias_M + movie_MW @ prior.mean_W
-    # In these coordinates the covariance is 1.
-    white_MW = movie_MW @ prior.root_WW
-    rest_N = known.rating_N - base_M[known.movie_N]
-    solved_UW = regressions(known.offset_U1, rest_N, known.movie_N, white_MW, noise)
+    equations = Equations.of(factors, noise)
+    prior, rest_N = equations.prior, equations.rest(known)
+    solved_UW = regressions(known.offset_U1, rest_N, known.movie_N, equations.white_MW, noise)
     row_UW = prior.mean_W + solved_UW @ prior.root_WW.T
     return row_UW[:, :-1].astype(np.float32), row_UW[:, -1].astype(np.float32)
 

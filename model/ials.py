@@ -66,18 +66,42 @@ class IalsEncoder:
 
     def encode(self, histories: Histories) -> Tensor:
         """Rows, U x K; a movie counts once, however often it is in a history."""
-        gram_KK = self.movie_MK.T @ self.movie_MK
         user_UK = self.movie_MK.new_zeros(len(histories), self.movie_MK.shape[1])
-        weight_N, decay = None, self.settings.decay
-        if decay is not None:
-            last_N = np.repeat(histories.offset_U1[1:], histories.count_U)
-            weight_N = np.exp((np.arange(len(last_N)) + 1 - last_N) / decay, dtype=np.float32)
+        for place_B, root_BKK, sum_BK in self.equations(histories, self.weights(histories)):
+            user_UK[place_B] = torch.cholesky_solve(sum_BK[:, :, None], root_BKK)[:, :, 0]
+        return user_UK
+
+    def parts(self, histories: Histories) -> Tensor:
+        """What the movie adds to the right-hand side of its user's equations, solved for alone."""
+        movie_N = torch.from_numpy(histories.movie_N.astype(np.int64)).to(self.movie_MK.device)
+        row_NK, weight_N = self.movie_MK[movie_N], self.weights(histories)
+        if weight_N is not None:
+            row_NK = row_NK * torch.from_numpy(weight_N).to(row_NK.device)[:, None]
+        part_NK = torch.zeros_like(row_NK)
+        for place_B, root_BKK, _ in self.equations(histories, weight_N):
+            for place, root_KK in zip(place_B.tolist(), root_BKK, strict=True):
+                own = slice(*histories.offset_U1[place : place + 2])
+                part_NK[own] = torch.cholesky_solve(row_NK[own].T, root_KK).T
+        return part_NK
+
+    def weights(self, histories: Histories) -> Weights | None:
+        """What each of N ratings counts; None: all alike."""
+        if self.settings.decay is None:
+            return None
+        last_N = np.repeat(histories.offset_U1[1:], histories.count_U)
+        lag_N = last_N - 1 - np.arange(len(last_N))
+        return np.exp(-lag_N / self.settings.decay, dtype=np.float32)
+
+    def equations(
+        self, histories: Histories, weight_N: Weights | None
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Those of users' rows, in blocks: places, Cholesky factors, right-hand sides."""
+        gram_KK = self.movie_MK.T @ self.movie_MK
         for place_B, sum_BKK, sum_BK, count_B in sums(
             histories.offset_U1, histories.movie_N, self.movie_MK, weight_N
         ):
             penalty_B = penalties(count_B, len(self.movie_MK), self.settings)
-            user_UK[place_B] = solved(sum_BKK, sum_BK, penalty_B, gram_KK, self.settings)
-        return user_UK
+            yield place_B, roots(sum_BKK, penalty_B, gram_KK, self.settings), sum_BK
 
 
 class Ials:
@@ -108,7 +132,8 @@ class Ials:
             for place_B, sum_BKK, sum_BK in ranks_sums(offset_M1, user_N, user_UK, data):
                 count_B = data.counts.movie_M[place_B.cpu()].to(data.device)
                 penalty_B = penalties(count_B, users, settings)
-                movie_MK[place_B] = solved(sum_BKK, sum_BK, penalty_B, gram_KK, settings)
+                root_BKK = roots(sum_BKK, penalty_B, gram_KK, settings)
+                movie_MK[place_B] = torch.cholesky_solve(sum_BK[:, :, None], root_BKK)[:, :, 0]
         self.made = IalsEncoder(settings, movie_MK)
         user_UK = data.whole_rows(self.made)
         none_U, none_M = user_UK.new_zeros(data.users), user_UK.new_zeros(data.movies)
@@ -192,10 +217,8 @@ def penalties(count_B: Tensor, others: int, settings: IalsSettings) -> Tensor:
     return settings.penalty * (count_B + settings.unobserved * others) ** settings.exponent
 
 
-def solved(
-    sum_BKK: Tensor, sum_BK: Tensor, penalty_B: Tensor, gram_KK: Tensor, settings: IalsSettings
-) -> Tensor:
-    """The rows of least squares."""
+def roots(sum_BKK: Tensor, penalty_B: Tensor, gram_KK: Tensor, settings: IalsSettings) -> Tensor:
+    """The Cholesky factors of the equations of least squares."""
     left_BKK = sum_BKK + settings.unobserved * gram_KK
     left_BKK.diagonal(dim1=1, dim2=2).add_(penalty_B[:, None])
-    return torch.cholesky_solve(sum_BK[:, :, None], torch.linalg.cholesky(left_BKK))[:, :, 0]
+    return torch.linalg.cholesky(left_BKK)

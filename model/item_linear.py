@@ -68,6 +68,16 @@ class ItemLinearEncoder:
         first_U = torch.from_numpy(known.offset_U1[:-1]).to(self.device)
         return torch.nn.functional.embedding_bag(part_N, self.row_RK, first_U, mode="sum")
 
+    def parts(self, histories: Histories) -> Tensor:
+        """The movie's row or unit vector; zero if it takes no part."""
+        part_N = torch.from_numpy(self.part_M[histories.movie_N].astype(np.int64)).to(self.device)
+        known_N = part_N >= 0
+        if self.row_RK is None:
+            row_NK = torch.zeros(len(part_N), int(self.part_M.max()) + 1, device=self.device)
+            row_NK[known_N.nonzero()[:, 0], part_N[known_N]] = 1
+            return row_NK
+        return self.row_RK[part_N.clamp(min=0)] * known_N[:, None]
+
 
 class ItemLinear:
     """The fitter: each rank counts its own users' pairs, and all solve for the same weights."""

@@ -25,6 +25,7 @@ from model.data.history_data import HistoryData
 from model.encoder_files import Files, encoder_of, unpack
 from model.family import ORDER_MODELS, Encoder, Member, Rows, load
 from model.order_weights import fit_weights
+from model.reasons import parts_of
 from model.validation_lists import validation_figures
 
 if TYPE_CHECKING:
@@ -58,6 +59,12 @@ class BlendEncoder:
         parts = zip(self.members, self.weights, strict=True)
         user_UC = torch.cat([weight * member.encode(histories) for member, weight in parts], 1)
         return user_UC if self.turn_CK is None else user_UC @ self.turn_CK
+
+    def parts(self, histories: Histories) -> Tensor:
+        """Those of the members, of whom some may have to leave movies out."""
+        parts = zip(self.members, self.weights, strict=True)
+        part_NC = torch.cat([weight * parts_of(member, histories) for member, weight in parts], 1)
+        return part_NC if self.turn_CK is None else part_NC @ self.turn_CK
 
 
 class OrderBlend:

@@ -80,6 +80,18 @@ class RidgeEncoder:
             blocks.append(user_BK)
         return torch.cat(blocks)
 
+    def parts(self, histories: Histories) -> Tensor:
+        """The movie's rows, by lag; zero if it takes no part."""
+        device = self.row_DRK.device
+        last_N = np.repeat(histories.offset_U1[1:], histories.count_U)
+        lag_N = torch.from_numpy(last_N - 1 - np.arange(len(last_N))).to(device)
+        part_N = self.part_M[torch.from_numpy(histories.movie_N.astype(np.int64)).to(device)]
+        row_NK = torch.zeros(len(part_N), self.row_DRK.shape[2], device=device)
+        for decay, row_RK in zip(self.decays, self.row_DRK, strict=True):
+            weight_N = (-lag_N / decay).exp().float() * (part_N >= 0)
+            row_NK += weight_N[:, None] * row_RK[part_N.clamp(min=0)]
+        return row_NK
+
     def save(self, folder: Path) -> None:
         """Write it into a new folder."""
         folder.mkdir()

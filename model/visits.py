@@ -94,6 +94,17 @@ class VisitsEncoder:
         user_UJ = self.row_DJ[place_U.to(device)] * dated_U.to(device)[:, None]
         return torch.cat([user_UK, user_UJ], 1)
 
+    def parts(self, histories: Histories) -> Tensor:
+        """A movie's row over the root of the number of movies; dates add the rest of a row."""
+        device = self.row_RK.device
+        part_N, owner_N = self.part_M[histories.movie_N], histories.owner_N
+        known_N = part_N >= 0
+        count_U = np.bincount(owner_N[known_N], minlength=len(histories))
+        weight_N = known_N / np.sqrt(count_U.clip(min=1))[owner_N]
+        row_NK = self.row_RK[torch.from_numpy(part_N.clip(min=0).astype(np.int64)).to(device)]
+        row_NK *= torch.from_numpy(weight_N.astype(np.float32)).to(device)[:, None]
+        return torch.cat([row_NK, row_NK.new_zeros(len(row_NK), self.row_DJ.shape[1])], 1)
+
     def places(self, histories: Histories) -> Int:
         """The last date that is not after the user is asked for; -1 before all of them."""
         last = len(self.date_D) - 1

@@ -84,6 +84,7 @@ SCORING = {
     "damping": "score.damping",
     "lower_bound": "score.lower_bound",
     "uncertainty": "score.uncertainty",
+    "reasons": "score.reasons",
     "genres_in": "score.genres_in",
     "genres_out": "score.genres_out",
     "year_from": "score.year_from",
@@ -134,6 +135,12 @@ def scoring_parameters() -> dict[str, Param]:
             "Uncertainty",
             "Whether the table says how far off each predicted rating may be. Needs a model that "
             "knows it, as bayesian. Empty: as in conf.",
+        ),
+        "reasons": optional(
+            "boolean",
+            "Reasons",
+            "Whether the table says which rated movie speaks most for each recommendation; with "
+            "networks this takes minutes. Empty: as in conf.",
         ),
         "genres_in": optional(
             "string",

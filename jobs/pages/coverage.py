@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from duckdb import DuckDBPyConnection
 
-from jobs.engines.duck import add_view
+from jobs.engines.duck import add_view, duckdb_columns, no_rows
 from jobs.pages.activity import Counts
 from jobs.pages.page import Part, Plot, Section, Table, Text, count, number, share
 from jobs.pages.plots import columns, gini, held_by_top, lorenz
@@ -32,9 +32,11 @@ class Recommended(NamedTuple):
 
 
 def add_scored(connection: DuckDBPyConnection, run: Run, name: str = "scored") -> None:
-    """A view of a run's recommendations up to rank TOP."""
-    add_view(connection, f"all_{name}", run.output("scored"), *schemas.PUBLISHED["recommendations"])
-    connection.execute(f"create view {name} as from all_{name} where rank <= {TOP}")
+    """A view of a run's recommendations up to rank TOP; columns added later are null."""
+    ddl, partition_by = schemas.PUBLISHED["recommendations"]
+    add_view(connection, f"all_{name}", run.output("scored"), ddl, partition_by)
+    rows = f"from all_{name} where rank <= {TOP} union all by name {no_rows(duckdb_columns(ddl))}"
+    connection.execute(f"create view {name} as {rows}")
 
 
 def recommended(connection: DuckDBPyConnection) -> Recommended:

@@ -1,10 +1,10 @@
-"""Some users: the movies that they rated best, beside those recommended to them."""
+"""Some users: the movies that they rated best, beside those recommended to them, and why."""
 
 from __future__ import annotations
 
 from duckdb import DuckDBPyConnection
 
-from jobs.pages.page import Part, Section, Table, Text, count, listed, number
+from jobs.pages.page import Part, Section, Table, Text, count, listed
 
 # Where the users stand among all, by number of ratings: few, typical, many.
 PLACES = (0.1, 0.5, 0.9)
@@ -50,18 +50,25 @@ def best_rated(connection: DuckDBPyConnection, user_id: int, ratings: int) -> Ta
 
 
 def best_scored(connection: DuckDBPyConnection, user_id: int) -> Table:
-    """What is recommended to a user."""
+    """What is recommended to a user, and the rated movie that speaks most for each."""
     rows = connection.execute(
         f"""
-        select s.title, coalesce(array_to_string(genres, ', '), ''), predicted_rating
-        from scored s join movies using (movie_id) where user_id = ? order by rank limit {ROWS}
+        select s.title, coalesce(array_to_string(movies.genres, ', '), ''),
+            printf('%.2f', predicted_rating::double),
+            coalesce(printf('%s (%.0f%%)', because.title, 100 * because_share::double), '')
+        from scored s join movies using (movie_id)
+        left join movies because on because.movie_id = because_movie_id
+        where user_id = ? order by rank limit {ROWS}
         """,
         [user_id],
     ).fetchall()
+    headers = ["Movie", "Genres", "Predicted", "Because the user rated"]
+    if not any(because for *_, because in rows):
+        headers.pop()
     return Table(
         f"User {user_id}: recommended",
-        ["Movie", "Genres", "Predicted"],
-        [(title, genres, number(predicted, 2)) for title, genres, predicted in rows],
+        headers,
+        [row[: len(headers)] for row in rows],
         frozenset({"Predicted"}),
         wide=False,
     )

@@ -65,6 +65,15 @@ RANKED = """
     from recommendations group by user_id
 """
 ROWS = "select * from recommendations"
+# NaN is above all numbers.
+BECAUSE = """
+    select shown.user_id, shown.rank, because_movie_id, because_share, source
+    from recommendations shown left join ratings on ratings.user_id = shown.user_id
+        and ratings.movie_id = because_movie_id
+    where (because_movie_id is null) <> (because_share is null)
+        or (because_movie_id is not null and (ratings.movie_id is null or source = 'popular'
+            or because_share <= 0 or because_share > 1))
+"""
 NAN = "(isnan(predicted_rating) or isnan(ranking_score))"
 
 
@@ -107,6 +116,7 @@ def checks(columns: list[str]) -> dict[str, str]:
             f"or not list_contains({list(SOURCES)}, source)"
         ),
         "deviations of ratings are above 0": f"{ROWS} where rating_sd <= 0 or isnan(rating_sd)",
+        "reasons are movies that the user has rated": BECAUSE,
     }
 
 

@@ -30,6 +30,10 @@ class Recommendation(NamedTuple):
     """Version of the model that ranks them; None where predicted ratings do."""
     rating_sd: float | None
     """Standard deviation of the rating; None where the table does not say."""
+    because: str | None
+    """Title of the rated movie that speaks most for it; None where the table does not say."""
+    because_share: float | None
+    """Its part of all that speaks for it."""
 
     @property
     def made_by(self) -> str:
@@ -71,28 +75,34 @@ def recommended(
     """A user's first `top` recommendations of a date; fewer, or none, if no more are published."""
     rows = connection.execute(
         """
-        select r.rank, r.movie_id, r.title, genres, r.predicted_rating, r.source, r.model_version,
+        select r.rank, r.movie_id, r.title, m.genres, r.predicted_rating, r.source, r.model_version,
             r.run_id,
             if(
                 damping > 0 or lower_bound is not null or r.order_version is not null,
                 r.ranking_score, null
             ),
-            r.order_version, r.rating_sd
+            r.order_version, r.rating_sd,
+            coalesce(b.title, r.because_movie_id::varchar), r.because_share
         from recommendations r
         left join runs using (run_id)
         -- Movies are those of the release published last: another's have other ids.
-        left join movies m on m.movie_id = r.movie_id and release = ?
-        where r.ds = ? and r.user_id = ? and r.rank <= ? order by r.rank
+        left join movies m on m.movie_id = r.movie_id and release = $release
+        left join movies b on b.movie_id = r.because_movie_id and release = $release
+        where r.ds = $ds and r.user_id = $user and r.rank <= $top order by r.rank
         """,
-        [latest_run(connection).release, ds, user_id, top],
+        {"release": latest_run(connection).release, "ds": ds, "user": user_id, "top": top},
     )
     return [Recommendation(*row) for row in rows.fetchall()]
 
 
 def show_recommendations(title: str, rows: Sequence[Recommendation]) -> None:
-    """Print one user's recommendations, best first; with what ranks them, if that is another."""
+    """Print one user's recommendations, best first; with what ranks them, if that is another.
+
+    And with the rated movie that speaks most for each, if any has one.
+    """
     scored = any(row.ranking_score is not None for row in rows)
     doubtful = any(row.rating_sd is not None for row in rows)
+    reasoned = any(row.because is not None for row in rows)
     cells = (
         (
             row.rank,
@@ -103,16 +113,25 @@ def show_recommendations(title: str, rows: Sequence[Recommendation]) -> None:
             *([] if not doubtful else [known(row.rating_sd)]),
             *([] if row.ranking_score is None else [f"{row.ranking_score:.2f}"]),
             row.source,
+            *([] if not reasoned else [reason(row.because, row.because_share)]),
         )
         for row in rows
     )
     headers = ["Rank", "Movie", "Title", "Genres", "Predicted", "Deviation", "Score", "Source"]
+    headers += ["Because you rated"]
     if not scored:
         headers.remove("Score")
     if not doubtful:
         headers.remove("Deviation")
+    if not reasoned:
+        headers.remove("Because you rated")
     numbers = {"Rank", "Movie", "Predicted", "Deviation", "Score"}
     show_table(title, headers, cells, numbers=numbers)
+
+
+def reason(title: str | None, share: float | None) -> str:
+    """A reason as tables show it; nothing where there is none."""
+    return "" if title is None or share is None else f"{title} ({share:.0%})"
 
 
 def known(sd: float | None) -> str:

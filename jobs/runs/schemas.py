@@ -36,10 +36,13 @@ CANDIDATES = "user_id int, movie_id int"
 # score.lower_bound deviations. It is null in rows that were published before there was such a
 # column. rating_sd: standard deviation of the rating around predicted_rating, with
 # score.uncertainty; null without, where nothing was learned of user or movie, and of folded_in.
+# because_movie_id: with score.reasons, the movie rated by the user that speaks most for the row, of
+# all that speaks for it because_share, above 0 and at most 1; null without, of popular, and where
+# no rated movie does.
 RECOMMENDATIONS = (
     "ds date, user_id int, rank int, movie_id int, title string, predicted_rating float, "
     "source string, model_version string, run_id string, ranking_score float, "
-    "order_version string, rating_sd float"
+    "order_version string, rating_sd float, because_movie_id int, because_share float"
 )
 # model_version scored; test_rmse and test_mae are those of candidate_version, the run's own model:
 # the same version where it was promoted, and not the biases in its place. Where a split left no
@@ -127,7 +130,7 @@ NULLABLE: dict[str, tuple[str, ...]] = {
     "ratings": ("rated_at",),
     "quarantine": (),
     "similar_movies": (),
-    "recommendations": ("order_version", "rating_sd"),
+    "recommendations": ("order_version", "rating_sd", "because_movie_id", "because_share"),
     "runs": (
         *("test_rmse", "test_mae", "candidate_version", "users_scored", "validation_rmse"),
         *("data_run", "order_version", "order_candidate_version", "ndcg_10", "hr_10"),

@@ -1,8 +1,9 @@
 """Incremental scoring: the run whose rows are taken over, for whom that is right, and the rows.
 
 A user's rows follow from the models, the movies that may be recommended, top_k, damping or lower
-bound, and uncertainty, the same for everybody, and from the user's own rated movies and list; where
-users can be folded in or a model orders movies, also from when and how the user has rated them.
+bound, uncertainty and reasons, the same for everybody, and from the user's own rated movies and
+list; where users can be folded in or a model orders movies, also from when and how the user has
+rated them.
 Where all of these are as they were in an earlier run, so are the rows. That run, the base, is fixed
 when a run starts. Where there is none, or what it wrote is gone or was made otherwise, everybody is
 scored, and the step says why.
@@ -47,10 +48,11 @@ NAMES = {
     "damping": "damping",
     "lower_bound": "lower_bound",
     "uncertainty": "uncertainty",
+    "reasons": "reasons",
 }
 # What is read of the rows that are taken over.
 COLUMNS = ["user_id", "rank", "movie_id", "predicted_rating", "source", "ranking_score"]
-COLUMNS += ["rating_sd"]
+COLUMNS += ["rating_sd", "because_movie_id", "because_share"]
 # Users whose lists are compared together.
 USERS_PER_BLOCK = 20_000
 
@@ -69,6 +71,7 @@ class Basis:
     lower_bound: float | None
     """Both None where a model orders movies, and one of them where not."""
     uncertainty: bool
+    reasons: bool
     order_version: str | None = None
     order: str | None = None
     """Digest of the model that orders movies, and of its encoder; None where none does."""
@@ -85,6 +88,7 @@ class Basis:
             damping=None if order or score.lower_bound is not None else score.damping,
             lower_bound=None if order else score.lower_bound,
             uncertainty=score.uncertainty,
+            reasons=score.reasons,
             order_version=order.version if order else None,
             order=digest_of(order.folder)[:16] if order else None,
         )

@@ -21,11 +21,14 @@ from jobs.runs.errors import JobError
 from jobs.runs.run import Run
 from jobs.scoring.incremental import rests_on_histories, unchanged
 from jobs.scoring.plan import ScoringPlan, candidates_folder
-from model.data.histories import read_histories
+from jobs.scoring.reasons import load_histories, save_histories
+from model.data.histories import Histories, read_histories
 from model.data.indexes import read_ids
 from model.factors import Factors, index_of
 from model.ranking.catalogue import Catalogue, load_catalogue, prepare_catalogue
 from model.ranking.lists import VALUES, Lists, load_lists
+
+HISTORIES = "histories"
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,9 @@ class Inputs:
     catalogue: Catalogue
     titles: pa.Array
     """By row number in the factors; empty for a movie that may not be recommended."""
+    histories: Histories | None
+    """A history for each user, of movies by row number in the model that gives reasons; None where
+    none does."""
 
 
 def write_inputs(plan: ScoringPlan, folder: Path) -> Inputs:
@@ -62,6 +68,8 @@ def write_inputs(plan: ScoringPlan, folder: Path) -> Inputs:
         if rests_on_histories(plan.model, plan.figures["order_version"]):
             kept_U &= same_histories(plan.run, plan.base, user_ids_U)
     np.save(folder / "kept.npy", kept_U)
+    if plan.explained:
+        save_histories(plan.explained.of_users(user_ids_U), folder / HISTORIES)
     return read_inputs(folder)
 
 
@@ -73,6 +81,7 @@ def read_inputs(folder: Path) -> Inputs:
         kept_U=np.load(folder / "kept.npy", mmap_mode="r"),
         catalogue=load_catalogue(folder / "catalogue"),
         titles=pq.read_table(folder / "titles.parquet")["title"].combine_chunks(),
+        histories=load_histories(folder / HISTORIES) if (folder / HISTORIES).exists() else None,
     )
 
 

@@ -19,6 +19,7 @@ from jobs.scoring.filters import allowed_movies
 from jobs.scoring.folding import Known, of_tonight
 from jobs.scoring.incremental import Basis, rests_on_histories, usable_base
 from jobs.scoring.models import Models
+from jobs.scoring.reasons import Explained
 from jobs.scoring.uncertainty import known_to, need_of
 from jobs.training.fresh_rows import with_fresh_rows
 from model.factors import Factors
@@ -41,6 +42,8 @@ class ScoringPlan:
     """The run whose rows are taken over for users for whom nothing has changed."""
     uncertainty: bool
     """Whether rows say how far off a rating may be."""
+    explained: Explained | None
+    """What rows' reasons are found by; None where none are asked for, or can be given."""
     figures: dict[str, Any]
     """What the step records of this."""
 
@@ -84,6 +87,7 @@ def plan_scoring(run: Run, models: Models) -> ScoringPlan:
     known = Known.of(run) if rests else None
     model = of_tonight(rating, known)
     ranking = ranking_model(run, model, models, known)
+    explained = Explained.of(models, known) if known and settings.reasons else None
     figures = {
         "model_version": models.rating.version,
         "order_version": models.order.version if models.order else None,
@@ -97,7 +101,9 @@ def plan_scoring(run: Run, models: Models) -> ScoringPlan:
         "movies_new": len(left.movie_ids) - len(movie_ids),
         "movies_scored": len(movie_ids),
     }
-    return ScoringPlan(run, model, ranking, movie_ids, base, settings.uncertainty, figures)
+    return ScoringPlan(
+        run, model, ranking, movie_ids, base, settings.uncertainty, explained, figures
+    )
 
 
 def ranking_model(run: Run, model: Factors, models: Models, known: Known | None) -> Factors:

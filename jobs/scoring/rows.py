@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from jobs.scoring.incremental import kept_rows
 from jobs.scoring.inputs import Inputs
-from model.factors import Factors, is_trained
+from model.factors import Factors, index_of, is_trained
 from model.ranking.candidates import rank_candidates
 from model.ranking.lists import Lists
 from model.ranking.ranker import Ranked, Ranker
+from model.reasons import Explainer
 
+Ints = NDArray[np.integer]
 # By popularity where what ranks knows nothing of the user; else by rows of the training, or with a
 # predicted rating by a row of tonight.
 SOURCES = ["model", "popular", "folded_in"]
@@ -38,6 +40,10 @@ class Rows(NamedTuple):
     less some deviations if the run says so."""
     sd_R: NDArray[np.float32]
     """Standard deviation of the rating; NaN where it is not known or not asked for."""
+    because_R: NDArray[np.int32]
+    """Id of the rated movie that speaks most for a row; -1 where none is known or asked for."""
+    share_R: NDArray[np.float32]
+    """Its part of all that speaks for the row; NaN where there is none."""
 
 
 def places(source_R: NDArray[np.object_]) -> NDArray[np.integer]:
@@ -61,6 +67,8 @@ class Scorer:
     """Folder of the recommendations that kept users' rows come from."""
     uncertainty: bool
     """Whether rows say how far off a rating may be."""
+    explainer: Explainer | None
+    """Gives rows their reasons; None where none are asked for, or the model knows none."""
 
     def rows(self, first: int, last: int) -> Rows:
         """The rows of users `first` to before `last`."""
@@ -87,15 +95,36 @@ class Scorer:
         sd_R = np.full(len(user_id_R), np.nan, np.float32)
         if self.uncertainty:
             sd_R = model.sd(user_idx_R, movie_idx_R)
+        source_R = self.source(user_id_R, user_idx_R)
+        because_R, share_R = self.because(users, ranked.row_R, movie_id_R, source_R)
         return Rows(
             user_id_R,
             ranked.rank_R,
             ranked.movie_idx_R,
             predicted_R.astype(np.float32),
-            self.source(user_id_R, user_idx_R),
+            source_R,
             ranked.score_R,
             sd_R,
+            because_R,
+            share_R,
         )
+
+    def because(
+        self, users: NDArray[np.int64], row_R: Ints, movie_id_R: Ints, source_R: Ints
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Ids and shares of the reasons of R rows, of users by place among `users`."""
+        because_R = np.full(len(row_R), -1, np.int32)
+        share_R = np.full(len(row_R), np.nan, np.float32)
+        if self.explainer is None or self.inputs.histories is None:
+            return because_R, share_R
+        movie_ids_M = self.explainer.movie_ids_M
+        known = self.inputs.histories.take(users)
+        found = self.explainer.reasons(known, row_R, index_of(movie_ids_M, movie_id_R))
+        # Of whom what ranks knows nothing, no rating speaks for a popular movie.
+        some_R = (found.movie_R >= 0) & (source_R != POPULAR)
+        because_R[some_R] = movie_ids_M[found.movie_R[some_R]]
+        share_R[some_R] = found.share_R[some_R]
+        return because_R, share_R
 
     def source(self, user_id_R: NDArray[np.int32], user_idx_R: NDArray) -> NDArray[np.integer]:
         """Of users by id and by row number in the model: what their rows rest on."""
@@ -116,6 +145,8 @@ class Scorer:
             places(columns["source"]),
             columns["ranking_score"].astype(np.float32),
             columns["rating_sd"].astype(np.float32),
+            np.nan_to_num(columns["because_movie_id"].astype(float), nan=-1).astype(np.int32),
+            columns["because_share"].astype(np.float32),
         )
 
     def ranked(self, users: NDArray[np.int64]) -> Ranked:

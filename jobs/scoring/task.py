@@ -26,6 +26,7 @@ from jobs.scoring.rows import SOURCES, Rows, Scorer
 from model.factors import load_factors
 from model.ranking.lists import Lists
 from model.ranking.ranker import Ranker
+from model.reasons import Explainer
 
 # Users whose rows are made, and written as one row group, together: a lookup reads one group.
 USERS_PER_GROUP = 2048
@@ -59,6 +60,8 @@ class Scoring:
     run_id: str
     uncertainty: bool = False
     """Whether rows say how far off a rating may be."""
+    explained: Path | None = None
+    """Folder of the model that gives reasons; None: rows have none."""
 
 
 @cache
@@ -71,7 +74,10 @@ def scorer_of(scoring: Scoring, device: str) -> Scorer:
     ranking = load_factors(scoring.ranking) if other else model
     inputs = read_inputs(scoring.inputs)
     ranker = Ranker(ranking, catalogue=inputs.catalogue, device=device)
-    return Scorer(ranker, model, inputs, scoring.top_k, scoring.base, scoring.uncertainty)
+    explainer = Explainer.of(scoring.explained, device) if scoring.explained else None
+    return Scorer(
+        ranker, model, inputs, scoring.top_k, scoring.base, scoring.uncertainty, explainer
+    )
 
 
 def even_ranges(
@@ -90,21 +96,22 @@ def even_ranges(
     return [(a, b) for a, b in pairwise(cuts) if a < b] or [(0, 0)]
 
 
-def score_range(scoring: Scoring, users: tuple[int, int], device: str) -> tuple[int, int]:
-    """Write the rows of a range of users; returns how many users and rows they are."""
+def score_range(scoring: Scoring, users: tuple[int, int], device: str) -> tuple[int, int, int]:
+    """Write the rows of a range of users; how many users, rows, and rows with a reason they are."""
     start, stop = users
     scorer = scorer_of(scoring, device)
     target = scoring.target / f"part-{start:09d}-{stop:09d}.parquet"
     temporary = scoring.inputs / f"{target.name}.{uuid4().hex}"
-    rows = 0
+    rows = reasons = 0
     # Parquet holds plain strings, as Spark would write them.
     with pq.ParquetWriter(temporary, SCHEMA, compression="zstd", store_schema=False) as writer:
         for first, last in groups(scorer, start, stop):
             table = table_of(scorer.rows(first, last), scorer, scoring)
             writer.write_table(table, row_group_size=max(1, len(table)))
             rows += len(table)
+            reasons += len(table) - table["because_movie_id"].null_count
     os.replace(temporary, target)
-    return stop - start, rows
+    return stop - start, rows, reasons
 
 
 def groups(scorer: Scorer, start: int, stop: int) -> Iterator[tuple[int, int]]:
@@ -128,6 +135,8 @@ SCHEMA = pa.schema(
         "ranking_score": pa.float32(),
         "order_version": pa.dictionary(pa.int8(), pa.string()),
         "rating_sd": pa.float32(),
+        "because_movie_id": pa.int32(),
+        "because_share": pa.float32(),
     }
 )
 
@@ -149,6 +158,8 @@ def table_of(rows: Rows, scorer: Scorer, scoring: Scoring) -> pa.Table:
         versions(scoring.order_version, len(same_R)),
         # NaN becomes null.
         pa.array(rows.sd_R, from_pandas=True),
+        pa.array(rows.because_R, mask=rows.because_R < 0),
+        pa.array(rows.share_R, from_pandas=True),
     ]
     return pa.table(columns, schema=SCHEMA)
 

@@ -27,7 +27,9 @@ MADE = {
             (1 + (n // {TOP_K} * 7919 + n % {TOP_K} * 4001) % {MOVIES})::int as movie_id,
             'A Film Called So (1999)' as title, 4::float as predicted_rating, 'model' as source,
             '1' as model_version, 'run' as run_id, (5 - n % {TOP_K} / 20)::float as ranking_score,
-            null::varchar as order_version, null::float as rating_sd, date '{DS}' as ds
+            null::varchar as order_version, null::float as rating_sd,
+            (1 + (n // {TOP_K} * 7919 + 101) % {MOVIES})::int as because_movie_id,
+            0.1::float as because_share, date '{DS}' as ds
         from range({USERS * TOP_K}) numbers(n)
     """,
     "ratings": f"""

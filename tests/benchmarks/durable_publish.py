@@ -62,6 +62,8 @@ def fill(run: Run, share: float) -> int:
             "ranking_score": random.random(users * TOP_K // FILES, np.float32),
             "order_version": pa.array(["1"] * (users * TOP_K // FILES)),
             "rating_sd": pa.nulls(users * TOP_K // FILES, pa.float32()),
+            "because_movie_id": pa.nulls(users * TOP_K // FILES, pa.int32()),
+            "because_share": pa.nulls(users * TOP_K // FILES, pa.float32()),
         },
     }
     size = 0

@@ -53,7 +53,8 @@ def recommendations(users: int) -> str:
             (5 - n % {TOP_K} / 25 - hash(n) % 1000 / 25000)::float as predicted_rating,
             'model' as source, '7' as model_version, 'a' as run_id,
             (5 - n % {TOP_K} / 25)::float as ranking_score, '1' as order_version,
-            null::float as rating_sd
+            null::float as rating_sd, (1 + hash(n + 1) % {MOVIES})::integer as because_movie_id,
+            0.1::float as because_share
         from range({users * TOP_K}) numbers(n)
     """
 

@@ -120,6 +120,8 @@ def write_rows(source: Path, ds: str, run_id: str, users: int) -> int:
             "ranking_score": scores,
             "order_version": pa.array(["1"] * count),
             "rating_sd": pa.nulls(count, pa.float32()),
+            "because_movie_id": ranks,
+            "because_share": scores / 5,
         }
         pq.write_table(pa.table(columns), folder / f"part-{number}.parquet", row_group_size=77_000)
     return users * TOP_K

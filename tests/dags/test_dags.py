@@ -29,6 +29,7 @@ SCORING: dict[str, Any] = {
     "damping": 12.5,
     "lower_bound": 0.5,
     "uncertainty": True,
+    "reasons": False,
     "genres_in": "Comedy,  Children's ",
     "genres_out": "Film-Noir",
     "year_from": 1950,

@@ -40,7 +40,7 @@ EVALUATION = {
 SCORED = [
     (2, 1, 12, "Unknown (2000)", 4.5, "model", "2", "run", 4.5),
     (3, 1, 10, "<b>Alien</b> (1979)", 4.0, "popular", "2", "run", 4.0),
-    (3, 2, 11, "Brazil (1985)", 2.0, "popular", "2", "run", 2.0),
+    (3, 2, 11, "Brazil (1985)", 2.0, "popular", "2", "run", 2.0, None, None, 10, 0.75),
 ]
 
 
@@ -170,7 +170,9 @@ def test_users_with_what_they_rated_and_what_they_are_recommended(page):
     assert "User 3: best rated of 1 movie" in page
     assert "User 3: recommended" in page
     assert "User 1" not in page  # has no recommendation
-    assert ["&lt;b&gt;Alien&lt;/b&gt; (1979)", "Horror", "4.00"] in rows_of(page)
+    alien = "&lt;b&gt;Alien&lt;/b&gt; (1979)"
+    assert [alien, "Horror", "4.00", ""] in rows_of(page)
+    assert ["Brazil (1985)", "Drama", "2.00", f"{alien} (75%)"] in rows_of(page)
 
 
 def test_the_page_is_safe_and_stands_alone(page):

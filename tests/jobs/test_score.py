@@ -74,8 +74,8 @@ def test_everybody_by_model_or_by_popularity(scored):
     figures, rows = scored("run")
     assert movies_of(rows) == {1: [12, 13], 2: [12, 13], 3: [14, 10], 4: [14, 10], 5: [11, 14]}
     # Unclipped scores order what lies beyond the scale; user 5 is unknown to the model.
-    assert rows[2] == (2, 1, 12, "Movie 12", 5.0, "model", "1", 7.0, None, None)
-    assert rows[8] == (5, 1, 11, "Movie 11", 4.5, "popular", "1", 4.5, None, None)
+    assert rows[2] == (2, 1, 12, "Movie 12", 5.0, "model", "1", 7.0, *[None] * 4)
+    assert rows[8] == (5, 1, 11, "Movie 11", 4.5, "popular", "1", 4.5, *[None] * 4)
     assert {name: figures[name] for name in ("users", "users_scored", "users_popular")} == {
         **{"users": 5, "users_scored": 5, "users_popular": 2}
     }
@@ -121,9 +121,9 @@ def test_filters_lists_and_damping(scored, tmp_path):
     # Left are 11, 12 and 14; of the lists, less what was rated, 14 for both.
     assert movies_of(rows) == {1: [12, 11], 2: [14], 3: [14, 12], 4: [14], 5: [11, 14]}
     # Movie 12 has one rating, and so half of 3 + 2 - 3; the prediction stays as it is.
-    assert rows[0] == (1, 1, 12, "Movie 12", 5.0, "model", "1", 4.0, None, None)
+    assert rows[0] == (1, 1, 12, "Movie 12", 5.0, "model", "1", 4.0, *[None] * 4)
     popular = next(row for row in rows if row[0] == 5)
-    assert popular[4:] == (4.5, "popular", "1", pytest.approx(3 + 1.5 * 8 / 9), None, None)
+    assert popular[4:] == (4.5, "popular", "1", pytest.approx(3 + 1.5 * 8 / 9), *[None] * 4)
 
 
 def test_deviations_and_the_order_by_lower_bounds(scored, tmp_path):

@@ -1,7 +1,10 @@
 """Small models to work out by hand."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from model.data.histories import Histories
 from model.factors import Factors
 
 
@@ -34,3 +37,17 @@ def learned_from(factors: Factors) -> int:
     """Ratings that a model has learned from."""
     assert factors.movie_count_M is not None
     return int(factors.movie_count_M.sum())
+
+
+def histories(*users: Mapping[int, float]) -> Histories:
+    """Of users, each what was rated by the row number of a movie."""
+    movie_N = [movie for rated in users for movie in rated]
+    count = len(movie_N)
+    return Histories(
+        np.arange(len(users), dtype=np.int32),
+        np.cumsum([0, *map(len, users)]),
+        np.array(movie_N, np.int32),
+        np.array([rating for rated in users for rating in rated.values()], np.float32),
+        np.full(count, -1),
+        np.zeros(count, np.int8),
+    )

@@ -14,9 +14,18 @@ from jobs.runs.settings.whole import with_models
 from model.data.datasets import DATASETS, read_dataset
 from model.data.histories import TEST, read_histories
 from model.factors import Factors, load_factors
-from model.family import FAMILY, ORDER_MODELS, RATING_MODELS, Learner, Ordering, load
+from model.family import (
+    FAMILY,
+    ORDER_MODELS,
+    RATING_MODELS,
+    Explaining,
+    Learner,
+    Ordering,
+    load,
+)
 from model.metrics import rmse
 from model.ranking.ranker import Ranker
+from model.reasons import parts_of
 from model.settings import Course, LoopSettings, SamplingSettings
 from model.training.export import export
 from model.training.loop import run, train
@@ -252,6 +261,12 @@ def test_its_encoder_makes_the_rows_that_it_exported_each_from_its_history_alone
     nothing = histories.slice(0, 2).where(np.zeros(50, bool))
     assert encoder.encode(nothing).shape == (2, factors.user_UK.shape[1])
     assert not encoder.encode(nothing).any()
+    part_NK = parts_of(encoder, histories).numpy()
+    if isinstance(encoder, Explaining) and model != "order_blend":
+        # Parts add up to the rows, but for what is the same for all.
+        rest_UK = factors.user_UK[:-1] - np.add.reduceat(part_NK, histories.offset_U1[:-1])
+        np.testing.assert_allclose(rest_UK, np.broadcast_to(rest_UK[0], rest_UK.shape), atol=1e-4)
+    assert part_NK.shape == (len(histories.movie_N), factors.user_UK.shape[1])
 
 
 @ORDER_LEARNERS

@@ -1,33 +1,17 @@
 """Rows of users who are new to a model of ratings, or have rated since it learned."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from model.data.histories import Histories
 from model.dates import DAY, DAYS, Clock, Dates, Effects
 from model.factors import load_factors
 from model.fold_in import Prior, can_fold_in, ridge_rows, with_folded_in
 from model.known_ratings import digests, rating_hashes
-from tests.model.examples import factors
+from tests.model.examples import factors, histories
 
 MOVIES = np.array([10, 11, 12, 13], np.int32)
-
-
-def histories(*users: Mapping[int, float]) -> Histories:
-    """Of users, each what was rated by the row number of a movie."""
-    movie_N = [movie for rated in users for movie in rated]
-    count = len(movie_N)
-    return Histories(
-        np.arange(len(users), dtype=np.int32),
-        np.cumsum([0, *map(len, users)]),
-        np.array(movie_N, np.int32),
-        np.array([rating for rated in users for rating in rated.values()], np.float32),
-        np.full(count, -1),
-        np.zeros(count, np.int8),
-    )
 
 
 # Users 1 to 3 with rows of mean 2 and variance 1 and biases of 0, and movies 10 to 13; nothing was

@@ -33,6 +33,9 @@ class ScoreSettings(Section):
     model that knows it, as bayesian."""
     similar: Annotated[int, Field(ge=0, strict=True)] = 20
     """Similar movies of each movie, for the table similar_movies; 0 for none."""
+    reasons: bool = True
+    """Whether the table says which movie of the user's history speaks most for a recommendation
+    (`because_movie_id`). Networks are asked again for each movie left out, which takes time."""
     genres_in: list[str]
     """Only movies of one of these genres; [] for all."""
     genres_out: list[str]

@@ -16,7 +16,8 @@ DS = date(2026, 1, 2)
 
 
 def row(user_id, rank, movie_id, predicted=4.0, source="model", **changes):
-    others = {"ds": DS, "title": "A", "score": 4.0, "order": "2", "sd": None} | changes
+    others = {"ds": DS, "title": "A", "score": 4.0, "order": "2", "sd": None}
+    others |= {"because": None, "share": None} | changes
     ds, title, *last = others.values()
     return (ds, user_id, rank, movie_id, title, predicted, source, "1", "run", *last)
 
@@ -24,7 +25,7 @@ def row(user_id, rank, movie_id, predicted=4.0, source="model", **changes):
 # Four movies can be scored, 15 is filtered out; user 1 has rated movie 14, user 2 all but movie 13
 # and the one that cannot be scored. User 3 has a list: 14, which is rated, 12, and 15.
 GOOD = [row(1, 1, 11, 4.5, score=5.5), row(1, 2, 12, sd=0.5), row(2, 1, 13, source="popular")]
-GOOD += [row(3, 1, 12)]
+GOOD += [row(3, 1, 12, because=14, share=1.0)]
 RATED = [(1, 14), (2, 11), (2, 12), (2, 14), (2, 15), (3, 14)]
 LISTED = [(3, 12), (3, 14), (3, 15)]
 
@@ -46,7 +47,7 @@ def published(recommendations, users=(1, 2, 3), listed=LISTED) -> ToPublish:
 
 
 def test_what_is_right_passes():
-    assert len(audit(published(GOOD))) == 12
+    assert len(audit(published(GOOD))) == 13
     # Without lists, user 3 may have two of the three movies that are left.
     with pytest.raises(JobError, match=r"every user has the rows.*user_id=3, rows=1"):
         audit(published(GOOD, listed=[]))
@@ -76,6 +77,12 @@ def test_what_is_right_passes():
         ({2: row(2, 1, 13, source="guess")}, "on the scale.*guess"),
         ({2: row(2, 1, 13, sd=0.0)}, "deviations of ratings are above 0.*rating_sd=0"),
         ({2: row(2, 1, 13, sd=float("nan"))}, "deviations of ratings are above 0.*nan"),
+        ({0: row(1, 1, 11, because=12, share=0.5)}, "reasons are movies.*because_movie_id=12"),
+        ({0: row(1, 1, 11, because=14)}, "reasons are movies.*because_share=None"),
+        ({0: row(1, 1, 11, share=0.5)}, "reasons are movies.*because_movie_id=None"),
+        ({0: row(1, 1, 11, because=14, share=1.5)}, "reasons are movies.*because_share=1.5"),
+        ({0: row(1, 1, 11, because=14, share=float("nan"))}, "reasons are movies.*nan"),
+        ({2: row(2, 1, 13, source="popular", because=11, share=1)}, "reasons are movies.*popular"),
         ({2: row(2, 1, 13, ds=date(2026, 1, 1))}, "run's date"),
         ({1: row(1, 2, 15)}, "filtered out, blocked or new.*movie_id=15"),
         ({3: row(3, 1, 13)}, "movies of their list.*user_id=3, rank=1, movie_id=13"),

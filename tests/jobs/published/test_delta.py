@@ -187,7 +187,7 @@ def test_columns_that_were_added_later(tmp_path):
     row = (1, 1, 10, "A", 4.5, "model", "1", "r")
     for ds, ddl, rows in (
         ("2026-01-01", older, [row]),
-        ("2026-01-02", RECOMMENDATIONS, [(*row, 5.25, "2", 0.5)]),
+        ("2026-01-02", RECOMMENDATIONS, [(*row, 5.25, "2", 0.5, 10, 0.25)]),
     ):
         source = write(tmp_path / ds, ddl, {"ds": ds}, rows)
         publish(tmp_path / "table", source, {"ds": ds}, ddl)
@@ -196,10 +196,11 @@ def test_columns_that_were_added_later(tmp_path):
     def found_in(table, where=None):
         found = connection.sql(view_of(connection, table, known, where))
         assert found.columns == list(known)
-        assert [str(kind) for kind in found.types[-3:]] == ["FLOAT", "VARCHAR", "FLOAT"]
+        assert [str(kind) for kind in found.types[-3:]] == ["FLOAT", "INTEGER", "FLOAT"]
         return sorted((str(ds), *others) for ds, *others in found.fetchall())
 
-    first, second = ("2026-01-01", *row, None, None, None), ("2026-01-02", *row, 5.25, "2", 0.5)
+    first = ("2026-01-01", *row, *[None] * 5)
+    second = ("2026-01-02", *row, 5.25, "2", 0.5, 10, 0.25)
     assert found_in(table) == [first, second]
     assert found_in(before) == [first]
     # The schema has them still.

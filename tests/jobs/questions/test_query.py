@@ -17,7 +17,10 @@ from tests.jobs.questions.conftest import cells
 def test_the_newest_recommendations_with_titles_and_genres(ask):
     lines = ask(query.recommend, "--user", "2").splitlines()
     assert lines[0].strip() == "Recommendations for user 2 of 2026-11-23, model version 7"
-    assert ["1", "11", "[Rec] (2007)", "Horror", "4.22", "model"] in map(cells, lines)
+    assert "Because you rated" in lines[2]
+    named = ["1", "11", "[Rec] (2007)", "Horror", "4.22", "model", "Alien (1979) (62%)"]
+    assert named in map(cells, lines)
+    assert lines[5].rstrip().endswith("99 (25%)")
     assert "2 of 20: no more are published for this user" in lines[-1]
 
 
@@ -39,6 +42,7 @@ def test_fewer_and_earlier_recommendations(ask):
     assert "Nobody's Film" in printed
     assert "[Rec]" not in printed
     assert "no more" not in printed
+    assert "Because" not in printed
     # Ranked by a damped score, which is shown then.
     assert ["1", "12", "Nobody's Film (2000)", "4.22", "3.50", "model"] in map(
         cells, printed.splitlines()
@@ -147,5 +151,5 @@ def test_rows_too_wide_for_the_terminal_stand_one_below_the_other(ask, monkeypat
         ["user_id", "3"],
         ["rank", "2"],
     ]
-    assert cells(lines[14]) == ["Row 2"]
+    assert cells(lines[16]) == ["Row 2"]
     assert ask(query.sql, "from recommendations limit 0").startswith("No rows. Their columns: ds, ")

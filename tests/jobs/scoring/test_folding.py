@@ -125,6 +125,11 @@ def test_who_is_new_or_has_rated_since_is_folded_in(night, model):
     assert (figures["users_folded_in"], figures["users_popular"]) == (3, 2)
     # Deviations are known of rows of the training alone.
     assert {row[0] for row in rows if row[9] is not None} == {1}
+    # Every reason is a movie of the user's own; of popular movies there is none.
+    reasons = {(row[0], movie) for row in rows if (movie := row[10]) is not None}
+    assert {user for user, _ in reasons} == {1, 2, 3, 5}
+    assert all(movie in NOW[user] for user, movie in reasons)
+    assert figures["reasons"] == sum(row[10] is not None for row in rows)
     assert check_folded_in(run, saved_models(model)) == CHECKS
     # With ratings as then, nobody is, and rows are as ever.
     _, then, rows = night("then", THEN)
@@ -134,7 +139,8 @@ def test_who_is_new_or_has_rated_since_is_folded_in(night, model):
 
 @pytest.mark.parametrize("order", ["score.damping=1", "score.lower_bound=1"])
 def test_scored_again_are_those_who_have_rated_and_all_is_as_if_everybody_were(night, order):
-    night("base", NOW, order)
+    _, _, rows = night("base", NOW, order)
+    assert any(row[10] for row in rows)
     later = {**NOW, 2: {12: 5, 10: 2}, 7: {13: 4}, 8: {10: 1}}
     _, _, full = night("full", later, order)
     figures, some = night("some", later, order, base="base")[1:]

@@ -48,7 +48,7 @@ def inputs_of(tmp_path, rated, users=None) -> Inputs:
     write(run.data("rated"), schemas.RATED, {}, rows[:1], "part-0.parquet")
     write(run.data("rated"), schemas.RATED, {}, rows[1:], "part-1.parquet")
     movie_ids = np.array([row[0] for row in MOVIES], np.int32)
-    plan = ScoringPlan(run, OLDER, OLDER, movie_ids, base=None, uncertainty=False, figures={})
+    plan = ScoringPlan(run, OLDER, OLDER, movie_ids, None, False, explained=None, figures={})
     return write_inputs(plan, tmp_path / "inputs")
 
 
@@ -71,7 +71,7 @@ def scored(tmp_path, top_k=2, users=None) -> list[tuple]:
     )
     figures = [score_range(scoring, (u, u + 1), "cpu") for u in range(len(inputs.user_ids_U))]
     table = pq.read_table(tmp_path / "scored")
-    assert table.num_rows == sum(rows for _, rows in figures)
+    assert table.num_rows == sum(rows for _, rows, _ in figures)
     assert set(table.column_names) == set(schemas.columns_of(schemas.RECOMMENDATIONS))
     names = ["user_id", "rank", "movie_id", "title", "predicted_rating", "source"]
     assert set(table["run_id"].to_pylist()) == {"run"}
