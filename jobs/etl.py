@@ -91,7 +91,8 @@ def write_histories(run: Run, ratings: DataFrame, counts: dict[str, int]) -> dic
 def clean_ratings(delivery: Delivery, run: Run, given_test: DataFrame | None) -> DataFrame:
     """The newest of the usable ratings, with time and split; users and their movies in order."""
     cores = delivery.ratings.rows.sparkSession.sparkContext.defaultParallelism
-    partitions = max(cores, (run.raw / delivery.ratings.file).stat().st_size // PARTITION_BYTES)
+    size = sum((run.raw / file).stat().st_size for file in delivery.ratings.files)
+    partitions = max(cores, size // PARTITION_BYTES)
 
     def by_user(rows: DataFrame) -> DataFrame:
         return rows.repartitionByRange(partitions, "user_id")
@@ -169,7 +170,7 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
         "movies": delivery.movies.lines - delivery.movies.bad,
         **{split: counts[split] for split in SPLITS},
         **order,
-        "layout": layout.ratings.file,
+        "layout": layout.ratings.name,
         "encoding": layout.encoding,
         "rating_min": low,
         "rating_max": high,

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.cleaning.lines import read_lines
+from jobs.cleaning.lines import START_BITS, read_lines
 from jobs.cleaning.model_inputs import with_index
 from jobs.cleaning.movies import parse_movies, rated_only
 from jobs.cleaning.ratings import parse_ratings, refuse_unknown_movies
 from jobs.cleaning.users import parse_users
 from jobs.engines.spark import together
-from jobs.release.layouts import Layout
+from jobs.release.layouts import Layout, Table
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """The lines of a file as they were parsed, each with block, position and reason.
+    """The lines of a table as they were parsed, each with block, position and reason.
 
     Of lines that can be used the content is gone.
     """
 
-    file: str
+    files: tuple[str, ...]
     rows: DataFrame
     before: dict[int, int]
     """What must be added to a line's position to get its number, by block."""
@@ -61,30 +61,28 @@ class Delivery:
 def read_delivery(spark: SparkSession, run: Run, layout: Layout) -> Delivery:
     """Parse the files that a layout names."""
 
-    def lines_of(file: str) -> DataFrame:
-        return read_lines(spark, run.raw / file, layout)
+    def lines_of(table: Table) -> DataFrame:
+        return read_lines(spark, run.raw, table, layout.encoding)
 
     def movies() -> Parsed:
         if not layout.movies:
-            rated = parse_ratings(lines_of(layout.ratings.file), layout)
-            return counted(layout.ratings.file, rated_only(rated), header=False)
+            rated = rated_only(parse_ratings(lines_of(layout.ratings), layout))
+            return counted(layout.ratings.files, rated, header=False)
         # In one partition, nothing has to be exchanged to find repeated ids.
-        lines = lines_of(layout.movies.file).coalesce(1)
-        return counted(
-            layout.movies.file, parse_movies(lines, layout), layout.has_header(layout.movies.file)
-        )
+        lines = lines_of(layout.movies).coalesce(1)
+        return counted(layout.movies.files, parse_movies(lines, layout), layout.movies.header)
 
     def users() -> Parsed | None:
         if not layout.users:
             return None
-        lines = lines_of(layout.users.file).coalesce(1)
-        return counted(layout.users.file, parse_users(lines, layout.users), header=False)
+        lines = lines_of(layout.users).coalesce(1)
+        return counted(layout.users.files, parse_users(lines, layout.users), header=False)
 
     known, profiles = together(spark, movies, users)
     indexed = with_index(known.usable, "movie")
-    rows = parse_ratings(lines_of(layout.ratings.file), layout)
+    rows = parse_ratings(lines_of(layout.ratings), layout)
     known_only = refuse_unknown_movies(rows, indexed, layout)
-    ratings = counted(layout.ratings.file, known_only, layout.ratings.header)
+    ratings = counted(layout.ratings.files, known_only, layout.ratings.header)
     return Delivery(ratings, known, indexed, profiles)
 
 
@@ -96,11 +94,12 @@ def own_test(spark: SparkSession, raw: Path, layout: Layout, name: str | None) -
             f"etl.split is given and etl.given is {name}, but {raw} holds no {file.name}. Only "
             "ml-100k has splits of its own; take another one, as in --set etl.split=random."
         )
-    return parse_ratings(read_lines(spark, file, layout), layout)
+    rows = replace(layout.ratings, file=file.name, header=False)
+    return parse_ratings(read_lines(spark, raw, rows, layout.encoding), layout)
 
 
-def counted(file: str, parsed: DataFrame, header: bool) -> Parsed:
-    """Cache the parsed lines of a file, and count them."""
+def counted(files: tuple[str, ...], parsed: DataFrame, header: bool) -> Parsed:
+    """Cache the parsed lines of a table, and count them; `header`: its files begin with one."""
     content = F.when(F.col("reason").isNotNull(), F.col("content"))
     rows = parsed.withColumn("content", content).cache()
     blocks = rows.groupBy("block").agg(
@@ -108,12 +107,15 @@ def counted(file: str, parsed: DataFrame, header: bool) -> Parsed:
         F.min("position").alias("first"),
         F.count("reason").alias("bad"),
     )
-    # Numbers count from 1, header included.
-    number, before, bad = 2 if header else 1, {}, 0
-    for block in sorted(blocks.collect()):
-        before[block.block] = number - block.first
-        number, bad = number + block.lines, bad + block.bad
-    return Parsed(file, rows, before, number - (2 if header else 1), bad)
+    # Numbers count from 1 in each file, header included.
+    numbers, before = [2 if header else 1] * len(files), {}
+    found = sorted(blocks.collect())
+    for block in found:
+        file = block.block >> START_BITS
+        before[block.block] = numbers[file] - block.first
+        numbers[file] += block.lines
+    lines, bad = sum(block.lines for block in found), sum(block.bad for block in found)
+    return Parsed(files, rows, before, lines, bad)
 
 
 def quarantine(files: list[Parsed], run_id: str) -> DataFrame:
@@ -126,12 +128,13 @@ def quarantine(files: list[Parsed], run_id: str) -> DataFrame:
 
 
 def bad_lines(file: Parsed, run_id: str) -> DataFrame:
-    """The lines with a reason of one file, in schemas.QUARANTINE."""
+    """The lines with a reason of one table, in schemas.QUARANTINE."""
+    names = F.array(*map(F.lit, file.files))
     pairs = [F.lit(value).cast("bigint") for pair in file.before.items() for value in pair]
     before = F.element_at(F.create_map(*pairs), F.col("block")) if pairs else F.lit(0)
     return file.rows.filter("reason is not null").select(
         F.lit(run_id).alias("run_id"),
-        F.lit(file.file).alias("file"),
+        F.get(names, F.shiftright("block", START_BITS).cast("int")).alias("file"),
         (F.col("position") + before).alias("line"),
         "reason",
         "content",

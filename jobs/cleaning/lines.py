@@ -3,43 +3,94 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import reduce
 from operator import add
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from jobs.release.layouts import Layout, Table
+from jobs.release.layouts import Table
+
+# A block's number is that of its file, and so many bits of where it starts there.
+START_BITS = 48
 
 
-def read_lines(spark: SparkSession, file: Path, layout: Layout) -> DataFrame:
-    r"""The lines of one file without its header: content, and (block, position) to order them.
+def read_lines(spark: SparkSession, raw: Path, table: Table, encoding: str) -> DataFrame:
+    r"""The lines of a table's files without their headers: content, and (block, position) to order.
 
-    Spark cuts a file into blocks; `position` counts up within a block, without saying from where.
+    Spark cuts files into blocks; `position` counts up within a block, without saying from where.
     Lines end at \n, \r or \r\n.
     """
     # The text reader passes bytes on as they are; only here they become characters.
     value = F.col("value")
     ascii_only = F.is_valid_utf8(value) & (F.octet_length(value) == F.length(value))
-    decoded = F.decode(value.cast("binary"), layout.encoding)
-    lines = spark.read.text(str(file)).select(
+    decoded = F.decode(value.cast("binary"), encoding)
+    files = [raw / file for file in table.files]
+    read = spark.read.text([literal_path(file) for file in files])
+    lines = read.select(
         F.when(ascii_only, value).otherwise(decoded).alias("content")
-        if layout.encoding != "UTF-8"
+        if encoding != "UTF-8"
         else F.make_valid_utf8(value).alias("content"),
         F.col("_metadata.file_block_start").alias("block"),
         F.monotonically_increasing_id().alias("position"),
+        F.col("_metadata.file_path").alias("path"),
     )
-    # The first line of the first block, which the first partition begins with; the layout was told
-    # from what it says.
-    first = (F.col("block") == 0) & (F.col("position") == 0)
-    lines = lines.filter(~first) if layout.has_header(file.name) else lines
-    blank = blank_end(file)
-    last = lines.agg(F.max(F.struct("block", "position"))).first() if blank else None
-    if last and last[0]:
-        block, position = last[0]
-        lines = lines.filter((F.col("block") < block) | (F.col("position") <= position - blank))
+    if len(files) > 1:
+        # By join, because looking a path up in a list takes the longer, the longer that is.
+        number = {file: n for n, file in enumerate(files)}
+        # Of the same file, a row says file:/ and the list file:///.
+        paths = [
+            (re.sub("^file:///", "file:/", path), number[path_of(path)] << START_BITS)
+            for path in read.inputFiles()
+        ]
+        known = spark.createDataFrame(paths, "path string, first bigint")
+        lines = lines.join(F.broadcast(known), "path")
+        lines = lines.withColumn("block", F.col("block") + F.col("first"))
+    lines = lines.select("content", "block", "position")
+    return without_ends(lines, table.header, [blank_end(file) for file in files])
+
+
+def without_ends(lines: DataFrame, header: bool, blanks: list[int]) -> DataFrame:
+    """Lines without each file's first, if that is a header, and its empty ones at the end.
+
+    `blanks` holds the number of these, by file.
+    """
+    block, position = F.col("block"), F.col("position")
+    if len(blanks) == 1 and header:
+        # The first partition begins with the first block.
+        lines = lines.filter((block != 0) | (position != 0))
+    if not (any(blanks) or (header and len(blanks) > 1)):
+        return lines
+    file = F.shiftright(block, START_BITS).cast("int")
+    place = F.struct("block", "position")
+    ends = lines.groupBy(file.alias("file")).agg(F.min(place), F.max(place)).collect()
+    of_file = {number: (first, last) for number, first, last in ends}
+    absent = (-1, -1), (-1, -1)
+    firsts, lasts = zip(*(of_file.get(n, absent) for n in range(len(blanks))), strict=True)
+
+    def of(values: Iterable[int]) -> Column:
+        return F.get(F.array(*(F.lit(value).cast("bigint") for value in values)), file)
+
+    if header and len(blanks) > 1:
+        is_first = (block == of(b for b, _ in firsts)) & (position == of(p for _, p in firsts))
+        lines = lines.filter(~is_first)
+    if any(blanks):
+        until = of(p - blank for (_, p), blank in zip(lasts, blanks, strict=True))
+        lines = lines.filter((block < of(b for b, _ in lasts)) | (position <= until))
     return lines
+
+
+def literal_path(file: Path) -> str:
+    """A path as Spark takes it, for which some characters stand for others."""
+    return re.sub(r"([\\*?{}\[\]])", r"\\\1", str(file))
+
+
+def path_of(uri: str) -> Path:
+    """The file that an address of Spark's names."""
+    return Path(unquote(urlsplit(uri).path))
 
 
 def blank_end(file: Path) -> int:

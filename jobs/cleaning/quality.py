@@ -122,20 +122,22 @@ def replaced(data: Delivered, settings: QualitySettings) -> Finding:
 
 def quarantined(data: Delivered, settings: QualitySettings) -> Finding:
     """Few lines could not be used."""
-    query = (
-        f"select line, reason, content from quarantine where file = '{data.layout.ratings.file}'"
-    )
+    query = quarantined_ratings(data)
     rows = count(data, query)
     share = settings.max_quarantined_share
     return at_most(data, "share of ratings in quarantine", rows, data.etl["lines"], share, query)
 
 
+def quarantined_ratings(data: Delivered) -> str:
+    """The query of all lines of ratings that could not be used."""
+    # Whoever delivers names the files.
+    files = ", ".join("'" + file.replace("'", "''") + "'" for file in data.layout.ratings.files)
+    return f"select file, line, reason, content from quarantine where file in ({files})"
+
+
 def unknown_movies(data: Delivered, settings: QualitySettings) -> Finding:
     """Few ratings are of movies that the release does not name."""
-    query = (
-        "select line, reason, content from quarantine "
-        f"where file = '{data.layout.ratings.file}' and reason like 'movie_id % is not in %'"
-    )
+    query = f"{quarantined_ratings(data)} and reason like 'movie_id % is not in %'"
     rows, share = count(data, query), settings.max_unknown_movie_share
     rule = "share of ratings of unknown movies"
     return at_most(data, rule, rows, data.etl["lines"], share, query)

@@ -124,7 +124,7 @@ def refuse_unknown_movies(ratings: DataFrame, movie_index: DataFrame, layout: La
         return joined
     unknown = F.when(
         F.col("movie_idx").isNull(),
-        F.concat(F.lit("movie_id "), F.col("movie_id"), F.lit(f" is not in {layout.movies.file}")),
+        F.concat(F.lit("movie_id "), F.col("movie_id"), F.lit(f" is not in {layout.movies.name}")),
     )
     return joined.withColumn("reason", F.coalesce("reason", unknown))
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from jobs.release.layouts import ITEM_FIELDS, LAYOUTS, Layout
-from jobs.release.own_layout import candidates, own_layout
+from jobs.release.own_layout import own_layout
+from jobs.release.parts import candidates
 from jobs.release.peeking import encoding_of, pieces
 from jobs.runs.errors import JobError
 from jobs.runs.settings.delivery import RELEASES, IngestSettings

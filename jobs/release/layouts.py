@@ -24,7 +24,7 @@ TABLES = {".csv", ".tsv", ".tab", ".txt", ".dat", ".data"}
 
 @dataclass(frozen=True)
 class Table:
-    """One file of a release: its name, what stands between its fields, and their names."""
+    """One file of a release: its path, what stands between its fields, and their names."""
 
     file: str
     separator: str
@@ -33,6 +33,19 @@ class Table:
     """Whether the first line names the fields."""
     quoted: bool = False
     """Whether a field may stand in quotes, as in CSV."""
+    parts: tuple[str, ...] = ()
+    """Further files that hold more of its rows, written as the first one."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All of its files, in the order of its rows."""
+        return (self.file, *self.parts)
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        more = len(self.parts)
+        return f"{self.file} and {more} more part{'s' * (more > 1)}" if more else self.file
 
 
 @dataclass(frozen=True)
@@ -80,12 +93,8 @@ class Layout:
         steps = f" in steps of {self.rating_step:g}" if self.rating_step else ""
         return f"{low:g} to {high:g}{steps}"
 
-    def has_header(self, file: str) -> bool:
-        """Whether the first line of a file of this name is no row."""
-        return any(table.header for table in self.tables if table.file == file)
-
     def __str__(self) -> str:
-        files = " and ".join(table.file for table in self.tables)
+        files = " and ".join(table.name for table in self.tables)
         scale = f"ratings {self.scale}" if self.rating_range else "ratings on a scale of their own"
         words = [f"{files} in {self.encoding}", scale]
         if self.own:

@@ -14,7 +14,7 @@ from jobs.release.unpacking import copy_folder, take_over
 from jobs.runs.addresses import is_object_uri
 from jobs.runs.errors import JobError
 from jobs.runs.files import exclusive
-from jobs.runs.settings.delivery import IngestSettings
+from jobs.runs.settings.delivery import RELEASES, IngestSettings
 
 GROUPLENS = "https://files.grouplens.org/datasets/movielens"
 
@@ -73,6 +73,9 @@ def obtain(settings: IngestSettings, downloads: Path, folder: Path) -> tuple[Pat
         )
     # A zip of GroupLens holds one folder, which holds the files; packed again, it holds more.
     while len(entries := list(folder.iterdir())) == 1 and entries[0].is_dir():
+        if settings.dataset not in RELEASES and entries[0].name.lower() == "ratings":
+            # Of one's own, that folder says what its files are.
+            break
         [folder] = entries
     return folder, source
 

@@ -188,7 +188,7 @@ def count_lines(spark: SparkSession, deliveries: list[Path]) -> Counter:
             (layout.movies, movies.parse_movies),
         ):
             file = raw / table.file
-            lines = parse(read_lines(spark, file, layout), layout)
+            lines = parse(read_lines(spark, raw, table, layout.encoding), layout)
             parsed.append(lines.select(F.lit(str(file)).alias("file"), "reason"))
             # bytes.splitlines ends lines where Spark does: at \n, \r and \r\n.
             given = len(file.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines())

@@ -4,6 +4,7 @@ import pytest
 from pyspark.sql import DataFrame
 
 from jobs.cleaning.delivery import own_test, quarantine, read_delivery
+from jobs.cleaning.ratings import newest, with_time
 from jobs.release.detection import detect_layout
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
@@ -73,6 +74,24 @@ def test_line_numbers_hold_across_blocks(spark, tmp_path):
         spark.conf.unset("spark.sql.files.maxPartitionBytes")
         spark.conf.unset("spark.sql.files.openCostInBytes")
     assert [row.line for row in rows] == [1, 150, 400]
+
+
+def test_bad_lines_of_parts_are_found_in_their_files(spark, tmp_path):
+    """Whatever the parts are called, with a line of names each, and empty lines at some ends."""
+    run = small_run(tmp_path, overrides=["ingest.dataset=mine", "ingest.source=x"])
+    names = ["[a] 1%20é.csv", "[a] 2%20é.csv", "[a] 10%20é.csv"]
+    bad = ["bad"] * 2 + ["user,item,stars"]
+    for n, name in enumerate(names):
+        lines = ["user,item,stars", *(f"{user},1,{n + 1}" for user in range(1, 40 >> n)), bad[n]]
+        run.raw.mkdir(parents=True, exist_ok=True)
+        (run.raw / name).write_text("\n".join(lines) + "\n" * (1 + 2 * n))
+    delivery = read_delivery(spark, run, detect_layout(run.raw, run.conf.ingest))
+    found = [(row.file, row.line) for row in quarantine(delivery.files, "run").collect()]
+    assert sorted(found) == sorted(zip(names, [41, 21, 11], strict=True))
+    assert (delivery.ratings.lines, delivery.ratings.bad) == (39 + 19 + 9 + 3, 3)
+    # A later part's lines are later.
+    last = newest(with_time(delivery.ratings.usable, run.ds)).filter("user_id = 1").collect()
+    assert [row.rating for row in last] == [3]
 
 
 def test_only_ml_100k_has_splits_of_its_own(spark, tmp_path):

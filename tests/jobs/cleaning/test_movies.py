@@ -12,7 +12,7 @@ def movies_of(spark, raw: Path) -> list[tuple]:
     """movie_id, title, year and genres of the movies file, and the reason where there is one."""
     layout = detect_layout(raw)
     assert layout.movies
-    lines = read_lines(spark, raw / layout.movies.file, layout)
+    lines = read_lines(spark, raw, layout.movies, layout.encoding)
     rows = parse_movies(lines, layout).orderBy("block", "position").collect()
     return [row.reason or (row.movie_id, row.title, row.year, row.genres) for row in rows]
 

@@ -72,7 +72,7 @@ def test_good_data_passes_every_rule():
         (
             dict(quarantine=BROKEN),
             "share of ratings in quarantine",
-            "Examples: line 8, reason expected 4 fields, found 3, content 1::2::3",
+            "Examples: file ratings.dat, line 8, reason expected 4 fields, found 3, content 1::2::",
         ),
         (
             dict(users="(1, 'F', 1, 'artist', '0'), (2, null, null, null, null)"),

@@ -18,7 +18,7 @@ def ratings_of(spark, raw: Path, *said: str) -> list[tuple]:
     """
     settings = [f"ingest.{each}" for each in ("dataset=mine", "source=x", *said)]
     layout = detect_layout(raw, load_configuration(settings).ingest if said else None)
-    lines = read_lines(spark, raw / layout.ratings.file, layout)
+    lines = read_lines(spark, raw, layout.ratings, layout.encoding)
     rows = parse_ratings(lines, layout).orderBy("block", "position").collect()
     return [row.reason or (row.user_id, row.movie_id, row.rating, row.timestamp) for row in rows]
 

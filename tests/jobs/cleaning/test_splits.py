@@ -212,7 +212,8 @@ def test_the_reference_run_validates_on_the_published_rows(spark, tmp_path):
     with zipfile.ZipFile(ML_1M) as release:
         release.extractall(tmp_path)
     folder = tmp_path / "ml-1m"
-    lines = read_lines(spark, folder / "ratings.dat", detect_layout(folder))
+    layout = detect_layout(folder)
+    lines = read_lines(spark, folder, layout.ratings, layout.encoding)
     ids = [F.split_part("content", F.lit("::"), F.lit(n)).cast("int") for n in (1, 2)]
     ratings = lines.select(ids[0].alias("user_id"), ids[1].alias("movie_id"), "block", "position")
     conf = load_configuration(profile="james-le").etl

@@ -16,7 +16,7 @@ def test_100k_names_occupations(spark, tmp_path):
     )
     layout = detect_layout(raw)
     assert layout.users
-    lines = read_lines(spark, raw / "u.user", layout)
+    lines = read_lines(spark, raw, layout.users, layout.encoding)
     parsed = parse_users(lines, layout.users).orderBy("user_id").collect()
     assert [tuple(row)[4:] for row in parsed] == [
         (1, "M", 24, "technician", "85711"),

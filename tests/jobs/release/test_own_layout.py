@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.release.columns import usual_separator
 from jobs.release.detection import detect_layout
 from jobs.release.layouts import Layout
-from jobs.release.own_layout import usual_separator
 from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
 
+OWN = load_configuration(["ingest.dataset=mine", "ingest.source=x"]).ingest
 GROUPLENS = ("user_id", "movie_id", "rating", "timestamp")
 
 
@@ -21,6 +22,14 @@ def told(folder: Path, content: str | bytes, *settings: str, name: str = "rating
     data = content.encode() if isinstance(content, str) else content
     (folder / name).write_bytes(data)
     return detect_layout(folder, load_configuration(said).ingest, "SRC")
+
+
+def told_of(folder: Path, files: dict[str, str]) -> Layout:
+    """The layout of a delivery of several files."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(content)
+    return detect_layout(folder, OWN, "SRC")
 
 
 @pytest.mark.parametrize(
@@ -130,6 +139,50 @@ def test_one_file_may_be_called_as_it_likes_and_is_not_shown(tmp_path):
     (tmp_path / "other.csv").write_text("1,2,3\n")
     with pytest.raises(JobError, match=r"SRC holds 2 files that may be its ratings.* ratings\.csv"):
         told(tmp_path, "1,2,3\n", name="export 2026.TXT")
+
+
+@pytest.mark.parametrize(
+    ("files", "ratings", "movies"),
+    [
+        ({"part-10.csv": "1,2,3\n", "part-9.csv": "1,2,4\n"}, ["part-9.csv", "part-10.csv"], []),
+        # As Spark writes them, two jobs into one folder.
+        ({"_SUCCESS": "", "part-00000-7a0d2c6e-0f5c-4a55-9f43-a8e3d8f0c001-c000.csv": "",
+          "part-00001-7a0d2c6e-0f5c-4a55-9f43-a8e3d8f0c001-c000.csv": "user,item,stars\n1,2,3\n",
+          "part-00000-11111111-0f5c-4a55-9f43-a8e3d8f0c001-c000.csv": "user,item,stars\n"},
+         ["part-00000-11111111-0f5c-4a55-9f43-a8e3d8f0c001-c000.csv",
+          "part-00001-7a0d2c6e-0f5c-4a55-9f43-a8e3d8f0c001-c000.csv"], []),
+        ({"ratings/jan.csv": "1,2,3\n", "ratings/feb.csv": "1,2,4\n", "movies/a.csv": "1,x\n",
+          "movies/b.csv": "2,y\n", "other.csv": "a\n"},
+         ["ratings/feb.csv", "ratings/jan.csv"], ["movies/a.csv", "movies/b.csv"]),
+        ({"ratings_1.tsv": "1\t2\t3\n", "ratings_2.tsv": "1\t2\t3\n", "movies-1.csv": "1,x\n"},
+         ["ratings_1.tsv", "ratings_2.tsv"], ["movies-1.csv"]),
+        ({"ratings.csv": "1,2,3\n", "ratings_small.csv": "1,2,3\n"}, ["ratings.csv"], []),
+        ({"day=1/x.csv": "1,2,3\n", "day=2/x.csv": "1,2,3\n"}, ["day=1/x.csv", "day=2/x.csv"], []),
+    ],
+)  # fmt: skip
+def test_a_table_may_lie_in_parts(tmp_path, files, ratings, movies):
+    layout = told_of(tmp_path, files)
+    assert layout.ratings.files == tuple(ratings)
+    assert (layout.movies.files if layout.movies else ()) == tuple(movies)
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ({"a.csv": "1,2,3\n", "b.csv": "1,2,3\n"}, "folder called ratings"),
+        ({"ratings.csv": "1,2,3\n", "ratings.tsv": "1\t2\t3\n"}, "holds 2 files that may be"),
+        ({"p1.csv": "user,item,stars\n1,2,3\n", "p2.csv": "item,user,stars\n"},
+         "p2.csv has other columns than p1.csv. The parts"),
+        ({"p1.csv": "user,item,stars\n1,2,3\n", "p2.csv": "1,2,3\n"}, "p2.csv has other columns"),
+        ({"p1.csv": "1,2,3\n", "p2.csv": "1,2\n"}, "p2.csv has other columns than p1.csv"),
+        ({"p1.csv": "1,2,3\n", "p2.csv": "\n"}, "p2.csv: expected lines"),
+        ({"movies.csv": "1,x\n"}, "holds no files that may be its ratings"),
+    ],
+)  # fmt: skip
+def test_parts_that_do_not_belong_together_are_refused(tmp_path, files, sentence):
+    with pytest.raises(JobError, match=r"^SRC") as refused:
+        told_of(tmp_path, files)
+    assert sentence in str(refused.value)
 
 
 def test_a_release_of_movielens_keeps_its_scale(tmp_path):
