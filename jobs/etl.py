@@ -36,8 +36,8 @@ from jobs.runs.run import Run, run_of
 from jobs.runs.settings.delivery import RELEASES
 
 SPLITS = ("train", "validation", "test")
-# Of the delivered file: about two million ratings, which one task sorts.
-PARTITION_BYTES = 48 << 20
+# So many of the delivered ratings one task sorts.
+PARTITION_ROWS = 2_000_000
 
 
 def write(
@@ -91,8 +91,7 @@ def write_histories(run: Run, ratings: DataFrame, counts: dict[str, int]) -> dic
 def clean_ratings(delivery: Delivery, run: Run, given_test: DataFrame | None) -> DataFrame:
     """The newest of the usable ratings, with time and split; users and their movies in order."""
     cores = delivery.ratings.rows.sparkSession.sparkContext.defaultParallelism
-    size = sum((run.raw / file).stat().st_size for file in delivery.ratings.files)
-    partitions = max(cores, size // PARTITION_BYTES)
+    partitions = max(cores, delivery.ratings.lines // PARTITION_ROWS)
 
     def by_user(rows: DataFrame) -> DataFrame:
         return rows.repartitionByRange(partitions, "user_id")

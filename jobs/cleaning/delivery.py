@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from jobs.cleaning.lines import START_BITS, read_lines
 from jobs.cleaning.model_inputs import with_index
 from jobs.cleaning.movies import parse_movies, rated_only
+from jobs.cleaning.parquet_rows import read_parquet
 from jobs.cleaning.ratings import parse_ratings, refuse_unknown_movies
 from jobs.cleaning.users import parse_users
 from jobs.engines.spark import together
@@ -62,6 +63,8 @@ def read_delivery(spark: SparkSession, run: Run, layout: Layout) -> Delivery:
     """Parse the files that a layout names."""
 
     def lines_of(table: Table) -> DataFrame:
+        if table.names:
+            return read_parquet(spark, run.raw, table)
         return read_lines(spark, run.raw, table, layout.encoding)
 
     def movies() -> Parsed:

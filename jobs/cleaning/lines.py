@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -38,19 +38,27 @@ def read_lines(spark: SparkSession, raw: Path, table: Table, encoding: str) -> D
         F.monotonically_increasing_id().alias("position"),
         F.col("_metadata.file_path").alias("path"),
     )
-    if len(files) > 1:
-        # By join, because looking a path up in a list takes the longer, the longer that is.
-        number = {file: n for n, file in enumerate(files)}
-        # Of the same file, a row says file:/ and the list file:///.
-        paths = [
-            (re.sub("^file:///", "file:/", path), number[path_of(path)] << START_BITS)
-            for path in read.inputFiles()
-        ]
-        known = spark.createDataFrame(paths, "path string, first bigint")
-        lines = lines.join(F.broadcast(known), "path")
-        lines = lines.withColumn("block", F.col("block") + F.col("first"))
-    lines = lines.select("content", "block", "position")
+    lines = in_blocks(lines, files, read.inputFiles())
     return without_ends(lines, table.header, [blank_end(file) for file in files])
+
+
+def in_blocks(rows: DataFrame, files: Sequence[Path], addresses: Sequence[str]) -> DataFrame:
+    """Rows without `path`: the number of that file is in `block`, too, where there are several.
+
+    `addresses` of all files, as Spark calls them.
+    """
+    if len(files) == 1:
+        return rows.drop("path")
+    # By join, because looking a path up in a list takes the longer, the longer that is.
+    number = {file: n for n, file in enumerate(files)}
+    # Of the same file, a row says file:/ and the list file:///.
+    first = [
+        (re.sub("^file:///", "file:/", path), number[path_of(path)] << START_BITS)
+        for path in addresses
+    ]
+    known = rows.sparkSession.createDataFrame(first, "path string, first bigint")
+    joined = rows.join(F.broadcast(known), "path")
+    return joined.withColumn("block", F.col("block") + F.col("first")).drop("path", "first")
 
 
 def without_ends(lines: DataFrame, header: bool, blanks: list[int]) -> DataFrame:
@@ -106,6 +114,9 @@ def blank_end(file: Path) -> int:
 
 def with_fields(lines: DataFrame, table: Table) -> DataFrame:
     """One string column per field, and `reason`: why the line cannot be used, null where it can."""
+    if table.names:
+        # Rows of Parquet have come in columns.
+        return lines
     names, separator = table.fields, table.separator
     parts = [F.split_part("content", F.lit(separator), F.lit(n + 1)) for n in range(len(names))]
     # The line has as many fields as there are names if these fields are all of it.

@@ -85,7 +85,7 @@ def own_numbers(rows: DataFrame, layout: Layout) -> DataFrame:
 
 
 # Units of time, in digits after the seconds.
-UNITS = {"seconds": 0, "milliseconds": 3, "microseconds": 6}
+UNITS = {"seconds": 0, "milliseconds": 3, "microseconds": 6, "nanoseconds": 9}
 
 
 def own_seconds(layout: Layout) -> Column:

@@ -58,6 +58,7 @@ TIMES: dict[str, str] = {
     "seconds": r"\d{1,10}(\.\d+)?",
     "milliseconds": r"\d{12,13}(\.0+)?",
     "microseconds": r"\d{15,16}(\.0+)?",
+    "nanoseconds": r"\d{18,19}",
     "dates": r"\d{4}-\d\d?-\d\d?([ T].*)?",
 }
 # Lines that are looked at.
@@ -217,7 +218,7 @@ def lines_of(named: Named, file: str) -> Iterator[str]:
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise JobError(f"{label} is written in UTF-16. Save it as UTF-8.")
     if start == b"PAR1":
-        raise JobError(f"{label} is Parquet, which is not read here. Write it as CSV.")
+        raise JobError(f"{label} is Parquet, and {named.files[0]} is not. Write both as one.")
     lines = whole_lines(path, "UTF-8")
     first = next(lines, None)
     if first is None:

@@ -19,7 +19,7 @@ MOVIE_FIELDS = ("movie_id", "title", "genres")
 ITEM_FIELDS = ("movie_id", "title", "release_date", "video_release_date", "url")
 NO_GENRE = "unknown"
 # Ends of the names of files that may hold a table.
-TABLES = {".csv", ".tsv", ".tab", ".txt", ".dat", ".data"}
+TABLES = {".csv", ".tsv", ".tab", ".txt", ".dat", ".data", ".parquet"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Table:
     """Whether a field may stand in quotes, as in CSV."""
     parts: tuple[str, ...] = ()
     """Further files that hold more of its rows, written as the first one."""
+    names: tuple[str, ...] = ()
+    """Of Parquet, what its columns are called there; empty where files hold lines."""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -66,7 +68,7 @@ class Layout:
     genres: tuple[str, ...] = ()
     """What the genre flags of a movie stand for; empty where movies name their genres."""
     time: str = "seconds"
-    """How times are written: in seconds, milliseconds or microseconds since 1970, as ISO 8601's
+    """How times are written: in seconds, milli-, micro- or nanoseconds since 1970, as ISO 8601's
     `dates`, or as a pattern of Spark says; `none`: there are none."""
     own: bool = False
     """Written by whoever: numbers may have spaces around them, whole ones end in `.0`, others hold

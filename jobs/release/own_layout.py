@@ -1,7 +1,7 @@
 """How a delivery of one's own lies in its files: as conf says, else told from them.
 
-One table holds the ratings, another may hold the movies; each is CSV or like it, in one file or in
-parts.
+One table holds the ratings, another may hold the movies; each is Parquet, CSV or like it, in one
+file or in parts.
 """
 
 from __future__ import annotations
@@ -10,9 +10,19 @@ from pathlib import Path
 
 from jobs.release.columns import Peeked
 from jobs.release.layouts import Layout
-from jobs.release.parts import own_movies, own_ratings
+from jobs.release.parquet_columns import PeekedParquet, is_parquet
+from jobs.release.parts import Named, own_movies, own_ratings
 from jobs.release.peeking import encoding_of
 from jobs.runs.settings.delivery import ColumnSettings, IngestSettings
+
+
+def parquet(named: Named) -> bool:
+    return is_parquet(named.paths[0])
+
+
+def peeked(named: Named, separator: str | None) -> Peeked:
+    """A table's columns and some of its rows, as its first file is written."""
+    return PeekedParquet(named) if parquet(named) else Peeked(named, separator)
 
 
 def own_layout(raw: Path, source: str, said: IngestSettings | None, scale: Layout | None) -> Layout:
@@ -23,7 +33,7 @@ def own_layout(raw: Path, source: str, said: IngestSettings | None, scale: Layou
     settings = said.columns if said else ColumnSettings()
     separator = said.separator if said else None
     files, titles = own_ratings(raw, source), own_movies(raw, source)
-    ratings = Peeked(files, separator)
+    ratings = peeked(files, separator)
     table, aside = ratings.table(("user", "movie", "rating"), ("time",), settings)
     for name in ("user_id", "movie_id"):
         ratings.refuse_other_ids(table, name)
@@ -32,15 +42,17 @@ def own_layout(raw: Path, source: str, said: IngestSettings | None, scale: Layou
         # A number is that of the ratings' column.
         by_name = {"movie": None} if isinstance(settings.movie, int) else {}
         named = settings.model_copy(update=by_name)
-        movies, others = Peeked(titles, separator).table(("movie", "title"), ("genres",), named)
+        movies, others = peeked(titles, separator).table(("movie", "title"), ("genres",), named)
         aside = aside + others
+    # Of Parquet, texts are always in UTF-8.
+    text = next((each.paths for each in (titles, files) if each and not parquet(each)), None)
     asked = said.time if said else None
     low_high = said.rating_scale if said else None
     return Layout(
         table,
         movies,
         None,
-        encoding=encoding_of(*(titles or files).paths),
+        encoding=encoding_of(*text) if text else "UTF-8",
         rating_step=scale.rating_step if scale and not low_high else None,
         rating_range=low_high or (scale.rating_range if scale else None),
         time=(asked or ratings.time(table)) if "timestamp" in table.fields else "none",

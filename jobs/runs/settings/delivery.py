@@ -22,7 +22,7 @@ RELEASES = (
 )
 # In Spark's letters: what a date or a time of day is written with.
 TIME_PATTERN = (
-    r"^(seconds|milliseconds|microseconds|dates|(yyyy|yy|MMM|MM|M|dd|d|HH|H"
+    r"^(seconds|milliseconds|microseconds|nanoseconds|dates|(yyyy|yy|MMM|MM|M|dd|d|HH|H"
     r"|mm|m|ss|s|S{1,6}|'T'|[-./:, ])+)$"
 )
 Column = PositiveInt | Annotated[str, Field(min_length=1)]
@@ -63,7 +63,7 @@ class IngestSettings(Section):
     separator: Annotated[str, Field(pattern=r"^([\t;|, :]|::)$")] | None = None
     """What stands between the fields of own files; null: what cuts most lines alike."""
     time: Annotated[str, Field(pattern=TIME_PATTERN)] | None = None
-    """How own files write times: in seconds, milliseconds or microseconds since 1970; as dates,
+    """How own files write times: in seconds, milli-, micro- or nanoseconds since 1970; as dates,
     2018-01-17 with or without a time of day; or as a pattern of Spark, as in dd.MM.yyyy. null: as
     most of them look."""
     rating_scale: tuple[float, float] | None = None

@@ -74,6 +74,7 @@ def test_conf_says_columns_by_name_and_by_number(tmp_path):
         ("881250949.5", "seconds"),
         ("1515974400000", "milliseconds"),
         ("1515974400000000", "microseconds"),
+        ("1515974400000000000", "nanoseconds"),
         ("2018-01-17", "dates"),
         ("2018-01-17T10:00:00Z", "dates"),
         ("20180117", "yyyyMMdd"),
@@ -122,7 +123,7 @@ def test_what_was_told_is_said(tmp_path):
         ("1,104000100016,3\n", [], "movie_id holds ids that are beyond 2147483647"),
         ("\n\n", [], "expected lines of at most 65,536 bytes, found none"),
         ("1,2,3\n".encode("utf-16"), [], "is written in UTF-16"),
-        (b"PAR1\x15\x04", [], "is Parquet"),
+        (b"PAR1\x15\x04", [], "is no Parquet"),
     ],
 )
 def test_what_cannot_be_told_is_refused(tmp_path, content, settings, sentence):
