@@ -12,6 +12,7 @@ import yaml
 
 from model.family import load
 from model.settings import TrainingSpec, chosen
+from tests.servers.ranks import StandingRanks
 
 USERS, MOVIES = 60, 40
 BASE = yaml.safe_load((Path(__file__).resolve().parents[2] / "conf/base.yaml").read_text())["train"]
@@ -206,3 +207,11 @@ def spec(tmp_path, ratings, histories):
         )
 
     return make
+
+
+@pytest.fixture(scope="module")
+def two_ranks(tmp_path_factory):
+    """Trains a spec by two ranks, which all tests of a file share, and returns what was said."""
+    ranks = StandingRanks(2, tmp_path_factory.mktemp("ranks"))
+    yield ranks
+    ranks.end()

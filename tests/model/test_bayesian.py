@@ -13,18 +13,16 @@ from model.metrics import rmse
 from model.settings import Course
 from model.training.loop import train
 from tests.model.conftest import write
-from tests.model.training.test_loop import train_with_ranks
 
 
 @pytest.mark.parametrize("by_user", [True, False])
-def test_two_ranks_draw_what_one_draws_up_to_rounding(spec, tmp_path, by_user):
+def test_two_ranks_draw_what_one_draws_up_to_rounding(spec, two_ranks, by_user):
     chosen = spec(model="bayesian", by_user=by_user)
     train(chosen)
     alone = load_factors(Path(chosen.output))
     score_UM = np.array(alone.user_UK) @ np.array(alone.movie_MK).T
     history, user_bias_U = alone.manifest["history"], np.array(alone.user_bias_U)
-    run = train_with_ranks(chosen, 2, tmp_path / "spec.json")
-    assert run.returncode == 0, run.stderr
+    two_ranks(chosen)
     both = load_factors(Path(chosen.output))
     np.testing.assert_allclose(both.user_UK @ both.movie_MK.T, score_UM, atol=1e-3)
     np.testing.assert_allclose(both.user_bias_U, user_bias_U, atol=1e-3)
@@ -46,7 +44,7 @@ def test_a_budget_of_seconds_ends_it_with_at_least_one_draw_kept(spec, capfd):
     assert "stopping: the time is up; 1 draws are kept" in capfd.readouterr().out
 
 
-def test_chains_start_anew_and_are_pooled(spec, tmp_path, capfd):
+def test_chains_start_anew_and_are_pooled(spec, two_ranks, capfd):
     chosen = spec(model="bayesian", by_user=True, chains=3, samples=32, burn_in=4)
     metrics = train(chosen)
     said = capfd.readouterr().out
@@ -60,8 +58,7 @@ def test_chains_start_anew_and_are_pooled(spec, tmp_path, capfd):
     assert min(first, second, third) > 1.5 * losses[-1]
     assert len({first, second, third}) == 3
     score_UM = np.array(pooled.user_UK) @ np.array(pooled.movie_MK).T
-    run = train_with_ranks(chosen, 2, tmp_path / "spec.json")
-    assert run.returncode == 0, run.stderr
+    two_ranks(chosen)
     both = load_factors(Path(chosen.output))
     np.testing.assert_allclose(both.user_UK @ both.movie_MK.T, score_UM, atol=1e-3)
 
@@ -152,7 +149,7 @@ def test_what_times_tell_is_told_at_times_and_lists_have_the_last(spec, tmp_path
     )
 
 
-def test_times_tell_two_ranks_the_same(spec, tmp_path):
+def test_times_tell_two_ranks_the_same(spec, two_ranks):
     chosen = spec(model="bayesian", by_user=True, **BINS)
     train(chosen)
     alone = load_factors(Path(chosen.output))
@@ -160,8 +157,7 @@ def test_times_tell_two_ranks_the_same(spec, tmp_path):
     pairs = np.arange(59), np.arange(59) % 39
     at = np.linspace(0, 10**9, 59).astype(np.int64)
     expected = alone.predict(*pairs, time_P=at)
-    run = train_with_ranks(chosen, 2, tmp_path / "spec.json")
-    assert run.returncode == 0, run.stderr
+    two_ranks(chosen)
     both = load_factors(Path(chosen.output))
     np.testing.assert_allclose(both.predict(*pairs, time_P=at), expected, atol=2e-3)
     assert np.abs(expected - alone.predict(*pairs)).max() > 1e-3

@@ -32,8 +32,7 @@ from model.training.loop import run, train
 from model.training.progress import Reporter
 from tests.model.conftest import BASE, MOVIES, USERS, settings, write
 from tests.model.examples import learned_from
-from tests.model.training.test_checkpoints import attempt
-from tests.model.training.test_loop import train_with_ranks
+from tests.servers.ranks import one_rank, said
 
 EVERY_MODEL = pytest.mark.parametrize("model", FAMILY)
 # Of a model that learns by steps or by draws, and not at once.
@@ -42,7 +41,7 @@ LEARNERS = pytest.mark.parametrize(
 )
 # What keeps such a one busy for a while: small steps, or more draws.
 LONG = {
-    LoopSettings: {"batch_size": 4, "epochs": 8, "patience": 8},
+    LoopSettings: {"batch_size": 8, "epochs": 4, "patience": 4},
     SamplingSettings: {"samples": 100, "patience": 100, "chains": 2},
 }
 # Of order and by steps, with the setting that says how long a row is.
@@ -138,17 +137,6 @@ def test_the_same_seed_gives_the_same_model(spec, model):
     np.testing.assert_array_equal(rows[1], again.movie_bias_M)
 
 
-@EVERY_MODEL
-def test_two_ranks_are_about_as_good_as_one(spec, tmp_path, model):
-    chosen = spec(model=model, by_user=True)
-    alone = trained(chosen).manifest["metrics"][figure_of(model)]
-    run = train_with_ranks(chosen, 2, tmp_path / "spec.json")
-    assert run.returncode == 0, run.stderr
-    both = load_factors(Path(chosen.output)).manifest["metrics"]
-    assert both["ranks"] == 2
-    assert both[figure_of(model)] == pytest.approx(alone, abs=0.05)
-
-
 @pytest.mark.parametrize("model", RATING_MODELS)
 def test_it_learns_again_as_it_did_and_from_all_ratings_without_any_held_back(
     spec, ratings, tmp_path, model
@@ -201,16 +189,15 @@ def test_killed_and_started_again_it_ends_as_if_never_stopped(spec, tmp_path, mo
     rows, history = np.array(whole.user_UK), whole.manifest["history"]
     again = replace(chosen, output=str(tmp_path / "again"))
     file, latest = tmp_path / "spec.json", Path(chosen.checkpoints) / "latest.pt"
-    with attempt(again, file, 1) as process:
-        while not latest.exists():
-            time.sleep(0.01)
-        time.sleep(0.1)
-        process.kill()
-        process.wait(10)
+    process = one_rank(again, file)
+    while not latest.exists():
+        assert process.is_alive(), said(file)
+        time.sleep(0.01)
+    process.kill()
+    process.join(10)
     assert not Path(again.output).exists()
-    with attempt(again, file, 1) as process:
-        said = process.communicate(timeout=100)[0]
-    assert "going on from a checkpoint: " in said
+    one_rank(again, file).join(100)
+    assert "going on from a checkpoint: " in said(file)
     resumed = load_factors(Path(again.output))
     np.testing.assert_array_equal(resumed.user_UK, rows)
     losses = [epoch["validation_loss"] for epoch in history]
@@ -341,3 +328,14 @@ def test_the_kernels_scores_are_the_models_own(spec, model):
     with torch.no_grad():
         own_R = score(torch.from_numpy(found.row_R), torch.from_numpy(found.movie_idx_R))
     np.testing.assert_allclose(found.score_R, own_R, atol=1e-5)
+
+
+# Last, since ranks that wait for a spec take time from other tests.
+@EVERY_MODEL
+def test_two_ranks_are_about_as_good_as_one(spec, two_ranks, model):
+    chosen = spec(model=model, by_user=True)
+    alone = trained(chosen).manifest["metrics"][figure_of(model)]
+    two_ranks(chosen)
+    both = load_factors(Path(chosen.output)).manifest["metrics"]
+    assert both["ranks"] == 2
+    assert both[figure_of(model)] == pytest.approx(alone, abs=0.05)

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import multiprocessing
+import os
+import resource
+import subprocess
 import sys
+import time
+from dataclasses import asdict
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+
+from model.settings import TrainingSpec
+
+NO_LIMIT = resource.RLIM_INFINITY
 
 
 def launcher(ranks: int) -> list[str]:
@@ -11,3 +23,76 @@ def launcher(ranks: int) -> list[str]:
     if ranks == 1:
         return []
     return [str(Path(sys.executable).with_name("horovodrun")), "-np", str(ranks), "--gloo"]
+
+
+class StandingRanks:
+    """Ranks of one horovodrun that train one spec after another: to start them takes seconds."""
+
+    def __init__(self, ranks: int, folder: Path) -> None:
+        self.ranks, self.folder, self.trained = ranks, folder, 0
+        command = [sys.executable, "-m", "tests.servers.standing_rank", str(folder)]
+        self.horovodrun = subprocess.Popen(
+            [*launcher(ranks), *command],
+            stdout=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": os.getcwd()},
+        )
+
+    def __call__(self, spec: TrainingSpec, seconds: float = 120) -> str:
+        """Train a spec, and return what the first rank said."""
+        self.trained += 1
+        file = self.folder / f"{self.trained}.json"
+        file.with_suffix(".tmp").write_text(json.dumps(asdict(spec)))
+        file.with_suffix(".tmp").rename(file)
+        ended = [file.with_suffix(f".ended-{rank}") for rank in range(self.ranks)]
+        deadline = time.monotonic() + seconds
+        while not all(one.exists() for one in ended):
+            assert self.horovodrun.poll() is None, "the ranks have ended"
+            assert time.monotonic() < deadline, f"the ranks have not trained in {seconds} s"
+            time.sleep(0.01)
+        said = file.with_suffix(".said-0").read_text()
+        assert not any(one.read_text() for one in ended), said
+        return said
+
+    def end(self) -> None:
+        (self.folder / f"{self.trained + 1}.json").write_text("null")
+        self.horovodrun.wait(60)
+
+
+FORK_SERVER = multiprocessing.get_context("forkserver")
+FORK_SERVER.set_forkserver_preload(["model.training.worker", "tests.servers.ranks"])
+
+
+def one_rank(spec: TrainingSpec, file: Path, file_bytes: int = NO_LIMIT) -> ForkServerProcess:
+    """Start a process that trains as `python -m model.training.worker` does; `said` reads it.
+
+    It is forked from one that has imported all, which takes seconds. No file that it writes may
+    grow longer than `file_bytes`.
+    """
+    file.write_text(json.dumps(asdict(spec)))
+    process = FORK_SERVER.Process(target=work, args=(file, file_bytes), daemon=True)
+    process.start()
+    return process
+
+
+def said(file: Path) -> str:
+    """What the last training of this spec file has printed."""
+    return file.with_suffix(".said").read_text()
+
+
+def work(file: Path, file_bytes: int) -> None:
+    say_into(file.with_suffix(".said"))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+    # Here, because tests of jobs import this file too, and not all that the loop needs.
+    from model.training import worker
+
+    sys.argv = ["worker", str(file)]
+    worker.main()
+
+
+def say_into(file: Path) -> None:
+    """Let all that this process prints from now on go to a file."""
+    with file.open("wb") as output:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)

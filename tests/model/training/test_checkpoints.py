@@ -16,7 +16,7 @@ import torch
 from model.factors import load_factors
 from model.settings import TrainingSpec
 from model.training.checkpoints import load_checkpoint, save_checkpoint
-from tests.servers.ranks import launcher
+from tests.servers.ranks import launcher, one_rank, said
 
 
 def state(epoch: int) -> dict:
@@ -64,27 +64,24 @@ def test_a_disk_that_refuses_leaves_the_last_checkpoint(tmp_path):
 def test_a_disk_that_refuses_the_model_leaves_none(spec, tmp_path):
     chosen = spec(epochs=2)
     file = tmp_path / "spec.json"
-    with attempt(chosen, file, 1, file_bytes=512) as process:
-        said = process.communicate(timeout=100)[0]
-    assert process.returncode == 1
-    assert f"The trained model could not be written to {chosen.output}: File too large." in said
+    process = one_rank(chosen, file, file_bytes=4096)
+    process.join(100)
+    assert process.exitcode == 1
+    sentence = f"The trained model could not be written to {chosen.output}: File too large."
+    assert sentence in said(file)
     assert not list(tmp_path.glob("*factors*"))
-    with attempt(chosen, file, 1) as process:
-        process.communicate(timeout=100)
+    one_rank(chosen, file).join(100)
     assert load_factors(Path(chosen.output)).manifest["metrics"]["epochs"] == 2
 
 
-def attempt(
-    spec: TrainingSpec, file: Path, ranks: int, file_bytes: int = resource.RLIM_INFINITY
-) -> subprocess.Popen:
-    """A training of its own, in which no file may grow longer than so many bytes."""
+def attempt(spec: TrainingSpec, file: Path, ranks: int) -> subprocess.Popen:
+    """A training by ranks of its own."""
     file.write_text(json.dumps(asdict(spec)))
     return subprocess.Popen(
         [*launcher(ranks), sys.executable, "-m", "model.training.worker", str(file)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes)),
         env=os.environ | {"PYTHONPATH": os.getcwd()},
     )
 

@@ -74,15 +74,13 @@ def test_same_seed_same_model(spec, changes):
 @pytest.mark.parametrize(
     ("gradients", "compression"), [("dense", "none"), ("dense", "fp16"), ("sparse", "bf16")]
 )
-def test_two_uneven_ranks_learn_what_one_learns(spec, tmp_path, gradients, compression):
+def test_two_uneven_ranks_learn_what_one_learns(spec, two_ranks, gradients, compression):
     # One step an epoch: the sum of the ranks' gradients must be the gradient over all rows.
     chosen = spec(batch_size=1200, epochs=5, gradients=gradients, compression=compression)
     train(chosen)
     alone = load_factors(Path(chosen.output))
     user_UK, history = np.array(alone.user_UK), alone.manifest["history"]
-    run = train_with_ranks(chosen, 2, tmp_path / "spec.json")
-    assert run.returncode == 0, run.stderr
-    assert "2 rank(s) with 900, 300" in run.stdout
+    assert "2 rank(s) with 900, 300" in two_ranks(chosen)
     both = load_factors(Path(chosen.output))
     np.testing.assert_allclose(both.user_UK, user_UK, atol=2e-3)
     assert [e["validation_loss"] for e in both.manifest["history"]] == pytest.approx(
@@ -94,7 +92,7 @@ def test_two_uneven_ranks_learn_what_one_learns(spec, tmp_path, gradients, compr
     ("gradients", "reading"), [("dense", "memory"), ("sparse", "memory"), ("sparse", "stream")]
 )
 def test_users_whose_ratings_lie_on_one_rank_are_moved_there_and_told(
-    spec, tmp_path, gradients, reading
+    spec, two_ranks, gradients, reading
 ):
     chosen = spec(
         by_user=True,
@@ -107,7 +105,7 @@ def test_users_whose_ratings_lie_on_one_rank_are_moved_there_and_told(
     train(chosen)
     alone = load_factors(Path(chosen.output))
     user_UK, history = np.array(alone.user_UK), alone.manifest["history"]
-    assert train_with_ranks(chosen, 2, tmp_path / "spec.json").returncode == 0
+    two_ranks(chosen)
     both = load_factors(Path(chosen.output))
     np.testing.assert_allclose(both.user_UK, user_UK, atol=1e-4)
     assert [e["validation_loss"] for e in both.manifest["history"]] == pytest.approx(
@@ -134,13 +132,11 @@ def test_ranks_that_share_users_cannot_take_turns(spec, tmp_path):
     assert "exchange is strata, but 5" in run.stdout + run.stderr
 
 
-def test_a_rank_without_rows_in_most_steps_keeps_up(spec, tmp_path):
+def test_a_rank_without_rows_in_most_steps_keeps_up(spec, two_ranks):
     # 17 steps of 2 ratings: the second rank has a rating in the first 3 alone, and must enter
     # every allreduce all the same.
     chosen = spec(sizes=(30, 3), batch_size=2, epochs=1)
-    run = train_with_ranks(chosen, 2, tmp_path / "spec.json")
-    assert run.returncode == 0, run.stderr
-    assert "2 rank(s) with 30, 3" in run.stdout
+    assert "2 rank(s) with 30, 3" in two_ranks(chosen)
     trained = load_factors(Path(chosen.output))
     [epoch] = trained.manifest["history"]
     assert np.isfinite([epoch["train_loss"], epoch["validation_loss"]]).all()
