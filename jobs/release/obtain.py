@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from jobs.release.download import DownloadError, download, name_of
+from jobs.release.foreign_tables import is_delta, is_postgresql, write_delta, write_postgresql
 from jobs.release.sample import write_sample
 from jobs.release.unpacking import copy_folder, take_over
 from jobs.runs.addresses import is_object_uri
@@ -54,7 +55,12 @@ def obtain(settings: IngestSettings, downloads: Path, folder: Path) -> tuple[Pat
             )
         write_sample(folder)
         return folder, "generated, seed 1"
-    if source is None or source.startswith(("http://", "https://")) or is_object_uri(source):
+    web = source is None or source.startswith(("http://", "https://"))
+    if source and is_postgresql(source):
+        source = write_postgresql(source, folder, settings.max_unpacked_gib)
+    elif source and not web and is_delta(source):
+        source = write_delta(source, folder, settings.max_unpacked_gib)
+    elif source is None or web or is_object_uri(source):
         source = source or f"{GROUPLENS}/{settings.dataset}.zip"
         lock = downloads / f".{name_of(source)}.lock"
         # Another address may end in the same name, and another run's download take its place.
@@ -69,7 +75,8 @@ def obtain(settings: IngestSettings, downloads: Path, folder: Path) -> tuple[Pat
         raise JobError(
             f"ingest.source {source} does not exist. "
             f"Expected a zip or a folder with the files of {settings.dataset}, a file of ratings, "
-            "or the address of a zip or such a file: https://..., s3://bucket/..., gs:// or abfss://."
+            "or the address of a zip or such a file: https://..., s3://bucket/..., gs:// or "
+            "abfss://, or of a table: postgresql://...?table=."
         )
     # A zip of GroupLens holds one folder, which holds the files; packed again, it holds more.
     while len(entries := list(folder.iterdir())) == 1 and entries[0].is_dir():

@@ -44,6 +44,12 @@ class Named:
 
 def own_ratings(raw: Path, source: str) -> Named:
     """The files that hold ratings. Raises JobError where there are none, or several tables."""
+    if log := next(raw.rglob("_delta_log"), None):
+        # Beside a version's files lie those of others.
+        raise JobError(
+            f"{source} holds a table of Delta Lake in {log.parent.relative_to(raw)}. Name its own "
+            "folder as the source: which files are its newest version, its log says."
+        )
     names = delivered_tables(raw)
     found = called(names, "ratings")
     usual = bool(found)

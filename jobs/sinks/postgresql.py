@@ -13,9 +13,9 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import Connection
 
+from jobs.engines.postgresql_connection import connected, sentence
 from jobs.runs.errors import JobError
 from jobs.runs.schemas import PUBLISHED, columns_of, names_of
-from jobs.sinks.postgresql_connection import connected, sentence
 
 SCHEMA = "nightreel"
 KEYS = {"recommendations": ("ds", "user_id", "rank"), "movies": ("movie_id",), "runs": ("run_id",)}

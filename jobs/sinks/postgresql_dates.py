@@ -17,13 +17,13 @@ from typing import Any
 import psycopg
 from psycopg import Connection, sql
 
+from jobs.engines.postgresql_connection import sentence
 from jobs.published.delta import file_paths
 from jobs.published.versions import tables_at
 from jobs.published.views import connect
 from jobs.runs.errors import JobError
 from jobs.runs.warehouse import Warehouse
 from jobs.sinks.postgresql import KEYS, SCHEMA
-from jobs.sinks.postgresql_connection import sentence
 
 PARTITION = r"recommendations_(\d{4})_(\d\d)_(\d\d)"
 LOCK_TIMEOUT, PATIENCE = 0.1, 600.0

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, ClassVar
 
+from jobs.engines.postgresql_connection import connected
 from jobs.published.runs_table import latest_run
 from jobs.published.views import connect
 from jobs.runs.configuration import postgresql_dsn
@@ -15,7 +16,6 @@ from jobs.runs.errors import JobError
 from jobs.runs.settings.whole import Configuration
 from jobs.runs.warehouse import Warehouse
 from jobs.sinks.postgresql import connection_to, require_usable
-from jobs.sinks.postgresql_connection import connected
 from jobs.sinks.postgresql_dates import load
 from jobs.sinks.remote_tables import copy_tables, prepare
 

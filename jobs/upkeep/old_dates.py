@@ -16,6 +16,7 @@ from datetime import date
 from deltalake.transaction import CommitProperties
 from psycopg import Connection
 
+from jobs.engines.postgresql_connection import connected
 from jobs.published.delta import is_published, open_table
 from jobs.published.log import NO_CHECKPOINT, committing, sync_commit
 from jobs.published.runs_table import newest_date
@@ -25,7 +26,6 @@ from jobs.runs.schemas import BY_DATE
 from jobs.runs.settings.whole import Configuration
 from jobs.runs.warehouse import Warehouse
 from jobs.sinks.postgresql import connection_to
-from jobs.sinks.postgresql_connection import connected
 from jobs.sinks.postgresql_dates import dates_in, drop_dates
 
 

@@ -27,7 +27,7 @@ def told(folder: Path, content: str | bytes, *settings: str, name: str = "rating
 def told_of(folder: Path, files: dict[str, str]) -> Layout:
     """The layout of a delivery of several files."""
     for name, content in files.items():
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
     return detect_layout(folder, OWN, "SRC")
 
@@ -178,6 +178,7 @@ def test_a_table_may_lie_in_parts(tmp_path, files, ratings, movies):
         ({"p1.csv": "1,2,3\n", "p2.csv": "1,2\n"}, "p2.csv has other columns than p1.csv"),
         ({"p1.csv": "1,2,3\n", "p2.csv": "\n"}, "p2.csv: expected lines"),
         ({"movies.csv": "1,x\n"}, "holds no files that may be its ratings"),
+        ({"t/_delta_log/0.json": "", "t/a.csv": "1,2,3\n"}, "holds a table of Delta Lake in t."),
     ],
 )  # fmt: skip
 def test_parts_that_do_not_belong_together_are_refused(tmp_path, files, sentence):

@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from jobs.engines import postgresql_connection
 from jobs.runs.errors import JobError
 from jobs.runs.warehouse import Warehouse
-from jobs.sinks import postgresql, postgresql_connection
+from jobs.sinks import postgresql
 from jobs.sinks.postgresql import connection_to, require_usable
 from jobs.sinks.postgresql_dates import load
 from jobs.sinks.remote_tables import copy_tables

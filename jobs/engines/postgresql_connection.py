@@ -48,8 +48,10 @@ class Patient(Connection):
             raise
 
 
-def connected(dsn: str) -> Connection:
-    """A connection, on which nothing has been changed yet.
+def connected(
+    dsn: str, named: str = "NIGHTREEL_POSTGRESQL, or publish.postgresql in conf,"
+) -> Connection:
+    """A connection, on which nothing has been changed yet; `named` is where the string comes from.
 
     `dsn` is a connection string of libpq, which takes what it does not say from its own variables
     and ~/.pgpass. Raises JobError if there is no such server.
@@ -59,8 +61,8 @@ def connected(dsn: str) -> Connection:
     except psycopg.ProgrammingError:
         # Its own message repeats the string, and with it a password.
         raise JobError(
-            "PostgreSQL: NIGHTREEL_POSTGRESQL, or publish.postgresql in conf, is no connection "
-            "string. Expected postgresql://user@host:5432/database."
+            f"PostgreSQL: {named} is no connection string. Expected "
+            "postgresql://user@host:5432/database."
         ) from None
     defaults: dict[str, Any] = {key: DEFAULTS[key] for key in DEFAULTS.keys() - given.keys()}
     # Others who wait are told this name, of which the server keeps 63 bytes.
@@ -79,7 +81,7 @@ def connected(dsn: str) -> Connection:
     except psycopg.Error as error:
         raise JobError(
             f"PostgreSQL cannot be reached, and nothing was changed: {sentence(error)}. Look at "
-            "NIGHTREEL_POSTGRESQL, or publish.postgresql in conf, and at the server."
+            f"{named} and at the server."
         ) from None
     return connection
 
