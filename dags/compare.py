@@ -49,7 +49,7 @@ MEMBERS = [
     *("biases", "content", "neighbours", "matrix_factorisation", "svdpp", "bayesian"),
     *("autoencoder", "blend"),
     *("visits", "ridge", "elsa", "ials", "item_linear", "vae", "recency", "gru", "convolution"),
-    *("transformer", "order_blend"),
+    *("prod2vec", "transformer", "order_blend"),
 ]
 SPLITS = ["random", "stratified", "folds", "leave-last-out", "time"]
 

@@ -57,6 +57,7 @@ ORDER_MODELS = {
     "ials": "model.ials:Ials",
     "elsa": "model.elsa:Elsa",
     "vae": "model.vae:Vae",
+    "prod2vec": "model.prod2vec:Prod2vec",
     "order_blend": "model.order_blend:OrderBlend",
 }
 FAMILY = RATING_MODELS | ORDER_MODELS

@@ -67,6 +67,16 @@ CHANGES: dict[str, dict[str, Any]] = {
         "epochs": 25,
         "patience": 25,
     },
+    "prod2vec": {
+        "width": 16,
+        "window": 12,
+        "reach": 1,
+        "row_decay": 0.5,
+        "learning_rate": 0.05,
+        "batch_size": 128,
+        "epochs": 20,
+        "patience": 20,
+    },
     "visits": {"factors": 30, "penalty": 3},
     **{
         model: {
