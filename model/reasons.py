@@ -120,10 +120,17 @@ def left_out(encoder: Encoder, histories: Histories, most: int = MOST_LEFT_OUT) 
     place_P = np.flatnonzero(offset_U1[1:][owner_N] - np.arange(len(owner_N)) <= most)
     for start, stop in blocks(histories.count_U[owner_N[place_P]]):
         place_B = place_P[start:stop]
-        owner_B = owner_N[place_B]
-        others = histories.take(owner_B)
-        keep_N = np.ones(len(others.movie_N), bool)
-        keep_N[others.offset_U1[:-1] + place_B - offset_U1[owner_B]] = False
-        places, owners = (torch.from_numpy(at_B).to(row_UK.device) for at_B in (place_B, owner_B))
-        part_NK[places] = row_UK[owners] - encoder.encode(others.where(keep_N))
+        places, owners = (
+            torch.from_numpy(at_B).to(row_UK.device) for at_B in (place_B, owner_N[place_B])
+        )
+        part_NK[places] = row_UK[owners] - encoder.encode(without(histories, place_B))
     return part_NK
+
+
+def without(histories: Histories, place_B: Int) -> Histories:
+    """A history for each of B ratings, given by place among all: its user's, but for it."""
+    owner_B = histories.owner_N[place_B]
+    others = histories.take(owner_B)
+    keep_N = np.ones(len(others.movie_N), bool)
+    keep_N[others.offset_U1[:-1] + place_B - histories.offset_U1[owner_B]] = False
+    return others.where(keep_N)
