@@ -47,7 +47,7 @@ from nightreel_common.tasks import (
 
 MEMBERS = [
     *("biases", "content", "neighbours", "matrix_factorisation", "svdpp", "bayesian"),
-    *("autoencoder", "blend"),
+    *("autoencoder", "two_tower", "blend"),
     *("visits", "ridge", "elsa", "ials", "item_linear", "vae", "recency", "gru", "convolution"),
     *("prod2vec", "transformer", "order_blend"),
 ]

@@ -44,6 +44,7 @@ RATING_MODELS = {
     "bayesian": "model.bayesian:Bayesian",
     "svdpp": "model.svdpp:Svdpp",
     "autoencoder": "model.autoencoder:Autoencoder",
+    "two_tower": "model.two_tower:TwoTower",
     "blend": "model.blend:Blend",
 }
 ORDER_MODELS = {
