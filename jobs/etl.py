@@ -173,6 +173,7 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
         "encoding": layout.encoding,
         "rating_min": low,
         "rating_max": high,
+        "implicit": layout.implicit,
     }
 
 

@@ -29,6 +29,7 @@ from jobs.runs.command import command_arguments, day, refuse_future, run_command
 from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
 from jobs.runs.files import read_json, write_json
+from jobs.runs.implicit import for_ones
 from jobs.runs.inputs import refuse_outside
 from jobs.runs.mounts import warnings_of
 from jobs.runs.run import Run, new_run_id
@@ -113,7 +114,11 @@ def deliver(
     release = conf.ingest.dataset
     with incoming_folder(warehouse.staging(run_id)) as incoming:
         delivery, source = obtain(conf.ingest, warehouse.downloads, incoming)
-        detect_layout(delivery, conf.ingest, source)
+        layout = detect_layout(delivery, conf.ingest, source)
+        if layout.implicit:
+            conf = for_ones(conf)
+            order = conf.train.order.model
+            print(f"ingest: every line is a one: movies are ordered by {order}", flush=True)
         files = describe(delivery)
         size = sum(int(file["bytes"]) for file in files.values())
         run = Run(warehouse, run_id, ds, release, digest_of(files), None, conf)

@@ -24,6 +24,7 @@ from datetime import date
 
 from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
+from jobs.runs.implicit import require_measure
 from jobs.runs.run import Run, run_of
 from jobs.runs.settings.training import RetrainSettings
 from jobs.scoring.plan import ranked_by_rating
@@ -132,6 +133,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the step from the command line."""
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("plan") as figures:
+        require_measure(run)
         plan = decide_both(run, run.record("etl")["ratings"])
         # Better now than in score, after everything else.
         if plan.train:

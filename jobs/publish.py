@@ -80,6 +80,7 @@ def to_audit(run: Run, models: Models) -> ToPublish:
         movie_ids=models.known(allowed_movies(run).movie_ids),
         rating_range=run.rating_range,
         order_version=models.order.version if models.order else None,
+        implicit=run.implicit,
     )
 
 

@@ -34,6 +34,7 @@ from pyspark.sql import functions as F
 from jobs.engines.spark import show_tasks, spark_session
 from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
+from jobs.runs.implicit import require_order
 from jobs.runs.run import Run, run_of
 from jobs.scoring.inputs import Inputs, write_inputs
 from jobs.scoring.models import Models
@@ -88,6 +89,7 @@ def require_users(inputs: Inputs, user_ids: list[int], release: str) -> None:
 
 def score(spark: SparkSession, run: Run, models: Models) -> dict[str, Any]:
     """Score with models as the run's settings say; returns the figures."""
+    require_order(run, models.order.version if models.order else None)
     plan = plan_scoring(run, models)
     print(f"score: {plan}", flush=True)
     # What is left of an attempt that was killed, which can then write nothing more.
@@ -125,6 +127,7 @@ def score(spark: SparkSession, run: Run, models: Models) -> dict[str, Any]:
         run_id=run.run_id,
         uncertainty=plan.uncertainty,
         explained=plan.explained.folder if plan.explained else None,
+        implicit=run.implicit,
     )
     scored = score_all(spark, scoring, inputs)
     if base and base.finished("score") != base_record:

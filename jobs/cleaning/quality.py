@@ -113,10 +113,13 @@ def repeated(data: Delivered, _: QualitySettings) -> Finding:
 
 
 def replaced(data: Delivered, settings: QualitySettings) -> Finding:
-    """Few lines repeat a user and a movie: a newer rating replaces the older ones."""
+    """Few lines repeat a user and a movie: a newer rating replaces the older ones.
+
+    Where no rating is given, people use a thing again.
+    """
     lines, duplicates = data.etl["lines"], data.etl["duplicates"]
     nothing = "select null where false"
-    share = settings.max_duplicate_share
+    share = 1.0 if data.layout.implicit else settings.max_duplicate_share
     return at_most(data, "share of replaced ratings", duplicates, lines, share, nothing)
 
 

@@ -30,8 +30,10 @@ def parse_ratings(lines: DataFrame, layout: Layout) -> DataFrame:
     reasons = [
         not_an_id("user_id", F.col("user")),
         not_an_id("movie_id", F.col("movie")),
-        F.when(~F.coalesce(on_scale, F.lit(False)), unusable("rating", layout.scale)),
     ]
+    if not layout.implicit:
+        wrong = ~F.coalesce(on_scale, F.lit(False))
+        reasons.append(F.when(wrong, unusable("rating", layout.scale)))
     if layout.time != "none":
         expected = time_in_words(layout.time)
         reasons.append(F.when(F.col("seconds").isNull(), unusable("timestamp", expected)))
@@ -71,17 +73,22 @@ def usual_numbers(rows: DataFrame, layout: Layout) -> DataFrame:
 
 def own_numbers(rows: DataFrame, layout: Layout) -> DataFrame:
     """The same of own files; seconds are 0 where there is no time."""
-    text = F.translate(F.trim("rating"), ",", ".")
-    form = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
-    number = F.when(text.rlike(form), text.try_cast("double"))
     return rows.select(
         "*",
         own_id("user_id").alias("user"),
         own_id("movie_id").alias("movie"),
-        # As it is kept: what has no place there is no rating.
-        F.when(F.abs(number.cast("float")) < float("inf"), number).alias("number"),
+        (F.lit(1.0) if layout.implicit else own_number("rating")).alias("number"),
         own_seconds(layout).alias("seconds"),
     )
+
+
+def own_number(name: str) -> Column:
+    """A rating of own files, with a point or a comma; null where it is no number."""
+    text = F.translate(F.trim(name), ",", ".")
+    form = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
+    number = F.when(text.rlike(form), text.try_cast("double"))
+    # As it is kept: what has no place there is no rating.
+    return F.when(F.abs(number.cast("float")) < float("inf"), number)
 
 
 # Units of time, in digits after the seconds.

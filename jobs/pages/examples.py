@@ -54,7 +54,7 @@ def best_scored(connection: DuckDBPyConnection, user_id: int) -> Table:
     rows = connection.execute(
         f"""
         select s.title, coalesce(array_to_string(movies.genres, ', '), ''),
-            printf('%.2f', predicted_rating::double),
+            coalesce(printf('%.2f', predicted_rating::double), ''),
             coalesce(printf('%s (%.0f%%)', because.title, 100 * because_share::double), '')
         from scored s join movies using (movie_id)
         left join movies because on because.movie_id = because_movie_id

@@ -65,7 +65,8 @@ def columns(
         axes.set_xlabel(x_name)
         for place, value, text in zip(places, values, texts, strict=True):
             axes.text(place, value, text, ha="center", va="bottom", color=INK)
-        axes.set_ylim(0, max(values) * 1.1)
+        # Where all is right, errors are 0.
+        axes.set_ylim(0, max(values) * 1.1 or 1)
         axes.yaxis.set_visible(False)
         axes.spines["left"].set_visible(False)
         axes.tick_params(bottom=False)

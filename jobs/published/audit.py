@@ -37,6 +37,8 @@ class ToPublish:
     rating_range: tuple[float, float]
     order_version: str | None = None
     """What ordered the movies; None: predicted ratings did."""
+    implicit: bool = False
+    """Whether there are no ratings to predict."""
 
 
 # How many rows each user has, and how many of the movies that could be recommended, of the user's
@@ -112,7 +114,8 @@ def checks(columns: list[str]) -> dict[str, str]:
             f"{ROWS} semi join ratings using (user_id, movie_id)"
         ),
         "predicted ratings lie on the scale": (
-            f"{ROWS} where not (predicted_rating between $low and $high) "
+            f"{ROWS} where if($implicit, predicted_rating is not null, "
+            "not coalesce(predicted_rating between $low and $high, false)) "
             f"or not list_contains({list(SOURCES)}, source)"
         ),
         "deviations of ratings are above 0": f"{ROWS} where rating_sd <= 0 or isnan(rating_sd)",
@@ -137,6 +140,7 @@ def audit(data: ToPublish) -> list[str]:
         "order_version": data.order_version,
         "low": low,
         "high": high,
+        "implicit": data.implicit,
     }
     questions = checks(list(schemas.columns_of(schemas.RECOMMENDATIONS)))
     return make_checks(tables, questions, values)

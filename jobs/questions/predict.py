@@ -161,6 +161,11 @@ def main(argv: list[str] | None = None) -> None:
 
     conf = load_configuration(warehouse=arguments.warehouse)
     learned = Registry(conf, warehouse, run.release).factors(run.model_version)
+    if learned.manifest.get("implicit"):
+        raise JobError(
+            f"Release {run.release} holds no ratings, only who used what, so there is none to "
+            "predict. What a user may want next: nightreel recommend --user ..."
+        )
     factors = of_published(learned, connection, arguments.user)
     if arguments.pairs:
         count = predict_file(factors, arguments.pairs, arguments.out)

@@ -20,7 +20,8 @@ class Recommendation(NamedTuple):
     movie_id: int
     title: str
     genres: list[str]
-    predicted_rating: float
+    predicted_rating: float | None
+    """None where there are no ratings to predict."""
     source: str
     model_version: str
     run_id: str
@@ -101,6 +102,7 @@ def show_recommendations(title: str, rows: Sequence[Recommendation]) -> None:
     And with the rated movie that speaks most for each, if any has one.
     """
     scored = any(row.ranking_score is not None for row in rows)
+    predicted = any(row.predicted_rating is not None for row in rows)
     doubtful = any(row.rating_sd is not None for row in rows)
     reasoned = any(row.because is not None for row in rows)
     cells = (
@@ -109,7 +111,7 @@ def show_recommendations(title: str, rows: Sequence[Recommendation]) -> None:
             row.movie_id,
             row.title,
             ", ".join(row.genres or []),
-            f"{row.predicted_rating:.2f}",
+            *([] if not predicted else [known(row.predicted_rating)]),
             *([] if not doubtful else [known(row.rating_sd)]),
             *([] if row.ranking_score is None else [f"{row.ranking_score:.2f}"]),
             row.source,
@@ -121,6 +123,8 @@ def show_recommendations(title: str, rows: Sequence[Recommendation]) -> None:
     headers += ["Because you rated"]
     if not scored:
         headers.remove("Score")
+    if not predicted:
+        headers.remove("Predicted")
     if not doubtful:
         headers.remove("Deviation")
     if not reasoned:
@@ -134,6 +138,6 @@ def reason(title: str | None, share: float | None) -> str:
     return "" if title is None or share is None else f"{title} ({share:.0%})"
 
 
-def known(sd: float | None) -> str:
-    """A deviation as tables show it; nothing where it is not known."""
-    return "" if sd is None else f"{sd:.2f}"
+def known(value: float | None) -> str:
+    """A number as tables show it; nothing where it is not known."""
+    return "" if value is None else f"{value:.2f}"

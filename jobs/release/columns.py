@@ -105,6 +105,18 @@ class Peeked:
             return ""
         return f" Its columns: {', '.join(self.first)[:200]}."
 
+    def lacks_ratings(self, said: ColumnSettings) -> bool:
+        """Whether there is nothing but user, movie and perhaps time, so that a line is a one.
+
+        Where a column is that nobody asks for, it may be the rating.
+        """
+        if not self.header:
+            return len(self.first) == 2
+        roles = ("user", "movie", "rating", "time")
+        places = {role: self.place(role, getattr(said, role), roles) for role in roles}
+        found = sum(place is not None for place in places.values())
+        return places["rating"] is None and found == len(self.first)
+
     def table(
         self, needed: tuple[str, ...], more: tuple[str, ...], said: ColumnSettings
     ) -> tuple[Table, list[str]]:
@@ -122,9 +134,10 @@ class Peeked:
                     if self.header
                     else "a first line of names"
                 )
+                ones = " If every line is a one, set ingest.implicit to true." * (role == "rating")
                 raise JobError(
                     f"{self.label} has no column of the {role}: expected {how}, or its name or "
-                    f"number in ingest.columns.{role}.{self.shown}"
+                    f"number in ingest.columns.{role}.{ones}{self.shown}"
                 )
         roles = {place: role for role, place in places.items() if place is not None}
         if len(roles) < sum(place is not None for place in places.values()):

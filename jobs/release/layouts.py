@@ -87,6 +87,11 @@ class Layout:
         return tuple(name for name in (self.ratings.file, movies, self.genre_file) if name)
 
     @property
+    def implicit(self) -> bool:
+        """Whether no rating is delivered, so that every line is a one."""
+        return "rating" not in self.ratings.fields
+
+    @property
     def scale(self) -> str:
         """Which ratings there are, in words."""
         if not self.rating_range:
@@ -98,6 +103,7 @@ class Layout:
     def __str__(self) -> str:
         files = " and ".join(table.name for table in self.tables)
         scale = f"ratings {self.scale}" if self.rating_range else "ratings on a scale of their own"
+        scale = "every line a one" if self.implicit else scale
         words = [f"{files} in {self.encoding}", scale]
         if self.own:
             words += ["no times" if self.time == "none" else f"times as {self.time}"]

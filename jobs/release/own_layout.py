@@ -34,7 +34,11 @@ def own_layout(raw: Path, source: str, said: IngestSettings | None, scale: Layou
     separator = said.separator if said else None
     files, titles = own_ratings(raw, source), own_movies(raw, source)
     ratings = peeked(files, separator)
-    table, aside = ratings.table(("user", "movie", "rating"), ("time",), settings)
+    implicit = said.implicit if said else False
+    if implicit is None and said:
+        implicit = not said.rating_scale and ratings.lacks_ratings(settings)
+    needed = ("user", "movie") if implicit else ("user", "movie", "rating")
+    table, aside = ratings.table(needed, ("time",), settings)
     for name in ("user_id", "movie_id"):
         ratings.refuse_other_ids(table, name)
     movies = None
@@ -48,6 +52,8 @@ def own_layout(raw: Path, source: str, said: IngestSettings | None, scale: Layou
     text = next((each.paths for each in (titles, files) if each and not parquet(each)), None)
     asked = said.time if said else None
     low_high = said.rating_scale if said else None
+    if implicit:
+        low_high = (1.0, 1.0)
     return Layout(
         table,
         movies,

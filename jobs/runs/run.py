@@ -148,6 +148,12 @@ class Run:
         return etl["rating_min"], etl["rating_max"]
 
     @property
+    def implicit(self) -> bool:
+        """Whether every rating is a one, as its data says only who used what: etl found that."""
+        cleaned = open_run(self.warehouse, self.data_run) if self.data_run else self
+        return bool((cleaned.finished("etl") or {}).get("implicit"))
+
+    @property
     def trains(self) -> bool:
         """Whether the run trains a model of its own, as `plan` decided."""
         return not self.data_run and self.record("plan")["train"]

@@ -36,6 +36,7 @@ CANDIDATES = "user_id int, movie_id int"
 # score.lower_bound deviations. It is null in rows that were published before there was such a
 # column. rating_sd: standard deviation of the rating around predicted_rating, with
 # score.uncertainty; null without, where nothing was learned of user or movie, and of folded_in.
+# predicted_rating is null where the data holds no ratings.
 # because_movie_id: with score.reasons, the movie rated by the user that speaks most for the row, of
 # all that speaks for it because_share, above 0 and at most 1; null without, of popular, and where
 # no rated movie does.
@@ -130,7 +131,9 @@ NULLABLE: dict[str, tuple[str, ...]] = {
     "ratings": ("rated_at",),
     "quarantine": (),
     "similar_movies": (),
-    "recommendations": ("order_version", "rating_sd", "because_movie_id", "because_share"),
+    "recommendations": (
+        *("predicted_rating", "order_version", "rating_sd", "because_movie_id", "because_share"),
+    ),
     "runs": (
         *("test_rmse", "test_mae", "candidate_version", "users_scored", "validation_rmse"),
         *("data_run", "order_version", "order_candidate_version", "ndcg_10", "hr_10"),

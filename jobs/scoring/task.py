@@ -62,6 +62,8 @@ class Scoring:
     """Whether rows say how far off a rating may be."""
     explained: Path | None = None
     """Folder of the model that gives reasons; None: rows have none."""
+    implicit: bool = False
+    """Whether there are no ratings to predict."""
 
 
 @cache
@@ -150,7 +152,7 @@ def table_of(rows: Rows, scorer: Scorer, scoring: Scoring) -> pa.Table:
         scorer.ranker.factors.movie_ids_M[rows.movie_idx_R].astype(np.int32),
         # No dictionary of all titles, which Parquet would repeat in every row group.
         scorer.inputs.titles.take(pa.array(rows.movie_idx_R)),
-        rows.predicted_R,
+        pa.nulls(len(same_R), pa.float32()) if scoring.implicit else rows.predicted_R,
         pa.DictionaryArray.from_arrays(rows.source_R, SOURCES),
         pa.DictionaryArray.from_arrays(same_R, [scoring.model_version]),
         pa.DictionaryArray.from_arrays(same_R, [scoring.run_id]),

@@ -41,14 +41,17 @@ def decide(
     coverage: float,
     champion_coverage: float | None,
     least_share: float,
+    needed: bool = False,
 ) -> tuple[bool, str]:
     """Whether a model becomes the champion, and why, in a sentence; None: there is no champion.
 
-    The differences are those of its NDCG at 10 from that of the most popular movies and from the
-    champion's; coverage is the share of movies that lists name.
+    `needed`: nothing else can order movies, so that the first need not surely be better than the
+    most popular ones. The differences are those of its NDCG at 10 from that of the most popular
+    movies and from the champion's; coverage is the share of movies that lists name.
     """
     found = f"NDCG@10 {told(popularity)} that of the most popular movies"
-    if popularity.verdict != "better":
+    enough = ("better", "open") if needed and champion is None else ("better",)
+    if popularity.verdict not in enough:
         return False, f"{found}, which is not surely better"
     if champion is None or champion_coverage is None:
         return True, found
@@ -98,6 +101,7 @@ def evaluate_order(run: Run, rating: Factors) -> tuple[OrderEvaluation, dict[str
         value_of(found["model"], "coverage"),
         value_of(found["champion"], "coverage") if "champion" in found else None,
         run.conf.evaluate.coverage_share,
+        run.implicit,
     )
     name = run.conf.train.order.model
     params = run.conf.train.tracked(name) | own.manifest["data"]

@@ -81,6 +81,7 @@ def training_spec(run: Run, model: str, output: str) -> TrainingSpec:
             "release": run.release,
             "ratings": etl["ratings"],
             "data": data,
+            **({"implicit": True} if run.implicit else {}),
         },
     )
 

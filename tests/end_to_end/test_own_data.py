@@ -1,8 +1,12 @@
-"""Somebody's own ratings, a compressed file of other columns, go all the way to a list."""
+"""Somebody's own data goes all the way to a list: compressed ratings, and who used what."""
 
 import gzip
+import zipfile
 from datetime import date, timedelta
 from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tests.end_to_end.conftest import SMALL, Warehouse
 
@@ -50,3 +54,46 @@ def test_own_ratings_become_lists(tmp_path):
     done = warehouse.run("recommend", "--user", "900001", "--top", "3")
     assert done.returncode == 0, done.stderr
     assert "Recommendations for user 900001" in done.stdout
+
+
+def write_loans(file: Path) -> int:
+    """A zip of Parquet in two parts: who borrowed what on which day; returns how many lines.
+
+    Even readers borrow even books, as it comes, and each its first one twice.
+    """
+    books = {}
+    for user in USERS:
+        liked = [book for book in ARTICLES if book % 2 == user % 2 and user * book % 97 < 52]
+        books[user] = [book for _, book in sorted((user * book % 89, book) for book in liked)]
+    rows = [
+        (user, book, date(2025, 1, 1) + timedelta(days=7 * place))
+        for user in USERS
+        for place, book in enumerate([*books[user], books[user][0]])
+    ]
+    with zipfile.ZipFile(file, "w") as archive:
+        for part in range(2):
+            readers, items, days = zip(*rows[part::2], strict=True)
+            with archive.open(f"loans/part-{part}.parquet", "w") as opened:
+                pq.write_table(pa.table({"date": days, "User": readers, "item": items}), opened)
+    return len(rows)
+
+
+def test_who_used_what_becomes_lists_without_ratings(tmp_path):
+    warehouse = Warehouse(tmp_path / "warehouse")
+    loans = write_loans(tmp_path / "loans.zip")
+    source = ["--dataset", "library", "--source", str(tmp_path / "loans.zip")]
+    warehouse.steps("lent", *source, "--ds", "2026-10-02", *SMALL)
+    [(ratings, version)] = warehouse.sql("select ratings, order_version from runs")
+    assert (ratings, version) == (loans - len(USERS), "1")
+    assert warehouse.sql("select distinct rating from ratings") == [(1,)]
+    like = "count(*) filter (rank <= 5 and user_id % 2 = movie_id % 2)"
+    assert warehouse.sql(
+        f"select count(*), count(predicted_rating), {like} > 0.9 * 5 * {len(USERS)} "
+        "from recommendations"
+    ) == [(len(USERS) * 20, 0, True)]
+    done = warehouse.run("recommend", "--user", "900001", "--top", "3")
+    assert done.returncode == 0, done.stderr
+    assert "Predicted" not in done.stdout
+    done = warehouse.run("predict", "--user", "900001", "--movie", "5001")
+    assert done.returncode == 1
+    assert "Release library holds no ratings, only who used what" in done.stderr

@@ -69,6 +69,9 @@ class IngestSettings(Section):
     rating_scale: tuple[float, float] | None = None
     """The lowest and the highest rating of own files: others go to quarantine. null: those that
     there are."""
+    implicit: bool | None = None
+    """Whether own files say only who used what, so that every line is a one, whatever else they
+    hold. null: where there are no columns but user, movie and perhaps time."""
 
     @field_validator("source")
     @classmethod
@@ -86,10 +89,15 @@ class IngestSettings(Section):
             )
         if self.rating_scale and not self.rating_scale[0] < self.rating_scale[1]:
             raise ValueError("rating_scale needs the lowest rating first, and then a higher one")
+        if self.implicit and (self.columns.rating or self.rating_scale):
+            raise ValueError(
+                "implicit says that every line is a one, so columns.rating and rating_scale must "
+                "be null; to read ratings, set implicit to false"
+            )
         return self
 
     @property
     def describes_files(self) -> bool:
         """Whether it says how own files are written, so that none of GroupLens's are meant."""
-        said = (self.separator, self.time, self.rating_scale)
+        said = (self.separator, self.time, self.rating_scale, self.implicit)
         return any(said) or self.columns != ColumnSettings()

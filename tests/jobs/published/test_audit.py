@@ -55,6 +55,13 @@ def test_what_is_right_passes():
     assert audit(replace(published(everything), top_k=None))
 
 
+def test_where_there_are_no_ratings_none_is_predicted():
+    ones = [row(1, 1, 11, None), row(1, 2, 12, None), row(2, 1, 13, None), row(3, 1, 12, None)]
+    assert audit(replace(published(ones), implicit=True))
+    with pytest.raises(JobError, match=r"on the scale.*predicted_rating=4\.5"):
+        audit(replace(published([row(1, 1, 11, 4.5), *ones[1:]]), implicit=True))
+
+
 @pytest.mark.parametrize(
     ("wrong", "failed"),
     [
@@ -74,6 +81,7 @@ def test_what_is_right_passes():
         ({1: row(1, 2, 11)}, "ranks run from 1.*movies=1"),
         ({1: row(1, 2, 12, score=5.75)}, "higher scores.*rank=2"),
         ({2: row(2, 1, 13, 5.5)}, "on the scale.*5.5"),
+        ({2: row(2, 1, 13, None)}, "on the scale.*predicted_rating=None"),
         ({2: row(2, 1, 13, source="guess")}, "on the scale.*guess"),
         ({2: row(2, 1, 13, sd=0.0)}, "deviations of ratings are above 0.*rating_sd=0"),
         ({2: row(2, 1, 13, sd=float("nan"))}, "deviations of ratings are above 0.*nan"),

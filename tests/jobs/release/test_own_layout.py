@@ -110,7 +110,10 @@ def test_what_was_told_is_said(tmp_path):
 @pytest.mark.parametrize(
     ("content", "settings", "sentence"),
     [
-        ("user,movie\n1,2\n", [], "has no column of the rating"),
+        ("user,movie,note\n1,2,3\n", [], "of the rating: expected one of rating, ratings, score"),
+        ("user,movie,note\n1,2,3\n", [], "If every line is a one, set ingest.implicit to true."),
+        ("user,movie\n1,2\n", ["implicit=false"], "has no column of the rating"),
+        ("user,movie\n1,2\n", ["rating_scale=[1, 5]"], "has no column of the rating"),
         ("user,movie,rating,score\n1,2,3,4\n", [], "2 columns that may be the rating"),
         ("a,b,c\n1,2,3\n", ["columns.user=who"], "no column of the user"),
         ("1,2,3\n", ["columns.time=7"], "has 3 columns, and ingest.columns.time is 7"),
@@ -130,6 +133,29 @@ def test_what_cannot_be_told_is_refused(tmp_path, content, settings, sentence):
     with pytest.raises(JobError, match=r"^SRC: ratings\.csv") as refused:
         told(tmp_path, content, *settings)
     assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said", "fields"),
+    [
+        ("user,item\n1,2\n", [], ("user_id", "movie_id")),
+        ("time,user,item\n3,1,2\n", [], ("timestamp", "user_id", "movie_id")),
+        ("1\t2\n", [], ("user_id", "movie_id")),
+        ("1\t2\t3\n", ["implicit=true"], ("user_id", "movie_id", "timestamp")),
+        ("user,item,stars\n1,2,3\n", ["implicit=true"], ("user_id", "movie_id", "aside_3")),
+    ],
+)
+def test_without_ratings_every_line_is_a_one(tmp_path, content, said, fields):
+    layout = told(tmp_path, content, *said)
+    assert layout.ratings.fields == fields
+    assert layout.implicit
+    assert layout.rating_range == (1, 1)
+    assert "every line a one" in str(layout)
+
+
+def test_ones_and_ratings_contradict_each_other():
+    with pytest.raises(JobError, match=r"implicit says that every line is a one, so columns\.rat"):
+        load_configuration(["ingest.implicit=true", "ingest.columns.rating=stars"])
 
 
 def test_one_file_may_be_called_as_it_likes_and_is_not_shown(tmp_path):

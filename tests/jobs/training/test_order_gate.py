@@ -33,6 +33,12 @@ def test_what_is_good_enough(popularity, champion, coverage, promoted, reason):
     assert reason in why
 
 
+def test_what_alone_can_order_need_not_be_better_but_not_worse():
+    assert decide(OPEN, None, 0.2, None, 0.5, needed=True)[0]
+    assert not decide(BELOW, None, 0.2, None, 0.5, needed=True)[0]
+    assert not decide(OPEN, OPEN, 0.2, 0.3, 0.5, needed=True)[0]
+
+
 def test_lists_of_popular_movies_know_no_later_rating_and_no_rated_movie():
     """Movie 0 was popular long ago, 1 of late, and 2 only in what is to be named."""
     rows = [
