@@ -34,8 +34,16 @@ USUAL: dict[str, tuple[str, ...]] = {
         "iid",
         "product",
         "productid",
+        "book",
+        "bookid",
+        "isbn",
+        "game",
+        "gameid",
+        "appid",
+        "joke",
+        "jokeid",
     ),
-    "rating": ("rating", "ratings", "score", "stars", "overall"),
+    "rating": ("rating", "ratings", "score", "stars", "overall", "bookrating"),
     "time": ("timestamp", "time", "date", "datetime", "ratedat", "unixtime"),
     "title": ("title", "name", "movietitle", "originaltitle"),
     "genres": ("genres", "genre", "categories", "category"),
@@ -76,6 +84,13 @@ class Peeked:
         first, *others = ([*islice(lines_of(named, file), few)] for file in named.files)
         self.separator = separator or usual_separator(first)
         self.first = self.cut(first[0])
+        if re.fullmatch(r"\d+:", first[0].strip()):
+            raise JobError(
+                f"{self.label} begins with {first[0].strip()[:20]}, as files of the Netflix prize "
+                "do, where a movie's number stands above its ratings. Put it into each line: "
+                "awk -F: 'NF == 2 {movie = $1; next} {print movie \",\" $0}', and set "
+                "ingest.columns to {movie: 1, user: 2, rating: 3, time: 4}."
+            )
         self.header = not any(map(NUMBER.fullmatch, self.first))
         for file, lines in zip(named.files[1:], others, strict=True):
             self.refuse_other_columns(file, self.cut(lines[0]))

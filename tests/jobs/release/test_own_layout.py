@@ -158,6 +158,45 @@ def test_ones_and_ratings_contradict_each_other():
         load_configuration(["ingest.implicit=true", "ingest.columns.rating=stars"])
 
 
+@pytest.mark.parametrize(
+    ("content", "said", "expected"),
+    [
+        # Jester: from -10 to 10, without names.
+        ("1\t5\t-7.82\n1\t7\t8.79\n", [], "ratings on a scale of their own, no times"),
+        ("userID,jokeID,rating\n1,5,-7.82\n", [], "ratings on a scale of their own, no times"),
+        # Goodbooks.
+        ("user_id,book_id,rating\n1,258,5\n", [], "ratings on a scale of their own, no times"),
+        # Netflix, one line a rating.
+        ("1488844,1,3,2005-09-06\n", [], "times as dates"),
+        # Steam, with numbers for games: hours of play are no ratings.
+        ("user-id,game-id,hours\n5250,570,12.5\n", ["implicit=true"],
+         "every line a one, no times, titles are the ids"),
+        # Book-Crossing, with numbers for books.
+        ('"User-ID";"Book-ID";"Book-Rating"\n"276725";"34545";"0"\n', ["rating_scale=[1, 10]"],
+         "ratings 1 to 10, no times"),
+    ],
+)  # fmt: skip
+def test_shapes_that_are_known(tmp_path, content, said, expected):
+    assert expected in str(told(tmp_path, content, *said))
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ('"User-ID";"ISBN";"Book-Rating"\n"276725";"034545104X";"0"\n', "as '034545104X'"),
+        ("userId,gameId,hours_played\n76561197970982479,10,3\n", "no column of the rating"),
+        ("userId,gameId,rating\n76561197970982479,10,3\n", "beyond 2147483647, as '76561197970"),
+        ("5250,Alien Swarm,purchase,1.0\n5250,Dota 2,play,3\n", "whole numbers, as 'Alien Swarm'"),
+        # Netflix as it came: a line for each movie, and then its ratings.
+        ("1:\n1488844,3,2005-09-06\n822109,5,2005-05-13\n", "begins with 1:, as files of"),
+    ],
+)  # fmt: skip
+def test_shapes_that_are_refused_with_what_to_do(tmp_path, content, found):
+    with pytest.raises(JobError) as refused:
+        told(tmp_path, content)
+    assert found in str(refused.value)
+
+
 def test_one_file_may_be_called_as_it_likes_and_is_not_shown(tmp_path):
     assert told(tmp_path, "1,2,3\n", name="export 2026.TXT").ratings.file == "export 2026.TXT"
     with pytest.raises(JobError, match="no column of the user") as refused:
