@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from annotated_types import Ge, Gt
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import embedding, embedding_bag, logsigmoid
 
@@ -72,17 +73,28 @@ class Prod2vecEncoder:
     def encode(self, histories: Histories) -> Tensor:
         """Rows, U x K."""
         known, device = histories.where(self.known_M[histories.movie_N]), self.input_MK.device
-        last_N = np.repeat(known.offset_U1[1:], known.count_U)
-        part_N = np.exp((np.arange(len(last_N)) + 1 - last_N) / self.decay)
-        sum_U = np.bincount(known.owner_N, part_N, len(known))
-        part_N = (part_N / sum_U[known.owner_N]).astype(np.float32)
         return embedding_bag(
             torch.from_numpy(known.movie_N.astype(np.int64)).to(device),
             self.input_MK,
             torch.from_numpy(known.offset_U1[:-1]).to(device),
             mode="sum",
-            per_sample_weights=torch.from_numpy(part_N).to(device),
+            per_sample_weights=torch.from_numpy(self.weights(known)).to(device),
         )
+
+    def parts(self, histories: Histories) -> Tensor:
+        """The movie's input row, by its weight in the mean."""
+        known_N, device = self.known_M[histories.movie_N], self.input_MK.device
+        weight_N = np.zeros(len(known_N), np.float32)
+        weight_N[known_N] = self.weights(histories.where(known_N))
+        row_NK = self.input_MK[torch.from_numpy(histories.movie_N.astype(np.int64)).to(device)]
+        return row_NK * torch.from_numpy(weight_N).to(device)[:, None]
+
+    def weights(self, known: Histories) -> NDArray[np.float32]:
+        """What each of N ratings counts in its user's mean; of a user they add up to 1."""
+        last_N = np.repeat(known.offset_U1[1:], known.count_U)
+        part_N = np.exp((np.arange(len(last_N)) + 1 - last_N) / self.decay)
+        sum_U = np.bincount(known.owner_N, part_N, len(known))
+        return (part_N / sum_U[known.owner_N]).astype(np.float32)
 
 
 class Prod2vec(OrderLearner):

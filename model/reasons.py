@@ -31,7 +31,8 @@ from model.fold_in import Equations, can_fold_in, with_bias
 
 Int = NDArray[np.integer]
 Float = NDArray[np.float32]
-# Of a history, so many of the newest movies are left out: networks see no more (`window`).
+# Of a history, so many of the newest movies are left out, one at a time: as many as networks look
+# at (`window` in conf). `vae` reads all, which would take several times as long.
 MOST_LEFT_OUT = 50
 
 

@@ -36,7 +36,10 @@ def test_later_movies_count_more_and_unlearned_ones_not_at_all():
     given = rows(1)
     given[5] = 0
     histories: Histories = data_of([[(0, 0), (5, 0), (2, 0)], []], MOVIES).histories
-    row, nothing = Prod2vecEncoder(given, 2.0).encode(histories)
+    encoder = Prod2vecEncoder(given, 2.0)
+    row, nothing = encoder.encode(histories)
     part = exp(-1 / 2)
+    parts = torch.stack([part * given[0], torch.zeros(3), given[2]]) / (1 + part)
+    assert torch.allclose(encoder.parts(histories), parts)
     assert torch.allclose(row, (part * given[0] + given[2]) / (1 + part))
     assert not nothing.any()
