@@ -48,14 +48,8 @@ class Biases:
 
     def fit(self, data: Dataset) -> Rows:
         """Rows of no factors; biases of users and movies without ratings are zero."""
-        counts, device = data.counts, data.device
-
-        def blocks() -> Iterator[Ratings]:
-            return (block.to(torch.device("cpu")) for block in data.train.blocks())
-
-        user_bias_U, movie_bias_M, sd = solve(
-            blocks, counts.user_U, counts.movie_M, data.mean, self.settings
-        )
+        device = data.device
+        user_bias_U, movie_bias_M, sd = biases_of(data, self.settings)
         return Rows(
             torch.zeros(data.users, 0, device=device),
             torch.zeros(data.movies, 0, device=device),
@@ -65,6 +59,16 @@ class Biases:
             torch.full((data.users, 1), sd, device=device),
             torch.ones(data.movies, 1, device=device),
         )
+
+
+def biases_of(data: Dataset, settings: BiasesSettings) -> tuple[Tensor, Tensor, float]:
+    """What `solve` finds in the training ratings of all ranks."""
+
+    def blocks() -> Iterator[Ratings]:
+        return (block.to(torch.device("cpu")) for block in data.train.blocks())
+
+    counts = data.counts
+    return solve(blocks, counts.user_U, counts.movie_M, data.mean, settings)
 
 
 def solve(

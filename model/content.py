@@ -12,7 +12,6 @@ is liked: what is rated next, taste in genres hardly says.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -20,11 +19,10 @@ import numpy as np
 import torch
 from annotated_types import Ge, Gt
 
-from model.biases import BiasesSettings, solve
+from model.biases import BiasesSettings, biases_of
 from model.data.collectives import gather_ratings, rank_and_ranks, sum_over_ranks
 from model.data.dataset import Dataset
 from model.data.movie_content import movie_content, shortened
-from model.data.ratings import Ratings
 from model.family import Rows
 from model.fold_in import regressions
 
@@ -51,14 +49,8 @@ class Content:
 
     def fit(self, data: Dataset) -> Rows:
         """Biases of all, content of movies, and a regression on it of each user."""
-        counts, settings = data.counts, self.settings
-
-        def blocks() -> Iterator[Ratings]:
-            return (block.to(torch.device("cpu")) for block in data.train.blocks())
-
-        user_bias_U, movie_bias_M, _ = solve(
-            blocks, counts.user_U, counts.movie_M, data.mean, settings
-        )
+        settings = self.settings
+        user_bias_U, movie_bias_M, _ = biases_of(data, settings)
         content = movie_content(data.tables["movie"], data.movie_ids)
         movie_MK = shortened(content, settings.factors, self.seed)
         ratings = gather_ratings(data.train, torch.device("cpu"))

@@ -15,7 +15,6 @@ deviations times the sparse one of weights; the two exported matrices are its le
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -26,11 +25,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 from scipy.sparse.linalg import LinearOperator, svds
 
-from model.biases import BiasesSettings, solve
+from model.biases import BiasesSettings, biases_of
 from model.data.co_rated import taking_part
 from model.data.collectives import gather_ratings
 from model.data.dataset import Dataset
-from model.data.ratings import Ratings
 from model.family import Rows
 
 Float = NDArray[np.float32]
@@ -75,13 +73,7 @@ class Neighbours:
     def fit(self, data: Dataset) -> Rows:
         """Biases of all, and the leading factors of what neighbours add to them."""
         counts, settings = data.counts, self.settings
-
-        def blocks() -> Iterator[Ratings]:
-            return (block.to(torch.device("cpu")) for block in data.train.blocks())
-
-        user_bias_U, movie_bias_M, _ = solve(
-            blocks, counts.user_U, counts.movie_M, data.mean, settings
-        )
+        user_bias_U, movie_bias_M, _ = biases_of(data, settings)
         ratings = gather_ratings(data.train, torch.device("cpu"))
         user_N, movie_N = ratings.user_N.long(), ratings.movie_N.long()
         rest_N = (
@@ -93,9 +85,7 @@ class Neighbours:
         known_N = part_O[own_N] >= 0
         place_N = other_N.numpy()[known_N], part_O[own_N][known_N]
         others = data.users if by_movie else data.movies
-        rest = csr_array(
-            (rest_N.float().numpy()[known_N], place_N), (others, int(part_O.max()) + 1)
-        )
+        rest = csr_array((rest_N.numpy()[known_N], place_N), (others, int(part_O.max()) + 1))
         other_K, part_K = leading(rest, weights(rest, settings), settings.factors, self.seed)
         own_K = np.zeros((len(part_O), part_K.shape[1]), np.float32)
         own_K[part_O >= 0] = part_K
@@ -168,6 +158,9 @@ def leading(rest: csr_array, weight: csr_array, factors: int, seed: int) -> tupl
         return (rest @ weight).toarray(), np.eye(rows, dtype=np.float32)
     if factors >= others:
         return np.eye(others, dtype=np.float32), (rest @ weight).toarray().T
+    if not weight.nnz:
+        # Nothing is alike, and ARPACK knows no product that is zero.
+        return np.zeros((others, factors), np.float32), np.zeros((rows, factors), np.float32)
     # The product itself has no zeros, and would be as large as users times movies.
     product = LinearOperator(
         rest.shape,

@@ -41,6 +41,15 @@ def test_weights_are_likenesses_by_what_a_rater_has_of_them_on_average():
     assert weight[:, 1] == pytest.approx([like / (0.5 + like * 2 / 3), 0, 0])
 
 
+def test_where_nothing_is_alike_the_biases_alone_are_left():
+    # Each of three users has rated a movie of its own.
+    alone = of(np.eye(3, dtype=np.float32))
+    weight = weights(alone, settings("neighbours"))
+    left, right = leading(alone, weight, 2, seed=1)
+    assert (left.shape, right.shape) == ((3, 2), (3, 2))
+    assert not (left @ right.T).any()
+
+
 def test_blocks_make_no_difference(monkeypatch):
     random = np.random.default_rng(0)
     rest = of(random.normal(size=(9, 7)).astype(np.float32) * (random.random((9, 7)) < 0.7))
