@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 MAGIC = b"PAR1"
+LIST = "list<string>"
 
 
 def is_parquet(file: Path) -> bool:
@@ -67,8 +68,8 @@ class PeekedParquet(Peeked):
         table, aside = super().table(needed, more, said)
         for name, field in zip(self.first, table.fields, strict=True):
             kind = self.kinds[name]
-            lists = field == FIELDS["genres"] and kind.startswith("list<")
-            if field in FIELDS.values() and not kind and not lists:
+            misplaced = kind == LIST and field != FIELDS["genres"]
+            if field in FIELDS.values() and (not kind or misplaced):
                 raise JobError(
                     f"{self.label}: the column of {field} is of a type that is not read here. "
                     "Expected numbers, text, dates or times."
@@ -122,13 +123,20 @@ def kind_of(kind: pa.DataType, physical: str) -> str:
         return "nanoseconds" if kind.unit == "ns" and physical != "INT96" else "dates"
     if pa.types.is_date(kind):
         return "dates"
-    if pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
-        return "list<string>"
+    # Polars writes the large kinds, which Parquet itself does not tell apart.
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return LIST if is_text(kind.value_type) else ""
     plain = (
         pa.types.is_integer, pa.types.is_float32, pa.types.is_float64, pa.types.is_decimal,
-        pa.types.is_string, pa.types.is_large_string, pa.types.is_binary,
+        is_text, pa.types.is_binary,
     )  # fmt: skip
     return str(kind) if any(is_of(kind) for is_of in plain) else ""
+
+
+def is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def rows_of(file: pq.ParquetFile, columns: list[str], most: int) -> Iterator[list[str]]:
@@ -141,7 +149,7 @@ def rows_of(file: pq.ParquetFile, columns: list[str], most: int) -> Iterator[lis
 def texts(values: pa.Array) -> list[str]:
     import pyarrow as pa
 
-    if not (kind := kind_of(values.type, "")) or kind in ("dates", "nanoseconds", "list<string>"):
+    if not (kind := kind_of(values.type, "")) or kind in ("dates", "nanoseconds", LIST):
         return [""] * len(values)
     whole = pa.types.is_floating(values.type)
     return [text(value, whole) for value in values.to_pylist()]

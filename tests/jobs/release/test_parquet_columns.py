@@ -40,7 +40,9 @@ def test_columns_and_times_are_told_by_name_and_type(tmp_path):
 
 
 def test_titles_and_parts_may_be_parquet(tmp_path):
-    rows = {"name": ["A", "B"], "item": [5, 6], "genre": [["x", "y"], []]}
+    # As Polars writes texts and lists of them.
+    large = pa.array([["x", "y"], []], pa.large_list(pa.large_string()))
+    rows = {"name": large.flatten(), "item": [5, 6], "genre": large}
     layout = told(tmp_path, ratings_1=RATINGS, ratings_2=RATINGS, movies=rows)
     assert layout.ratings.files == ("ratings_1.parquet", "ratings_2.parquet")
     assert layout.movies
@@ -57,6 +59,7 @@ def test_titles_and_parts_may_be_parquet(tmp_path):
         ({"r": "PAR1 and no more"}, "r.parquet is no Parquet"),
         ({"r": RATINGS | {"User": [1, 2]}}, "two columns whose names differ in case alone"),
         ({"r": RATINGS | {"item": [[5], [6]]}}, "the column of movie_id is of a type that is not"),
+        ({"r": RATINGS | {"time": [["5"], []]}}, "the column of timestamp is of a type that is"),
         ({"r": RATINGS | {"user": ["u-1", "u-2"]}}, "ids that are no whole numbers, as 'u-1'"),
         ({"r": {"user": [1], "stars": [2]}}, "no column of the movie"),
     ],
