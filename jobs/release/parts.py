@@ -91,15 +91,14 @@ def delivered_tables(raw: Path) -> list[str]:
 
 
 def called(names: Collection[str], table: str) -> list[str]:
-    """Files that are called as a table is; else its parts."""
-    return exact(names, table) or in_order(name for name in names if table in words_of(name))
+    """Files that are called as a table is, and those beside them that are as its parts; else these.
 
-
-def exact(names: Collection[str], table: str) -> list[str]:
-    paths = map(PurePosixPath, names)
-    return in_order(
-        str(path) for path in paths if path.stem.lower() == table and len(path.parts) == 1
-    )
+    Deeper lies what does not matter beside a file that is called so.
+    """
+    parts = in_order(name for name in names if table in words_of(name))
+    on_top = [name for name in parts if "/" not in name]
+    exact = any(PurePosixPath(name).stem.lower() == table for name in on_top)
+    return on_top if exact else parts
 
 
 def words_of(name: str) -> set[str]:

@@ -222,7 +222,8 @@ def test_one_file_may_be_called_as_it_likes_and_is_not_shown(tmp_path):
          ["ratings/feb.csv", "ratings/jan.csv"], ["movies/a.csv", "movies/b.csv"]),
         ({"ratings_1.tsv": "1\t2\t3\n", "ratings_2.tsv": "1\t2\t3\n", "movies-1.csv": "1,x\n"},
          ["ratings_1.tsv", "ratings_2.tsv"], ["movies-1.csv"]),
-        ({"ratings.csv": "1,2,3\n", "ratings_small.csv": "1,2,3\n"}, ["ratings.csv"], []),
+        ({"ratings.csv": "1,2,3\n", "ratings_small.csv": "1,2,3\n", "old/ratings.csv": "1,2,3\n"},
+         ["ratings.csv"], []),
         ({"day=1/x.csv": "1,2,3\n", "day=2/x.csv": "1,2,3\n"}, ["day=1/x.csv", "day=2/x.csv"], []),
     ],
 )  # fmt: skip
@@ -237,6 +238,7 @@ def test_a_table_may_lie_in_parts(tmp_path, files, ratings, movies):
     [
         ({"a.csv": "1,2,3\n", "b.csv": "1,2,3\n"}, "folder called ratings"),
         ({"ratings.csv": "1,2,3\n", "ratings.tsv": "1\t2\t3\n"}, "holds 2 files that may be"),
+        ({"ratings.csv": "1,2,3\n", "ratings-2.csv": "1,2,3\n"}, "Put the parts of one table into"),
         ({"p1.csv": "user,item,stars\n1,2,3\n", "p2.csv": "item,user,stars\n"},
          "p2.csv has other columns than p1.csv. The parts"),
         ({"p1.csv": "user,item,stars\n1,2,3\n", "p2.csv": "1,2,3\n"}, "p2.csv has other columns"),
