@@ -58,7 +58,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--source",
-        help="a zip, folder or file, or the address of one, as in s3://... (default: GroupLens)",
+        help="a zip, folder or file, or the address of one, as in s3://..., or of a table, as in "
+        "postgresql://user@host/shop?table=orders (default: GroupLens)",
     )
     parser.add_argument(
         "--set",

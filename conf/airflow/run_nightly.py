@@ -35,8 +35,17 @@ ADDED = re.compile(
 )
 # What repeats the end of a job's output, or explains the schema of a refused parameter.
 REPEATS = re.compile(r"Last spark-submit output:|Failed validating ")
-# What would stand on Airflow's command line and in its database.
-SECRET = re.compile(r"https?:.*[@?#]", re.IGNORECASE)
+# What would stand on Airflow's command line and in its database, and where it belongs.
+SECRETS = {
+    re.compile(r"https?:.*[@?#]", re.IGNORECASE): (
+        "SOURCE holds a user, a password, or a ? or #. Leave them out there, as it is kept with "
+        "the run, and put the whole address into the variable NIGHTREEL_SOURCE."
+    ),
+    re.compile(r"postgres(ql)?://[^/@]*:[^@]*@"): (
+        "SOURCE holds a password. Leave it out there, as it is kept with the run, and put it into "
+        "the variable PGPASSWORD or into ~/.pgpass."
+    ),
+}
 # Of a traceback, which is Airflow's own, the last line is enough; the log has the others.
 TRACEBACK = re.compile(r"Traceback |\s|$")
 
@@ -100,13 +109,10 @@ def copied(lines: Iterable[str], log: TextIO) -> Iterator[str]:
 
 def main() -> int:
     """Run, show, and return the exit status."""
-    if SECRET.match(os.environ.get("SOURCE", "")):
-        print(
-            "SOURCE holds a user, a password, or a ? or #. Leave them out there, as it is kept "
-            "with the run, and put the whole address into the variable NIGHTREEL_SOURCE.",
-            file=sys.stderr,
-        )
-        return 1
+    for secret, sentence in SECRETS.items():
+        if secret.match(os.environ.get("SOURCE", "")):
+            print(sentence, file=sys.stderr)
+            return 1
     with (Path(os.environ["AIRFLOW_HOME"]) / "in-use.lock").open("a") as lock:
         try:
             # As conf/airflow/standalone.py does; runs in terminals do not disturb one another.

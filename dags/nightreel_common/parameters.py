@@ -22,8 +22,9 @@ RELEASES = [
     "ml-latest-small",
 ]
 
-# Of an address on the web. With more in it, the workers have the whole one in NIGHTREEL_SOURCE.
-WITHOUT_SECRETS = r"^(?![Hh][Tt][Tt][Pp][Ss]?:.*[@?#])"
+# Of an address on the web, where with more in it the workers have the whole one in
+# NIGHTREEL_SOURCE; of a database a user may stay.
+WITHOUT_SECRETS = r"^(?![Hh][Tt][Tt][Pp][Ss]?:.*[@?#])(?!postgres(ql)?://[^/@]*:[^@]*@)"
 
 
 def optional(kind: str | list[str], title: str, description: str, **schema: Any) -> Param:
@@ -53,7 +54,8 @@ def source() -> Param:
         "Source",
         "A zip, file or folder that the workers see, or an address, as in 'https://...' or "
         "'s3://bucket/ml-1m.zip', without user, password or '?': what is given here is kept and "
-        "shown. Empty: as in conf, or GroupLens.",
+        "shown. Or a table, as in 'postgresql://user@host/shop?table=orders', without password. "
+        "Empty: as in conf, or GroupLens.",
         minLength=1,
         pattern=WITHOUT_SECRETS,
     )

@@ -42,11 +42,16 @@ def test_a_source_that_holds_something_secret_reaches_no_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
-    for secret in ("hidden@host/r.zip", "host/r.zip?signature=hidden", "host/r.zip#hidden"):
-        monkeypatch.setenv("SOURCE", f"https://{secret}")
+    for source, variable in (
+        ("https://hidden@host/r.zip", "NIGHTREEL_SOURCE"),
+        ("https://host/r.zip?signature=hidden", "NIGHTREEL_SOURCE"),
+        ("https://host/r.zip#hidden", "NIGHTREEL_SOURCE"),
+        ("postgresql://me:hidden@host/shop?table=orders", "PGPASSWORD"),
+    ):
+        monkeypatch.setenv("SOURCE", source)
         assert run_nightly.main() == 1
         said = capfd.readouterr()
-        assert "NIGHTREEL_SOURCE" in said.err
+        assert variable in said.err
         assert "hidden" not in said.out + said.err
     assert not list(tmp_path.iterdir())
 

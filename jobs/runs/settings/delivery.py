@@ -51,8 +51,9 @@ class IngestSettings(Section):
     that of ratings of your own, and needs a source: docs/your-own-data.md."""
     source: str | None
     """A local zip, file or folder, or the address of one on the web or in an object store, as in
-    s3://bucket/ml-1m.zip; null takes the release from GroupLens. It may hold no credentials:
-    NIGHTREEL_SOURCE has the same address with them."""
+    s3://bucket/ml-1m.zip; of your own ratings also a table of Delta Lake, or one of PostgreSQL, as
+    in postgresql://user@host/shop?table=orders. null takes the release from GroupLens. It may hold
+    no credentials: NIGHTREEL_SOURCE has the same address of the web with them."""
     max_unpacked_gib: Annotated[float, Field(gt=0)]
     """A delivery that unpacks to more than this is refused."""
     # Runs that were started before there were these settings can still be read.
