@@ -25,6 +25,9 @@ from model.known_ratings import digests
 Ints = NDArray[np.integer]
 # Users whose equations are solved together; a user's solution is the same in any company.
 USERS_PER_BLOCK = 256
+# Where all ratings are the same, nothing is left around scores, and rows that never differ have no
+# equations but the noise's.
+LEAST_NOISE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Equations:
         prior = Prior.of(factors)
         movie_MW = with_bias(factors.movie_MK).astype(np.float64)
         base_M = factors.mean + factors.movie_bias_M + movie_MW @ prior.mean_W
-        return cls(prior, base_M, movie_MW @ prior.root_WW, noise)
+        return cls(prior, base_M, movie_MW @ prior.root_WW, max(noise, LEAST_NOISE))
 
     def rest(self, known: Histories) -> NDArray[np.float64]:
         """What is left of N ratings by the scores of the mean row."""
@@ -93,7 +96,9 @@ def ridge_rows(
     """
     equations = Equations.of(factors, noise)
     prior, rest_N = equations.prior, equations.rest(known)
-    solved_UW = regressions(known.offset_U1, rest_N, known.movie_N, equations.white_MW, noise)
+    solved_UW = regressions(
+        known.offset_U1, rest_N, known.movie_N, equations.white_MW, equations.noise
+    )
     row_UW = prior.mean_W + solved_UW @ prior.root_WW.T
     return row_UW[:, :-1].astype(np.float32), row_UW[:, -1].astype(np.float32)
 

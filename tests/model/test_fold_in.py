@@ -39,6 +39,12 @@ def test_a_row_is_the_mean_of_normal_rows_given_the_ratings():
     np.testing.assert_allclose(bias_U, [0, 0], atol=1e-7)
 
 
+def test_where_all_ratings_are_the_same_a_row_is_the_mean_row():
+    same = factors(np.zeros((3, 0)), np.zeros((4, 0)), mean=1.0)
+    row_UK, bias_U = ridge_rows(same, histories({0: 1, 2: 1}, {}), 0.0)
+    assert (row_UK.shape, bias_U.tolist()) == ((2, 0), [0, 0])
+
+
 def test_a_row_depends_on_the_users_own_ratings_alone():
     random = np.random.default_rng(7)
     model = factors(random.normal(size=(30, 5)), random.normal(size=(40, 5)))
