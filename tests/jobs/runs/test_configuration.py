@@ -47,7 +47,7 @@ def test_later_layers_win(folder):
             "train: {model: oracle}",
             [
                 "local.yaml: train.model: found 'oracle'",
-                "'matrix_factorisation', 'biases', 'bayesian'",
+                "'matrix_factorisation', 'biases', 'content'",
             ],
         ),
         (
