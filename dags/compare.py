@@ -20,11 +20,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, Param, TriggerRule, chain
 
 from nightreel_common.parameters import (
     IDS,
+    ORDER_MEMBERS,
+    RATING_MEMBERS,
     dataset,
     date_option,
     given,
@@ -34,23 +35,9 @@ from nightreel_common.parameters import (
     run_date,
     source,
 )
-from nightreel_common.tasks import (
-    COMMON,
-    RUN_ID,
-    TRAINING_POOL,
-    bash,
-    ingest_and_etl,
-    process,
-    report,
-    tidy,
-)
+from nightreel_common.tasks import COMMON, ingest_and_etl, parts_of, process, tidy
 
-MEMBERS = [
-    *("biases", "content", "neighbours", "matrix_factorisation", "svdpp", "bayesian"),
-    *("autoencoder", "two_tower", "blend"),
-    *("visits", "ridge", "elsa", "ials", "item_linear", "vae", "recency", "gru", "convolution"),
-    *("prod2vec", "transformer", "order_blend"),
-]
+MEMBERS = [*RATING_MEMBERS, *ORDER_MEMBERS]
 SPLITS = ["random", "stratified", "folds", "leave-last-out", "time"]
 
 PARAMETERS: dict[str, Param] = {
@@ -101,11 +88,6 @@ def ingest_options(params: Mapping[str, Any], dag_run: Any) -> str:
     return quoted(options)
 
 
-def of_part(name: str) -> dict[str, str]:
-    """What a mapped task is told, and is called by."""
-    return {"NIGHTREEL_PART": name}
-
-
 with DAG(
     dag_id="compare",
     description="Several models on the same data, measured alike",
@@ -117,22 +99,12 @@ with DAG(
     **COMMON,
 ) as dag:
     ingest, etl = ingest_and_etl()
-    parts = report(
+    parts, trained = parts_of(
         "compare",
-        RUN_ID,
-        task_id="parts",
-        doc_md="The names of all that is to be trained and measured.",
+        "train_and_measure",
+        parts="The names of all that is to be trained and measured.",
+        each="Trains one member from one seed, and measures it on what was held back.",
     )
-    trained = BashOperator.partial(
-        task_id="train_and_measure",
-        pool=TRAINING_POOL,
-        append_env=True,
-        execution_timeout=timedelta(hours=24),
-        map_index_template="{{ task.env['NIGHTREEL_PART'] }}",
-        do_xcom_push=False,
-        doc_md="Trains one member from one seed, and measures it on what was held back.",
-        **bash("compare", RUN_ID, '--part="$NIGHTREEL_PART"'),
-    ).expand(env=parts.output.map(of_part))
     compare = process(
         "compare",
         # One that was killed is trained here once more.

@@ -25,6 +25,7 @@ TABLES = [
     "runs",
     "quality",
     "comparisons",
+    "replays",
     "metrics",
     "similar_movies",
 ]

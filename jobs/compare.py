@@ -32,7 +32,7 @@ from jobs.published.commit import commit_alone
 from jobs.runs.command import positive, run_command, step_arguments
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, run_of
-from jobs.runs.settings.training import CompareSettings
+from jobs.runs.settings.comparing import CompareSettings
 
 
 def compare(run: Run) -> dict[str, Any]:

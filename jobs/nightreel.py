@@ -27,6 +27,7 @@ STEPS = {
 }
 PAGES = {
     "compare": ("jobs.compare:main", "train several models alike, and show which is best"),
+    "replay": ("jobs.replay:main", "play the past again, trained more or less often"),
     "explore": ("jobs.explore:main", "what is to be seen in the clean data of a run"),
     "report": ("jobs.report:main", "how a run learned, where it errs, what it recommends"),
 }

@@ -22,6 +22,16 @@ RELEASES = [
     "ml-latest-small",
 ]
 
+# Models of the family, of ratings and of order.
+RATING_MEMBERS = [
+    *("biases", "content", "neighbours", "matrix_factorisation", "svdpp", "bayesian"),
+    *("autoencoder", "two_tower", "blend"),
+]
+ORDER_MEMBERS = [
+    *("visits", "ridge", "elsa", "ials", "item_linear", "vae", "recency", "gru", "convolution"),
+    *("prod2vec", "transformer", "order_blend"),
+]
+
 # Of an address on the web, where with more in it the workers have the whole one in
 # NIGHTREEL_SOURCE; of a database a user may stay.
 WITHOUT_SECRETS = r"^(?![Hh][Tt][Tt][Pp][Ss]?:.*[@?#])(?!postgres(ql)?://[^/@]*:[^@]*@)"

@@ -132,6 +132,29 @@ def ingest_and_etl() -> tuple[ProcessStep, SparkStep]:
     return ingest, etl
 
 
+def parts_of(step: str, task_id: str, parts: str, each: str) -> tuple[BashOperator, Any]:
+    """A task that lists the parts of a step, and one mapped over them that does one by `--part`.
+
+    `parts` and `each` are what their tabs Docs say.
+    """
+
+    def of_part(name: str) -> dict[str, str]:
+        return {"NIGHTREEL_PART": name}
+
+    named = report(step, RUN_ID, task_id="parts", doc_md=parts)
+    done = BashOperator.partial(
+        task_id=task_id,
+        pool=TRAINING_POOL,
+        append_env=True,
+        execution_timeout=timedelta(hours=24),
+        map_index_template="{{ task.env['NIGHTREEL_PART'] }}",
+        do_xcom_push=False,
+        doc_md=each,
+        **bash(step, RUN_ID, '--part="$NIGHTREEL_PART"'),
+    ).expand(env=named.output.map(of_part))
+    return named, done
+
+
 class Ending(NamedTuple):
     """The tasks that end a run; a summary comes before `tidy`."""
 

@@ -57,9 +57,9 @@ a number, as the publish that made that version of recommendations left it: nigh
 
 Tables: recommendations (one row per date, user and rank), movies, users, ratings, quarantine (the
 lines that could not be used, and why), quality (what each rule found in a run's data), metrics (how
-good lists and predictions were), similar_movies, comparisons (of models) and runs (one row per
-run). Their columns: docs/tables.md. Rows that are too wide for the terminal are shown one below the
-other.
+good lists and predictions were), similar_movies, comparisons (of models), replays (of the past) and
+runs (one row per run). Their columns: docs/tables.md. Rows that are too wide for the terminal are
+shown one below the other.
 """
 
 # PIVOT is several statements to DuckDB.

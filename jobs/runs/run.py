@@ -41,7 +41,7 @@ STEPS = (
 TRAINING = ("train", "evaluate", "refit", "promote")
 # Pages about a run, perhaps with a table of their own, which no other step needs, and the step that
 # each comes after.
-PAGES = {"explore": "etl", "compare": "etl", "report": "publish"}
+PAGES = {"explore": "etl", "compare": "etl", "replay": "etl", "report": "publish"}
 # A run that scores the data of an earlier run again.
 RESCORING = ("rescore", "score", "publish")
 

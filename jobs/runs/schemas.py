@@ -99,6 +99,16 @@ COMPARISONS = (
     "cpu_seconds double, size bigint, settings string"
 )
 
+# How good lists were in each period of a release's past, numbered from 1, of a model that was
+# trained as `policy` says, the last time at trained_until; of a baseline, as popularity, both are
+# null. users: whom the figures are of. seconds: of the training at the period's start, 0 where
+# there was none, null of a baseline. Figures as in metrics.
+REPLAYS = (
+    "run_id string, ds date, release string, member string, policy string, period int, "
+    "starts_at timestamp, ends_at timestamp, trained_until timestamp, users int, "
+    "segment string, name string, k int, value double, low double, high double, seconds double"
+)
+
 # What a delivery becomes, and beside it what of it could not be used.
 CLEAN = {"ratings": RATINGS, "movies": MOVIES, "users": USERS}
 DELIVERED = (*CLEAN, "quarantine")
@@ -115,10 +125,11 @@ PUBLISHED: dict[str, tuple[str, list[str]]] = {
     "quality": (QUALITY, ["run_id"]),
     "metrics": (METRICS, ["run_id"]),
     "comparisons": (COMPARISONS, ["run_id"]),
+    "replays": (REPLAYS, ["run_id"]),
 }
 # Of these, each stands apart: it is shown as soon as it is written, whether or not the run
 # publishes recommendations.
-ALONE = ("quality", "comparisons")
+ALONE = ("quality", "comparisons", "replays")
 
 # Those whose dates can be taken out; whoever is stopped finds the dates in the last again.
 BY_DATE = [name for name, (_, partition_by) in PUBLISHED.items() if partition_by == ["ds"]]
@@ -142,6 +153,7 @@ NULLABLE: dict[str, tuple[str, ...]] = {
     "quality": ("example",),
     "metrics": ("k", "low", "high"),
     "comparisons": (*("seed", "k", "low", "high", "seconds", "cpu_seconds", "size", "settings"),),
+    "replays": ("policy", "trained_until", "low", "high", "seconds"),
 }
 
 

@@ -6,8 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+
+from model.files import whole_folder
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 UNKNOWN = -1
@@ -120,3 +123,24 @@ def read_histories(folder: Path) -> Histories:
         time.fill_null(UNKNOWN).to_numpy(),
         split.to_numpy(),
     )
+
+
+def write_histories(histories: Histories, folder: Path, files: int = 1) -> None:
+    """Write them as etl does, users dealt to so many files; `folder` appears whole or not at all.
+
+    A history that is empty is left out.
+    """
+    some = histories.take(np.flatnonzero(histories.count_U))
+    lists = {
+        "movie_idx": pa.array(some.movie_N, pa.int32()),
+        "rating": pa.array(some.rating_N, pa.float32()),
+        "rated_at": pa.array(some.time_N, pa.int64(), mask=some.time_N == UNKNOWN),
+        "split": pa.array(some.split_N, pa.int8()),
+    }
+    offsets = pa.array(some.offset_U1.astype(np.int32))
+    columns = {name: pa.ListArray.from_arrays(offsets, of) for name, of in lists.items()}
+    table = pa.table({"user_idx": some.user_U} | columns)
+    with whole_folder(folder) as temporary:
+        for number in range(files):
+            own = table.take(np.arange(number, len(table), files))
+            pq.write_table(own, temporary / f"{number}.parquet")

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from jobs.cleaning.order_splits import cuts
 from jobs.runs.configuration import load_configuration
-from model.data.histories import UNKNOWN, Histories
+from model.data.histories import UNKNOWN, Histories, write_histories
 from model.settings import SHARED, TrainingSpec, chosen
 from tests.benchmarks.order_deals import leave_last_out, next_visit, time_cut
 
@@ -137,18 +137,8 @@ def split(histories: Histories, how: str) -> Histories:
 
 def write_inputs(shown: Release, histories: Histories, folder: Path) -> None:
     """What etl writes for a model of order."""
-    lists = {
-        "movie_idx": (histories.movie_N, pa.int32()),
-        "rating": (histories.rating_N, pa.float32()),
-        "rated_at": (histories.time_N, pa.int64()),
-        "split": (histories.split_N, pa.int8()),
-    }
-    offsets = pa.array(histories.offset_U1.astype(np.int32))
-    columns = {"user_idx": pa.array(histories.user_U)}
-    for name, (values, kind) in lists.items():
-        unknown = values == UNKNOWN if name == "rated_at" else None
-        columns[name] = pa.ListArray.from_arrays(offsets, pa.array(values, kind, mask=unknown))
-    tables = {"histories": pa.table(columns)}
+    write_histories(histories, folder / "histories", files=12)
+    tables = {}
     for entity, ids in (("user", shown.user_ids), ("movie", shown.movie_ids)):
         index = {f"{entity}_id": ids, f"{entity}_idx": np.arange(len(ids), dtype=np.int32)}
         tables[f"{entity}_index"] = pa.table(index)

@@ -18,7 +18,7 @@ from tests.dags.conftest import ROOT
 
 RECORDED = ROOT / "tests/dags/recorded"
 
-EXPECTED_DAGS = {"nightly", "rescore", "compare", "restore", "cleanup"}
+EXPECTED_DAGS = {"nightly", "rescore", "compare", "replay", "restore", "cleanup"}
 
 SCHEDULED = "scheduled__2026-03-01T02:00:00+00:00"
 TRIGGERED = "manual__2026-03-01T09:30:00.123456+00:00"
@@ -72,6 +72,15 @@ EVERY_PARAMETER: dict[str, dict[str, Any]] = {
         "seeds": "7, 8",
         "minutes": 2.5,
         "split": "time",
+        "dataset": "ml-1m",
+        "source": "my files/$(id)'s {{ ds }}.zip",
+        "ds": "2026-02-14",
+    },
+    "replay": {
+        "members": ["visits", "gru"],
+        "policies": ["always", "never"],
+        "periods": 4,
+        "cuts": "2000-11-01, 2000-12-01",
         "dataset": "ml-1m",
         "source": "my files/$(id)'s {{ ds }}.zip",
         "ds": "2026-02-14",
@@ -219,6 +228,7 @@ def test_commands_are_the_recorded_ones(bag: Any, dag_id: str) -> None:
         ("rescore", "model_version", "12"),
         ("compare", "members", ["transformer"]),
         ("compare", "seeds", "7,8"),
+        ("replay", "cuts", "2000-11-01"),
         ("restore", "version", 0),
         ("restore", "at", "2026-11-23"),
         ("cleanup", "keep_runs", 1),
@@ -267,6 +277,9 @@ def test_an_allowed_value_is_taken(bag: Any, dag_id: str, name: str, value: Any)
         ("compare", "members", []),
         ("compare", "seeds", "seven"),
         ("compare", "minutes", 0),
+        ("replay", "members", ["bayesian"]),
+        ("replay", "policies", ["daily"]),
+        ("replay", "cuts", "yesterday"),
         ("restore", "table", "secrets"),
         ("restore", "version", -1),
         ("restore", "at", "yesterday"),
@@ -289,12 +302,13 @@ def test_an_unknown_parameter_is_refused(bag: Any, dag_id: str) -> None:
         command(first.prepare_for_execution(), TRIGGERED, dag.params.dump() | {"epoch": 3})
 
 
-def test_every_model_of_the_family_can_be_compared(bag: Any) -> None:
+def test_every_model_of_the_family_can_be_compared_and_of_order_replayed(bag: Any) -> None:
     # It imports neither torch nor anything else that Airflow's environment lacks.
-    from model.family import FAMILY
+    from model.family import FAMILY, ORDER_MODELS
 
-    members = bag.dags["compare"].params.get_param("members")
-    assert set(members.schema["items"]["enum"]) == set(FAMILY)
+    for dag_id, family in (("compare", set(FAMILY)), ("replay", set(ORDER_MODELS))):
+        members = bag.dags[dag_id].params.get_param("members")
+        assert set(members.schema["items"]["enum"]) == family
 
 
 @pytest.mark.parametrize("dag_id", ["nightly", "rescore"])

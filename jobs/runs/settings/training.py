@@ -1,10 +1,10 @@
-"""Settings of what learns, when, and how it is measured and compared."""
+"""Settings of what learns, when, and how it is measured."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from jobs.runs.settings.section import PositiveInt, Section, WholeNumber
 from model.family import FAMILY, ORDER_MODELS, RATING_MODELS
@@ -164,24 +164,3 @@ class EvaluateSettings(Section):
     coverage_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     """A model of order replaces the champion only if its lists name at least this share of the
     number of movies that the champion's do."""
-
-
-class CompareSettings(Section):
-    members: Annotated[list[str], Field(min_length=1)]
-    """Models of the family that `nightreel compare` trains, of ratings and of order."""
-    seeds: Annotated[list[PositiveInt], Field(min_length=1)]
-    """Each member is trained once from each."""
-    minutes: Annotated[float, Field(gt=0)] | None
-    """The most that one training may take, else it is left out; null: whatever it takes."""
-
-    @field_validator("members")
-    @classmethod
-    def are_known(cls, members: list[str]) -> list[str]:
-        if unknown := sorted(set(members) - set(FAMILY)):
-            raise ValueError(f"there is no model {unknown[0]}, but: {', '.join(FAMILY)}")
-        return list(dict.fromkeys(members))
-
-    @field_validator("seeds")
-    @classmethod
-    def once_each(cls, seeds: list[int]) -> list[int]:
-        return list(dict.fromkeys(seeds))

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 from pydantic import Field, create_model
 
 from jobs.runs.settings.cleaning import EtlSettings, QualitySettings
+from jobs.runs.settings.comparing import CompareSettings, ReplaySettings
 from jobs.runs.settings.delivery import IngestSettings
 from jobs.runs.settings.publishing import PublishSettings, TrackingSettings
 from jobs.runs.settings.scoring import ScoreSettings
 from jobs.runs.settings.section import Section
 from jobs.runs.settings.training import (
     AskedTrainSettings,
-    CompareSettings,
     EvaluateSettings,
     RetrainSettings,
     TrainSettings,
@@ -44,6 +44,7 @@ class Configuration(Section):
         train: WithFamily
     evaluate: EvaluateSettings
     compare: CompareSettings
+    replay: ReplaySettings
     score: ScoreSettings
     publish: PublishSettings
     tracking: TrackingSettings
