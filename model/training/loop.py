@@ -326,7 +326,8 @@ def save(
         if spec.events:
             write_events(Path(spec.events), history)
     except OSError as error:
+        # NumPy's have no strerror where an array was cut short.
         raise ValueError(
-            f"The trained model could not be written to {spec.output}: {error.strerror}. Free some "
-            "space and run the step again: it goes on from its last checkpoint."
+            f"The trained model could not be written to {spec.output}: {error.strerror or error}. "
+            "Free some space and run the step again: it goes on from its last checkpoint."
         ) from error
