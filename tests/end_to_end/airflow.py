@@ -112,7 +112,7 @@ class Airflow:
     def wait_for_end(self, dag: str, run: str) -> str:
         """The state in which a run ends."""
         ended = ("success", "failed")
-        wait_for(f"the end of {run}", lambda: self.state(dag, run) in ended, 480)
+        wait_for(f"the end of {run}", lambda: self.state(dag, run) in ended, 900)
         return self.state(dag, run)
 
     def listeners(self) -> set[tuple[str, int]]:

@@ -40,7 +40,7 @@ class Warehouse:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=500,
+            timeout=900,
             check=False,
         )
 
