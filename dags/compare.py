@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Param, TriggerRule, chain
+from airflow.sdk import DAG, Param
 
 from nightreel_common.parameters import (
     IDS,
@@ -33,21 +33,19 @@ from nightreel_common.parameters import (
     quoted,
     refuse_unknown,
     run_date,
+    some_of,
     source,
 )
-from nightreel_common.tasks import COMMON, ingest_and_etl, parts_of, process, tidy
+from nightreel_common.tasks import COMMON, side_by_side
 
 MEMBERS = [*RATING_MEMBERS, *ORDER_MEMBERS]
 SPLITS = ["random", "stratified", "folds", "leave-last-out", "time"]
 
 PARAMETERS: dict[str, Param] = {
-    "members": optional(
-        "array",
+    "members": some_of(
+        MEMBERS,
         "Members",
         "Models of the family, of ratings and of order. Empty: 'compare.members' in conf.",
-        items={"type": "string", "enum": MEMBERS},
-        examples=MEMBERS,
-        minItems=1,
     ),
     "seeds": optional(
         "string",
@@ -98,21 +96,13 @@ with DAG(
     tags=["nightreel"],
     **COMMON,
 ) as dag:
-    ingest, etl = ingest_and_etl()
-    parts, trained = parts_of(
+    side_by_side(
         "compare",
         "train_and_measure",
         parts="The names of all that is to be trained and measured.",
         each="Trains one member from one seed, and measures it on what was held back.",
+        whole="Leaderboards, paired intervals and agreement of lists, as a page and a table.",
     )
-    compare = process(
-        "compare",
-        # One that was killed is trained here once more.
-        trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
-        execution_timeout=timedelta(hours=24),
-        doc_md="Leaderboards, paired intervals and agreement of lists, as a page and a table.",
-    )
-    chain(ingest, etl, parts, trained, compare, tidy().as_teardown())
 
 # After its tasks: each would hold a copy of every parameter, checked whenever the DAG is stored.
 dag.params = PARAMETERS

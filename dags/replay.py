@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Param, TriggerRule, chain
+from airflow.sdk import DAG, Param
 
 from nightreel_common.parameters import (
     ORDER_MEMBERS,
@@ -31,31 +31,26 @@ from nightreel_common.parameters import (
     quoted,
     refuse_unknown,
     run_date,
+    some_of,
     source,
 )
-from nightreel_common.tasks import COMMON, ingest_and_etl, parts_of, process, tidy
+from nightreel_common.tasks import COMMON, side_by_side
 
 POLICIES = ["always", "weekly", "fold-in", "never"]
 DATES = r"\s*\d{4}-\d\d-\d\d(\s*,\s*\d{4}-\d\d-\d\d)*\s*"
 
 PARAMETERS: dict[str, Param] = {
-    "members": optional(
-        "array",
+    "members": some_of(
+        ORDER_MEMBERS,
         "Members",
         "Models of the family, of order. Empty: 'replay.members' in conf.",
-        items={"type": "string", "enum": ORDER_MEMBERS},
-        examples=ORDER_MEMBERS,
-        minItems=1,
     ),
-    "policies": optional(
-        "array",
+    "policies": some_of(
+        POLICIES,
         "Policies",
         "When they are trained: 'always' at every cut; 'weekly' where seven days have passed; "
         "'fold-in' at the first alone, with rows of users made at each; 'never' without. Empty: "
         "as in conf.",
-        items={"type": "string", "enum": POLICIES},
-        examples=POLICIES,
-        minItems=1,
     ),
     "periods": optional(
         "integer",
@@ -101,21 +96,13 @@ with DAG(
     tags=["nightreel"],
     **COMMON,
 ) as dag:
-    ingest, etl = ingest_and_etl()
-    parts, trained = parts_of(
+    side_by_side(
         "replay",
         "train_one",
         parts="The names of all that is to be trained.",
         each="Trains one member on what was known at one cut.",
+        whole="The lists of every policy after every cut, measured, as a page and a table.",
     )
-    replay = process(
-        "replay",
-        # One that was killed is trained here once more.
-        trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
-        execution_timeout=timedelta(hours=24),
-        doc_md="The lists of every policy after every cut, measured, as a page and a table.",
-    )
-    chain(ingest, etl, parts, trained, replay, tidy().as_teardown())
 
 # After its tasks: each would hold a copy of every parameter, checked whenever the DAG is stored.
 dag.params = PARAMETERS

@@ -17,12 +17,9 @@ tries one again that has failed.
 from __future__ import annotations
 
 import json
-from argparse import Namespace
-from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
-
+from jobs.comparing.asked import as_asked
 from jobs.comparing.entrants import compare_one, entrant_named, entrants_of, result_of
 from jobs.comparing.leaderboard import rows_of
 from jobs.engines.duck import write_few_rows
@@ -31,8 +28,7 @@ from jobs.pages.page import write_page
 from jobs.published.commit import commit_alone
 from jobs.runs.command import positive, run_command, step_arguments
 from jobs.runs.errors import JobError
-from jobs.runs.run import Run, run_of
-from jobs.runs.settings.comparing import CompareSettings
+from jobs.runs.run import Run
 
 
 def compare(run: Run) -> dict[str, Any]:
@@ -57,21 +53,6 @@ def compare(run: Run) -> dict[str, Any]:
     return {"measured": len(measured), "left_out": len(found) - len(measured), "rows": len(rows)}
 
 
-def asked(arguments: Namespace) -> Run:
-    """The run, with what the command says of members, seeds and minutes. Raises JobError."""
-    run = run_of(arguments)
-    names = ("members", "seeds", "minutes")
-    told = {name: getattr(arguments, name) for name in names if getattr(arguments, name)}
-    try:
-        settings = CompareSettings.model_validate(run.conf.compare.model_dump() | told)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise JobError(
-            f"--{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}."
-        ) from None
-    return replace(run, conf=run.conf.model_copy(update={"compare": settings}))
-
-
 def main(argv: list[str] | None = None) -> None:
     """Run the step from the command line."""
     parser = step_arguments(__doc__)
@@ -82,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
     only.add_argument("--part", metavar="NAME", help="train and measure bayesian-7 alone")
     only.add_argument("--json", action="store_true", help="list the names of all parts, and stop")
     arguments = parser.parse_args(argv)
-    run = asked(arguments)
+    run = as_asked(arguments, "compare", ("members", "seeds", "minutes"))
     if arguments.json:
         print(json.dumps([entrant.name for entrant in entrants_of(run)]))
     elif arguments.part:

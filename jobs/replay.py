@@ -16,12 +16,9 @@ same data is not trained again, so a replay that was stopped goes on.
 from __future__ import annotations
 
 import json
-from argparse import Namespace
-from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
-
+from jobs.comparing.asked import as_asked
 from jobs.comparing.replayed import (
     histories_of,
     outcomes,
@@ -37,8 +34,7 @@ from jobs.pages.replay import replay_page
 from jobs.published.commit import commit_alone
 from jobs.runs.command import positive, run_command, step_arguments
 from jobs.runs.errors import JobError
-from jobs.runs.run import Run, run_of
-from jobs.runs.settings.comparing import ReplaySettings
+from jobs.runs.run import Run
 
 
 def replay(run: Run) -> dict[str, Any]:
@@ -57,21 +53,6 @@ def replay(run: Run) -> dict[str, Any]:
     return {"periods": len(cut), "trainings": len(parts_of(run, cut)), "rows": len(rows)}
 
 
-def asked(arguments: Namespace) -> Run:
-    """The run, with what the command says of members, policies and cuts. Raises JobError."""
-    run = run_of(arguments)
-    names = ("members", "policies", "periods", "cuts")
-    told = {name: getattr(arguments, name) for name in names if getattr(arguments, name)}
-    try:
-        settings = ReplaySettings.model_validate(run.conf.replay.model_dump() | told)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise JobError(
-            f"--{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}."
-        ) from None
-    return replace(run, conf=run.conf.model_copy(update={"replay": settings}))
-
-
 def main(argv: list[str] | None = None) -> None:
     """Run the step from the command line."""
     parser = step_arguments(__doc__)
@@ -83,7 +64,7 @@ def main(argv: list[str] | None = None) -> None:
     only.add_argument("--part", metavar="NAME", help="train visits-3 alone")
     only.add_argument("--json", action="store_true", help="list the names of all parts, and stop")
     arguments = parser.parse_args(argv)
-    run = asked(arguments)
+    run = as_asked(arguments, "replay", ("members", "policies", "periods", "cuts"))
     if not (arguments.json or arguments.part):
         with run.step("replay") as figures:
             figures.update(replay(run))

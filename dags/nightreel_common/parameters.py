@@ -46,6 +46,12 @@ def optional(kind: str | list[str], title: str, description: str, **schema: Any)
     return Param(None, type=["null", *kinds], title=title, description=description, **schema)
 
 
+def some_of(names: list[str], title: str, description: str) -> Param:
+    """One or more of these names, which the form offers."""
+    items = {"type": "string", "enum": names}
+    return optional("array", title, description, items=items, examples=names, minItems=1)
+
+
 def dataset(description: str) -> Param:
     """One of the releases of MovieLens, which the form suggests, or a name of one's own."""
     return optional(

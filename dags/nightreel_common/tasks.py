@@ -132,15 +132,17 @@ def ingest_and_etl() -> tuple[ProcessStep, SparkStep]:
     return ingest, etl
 
 
-def parts_of(step: str, task_id: str, parts: str, each: str) -> tuple[BashOperator, Any]:
-    """A task that lists the parts of a step, and one mapped over them that does one by `--part`.
+def side_by_side(step: str, task_id: str, *, parts: str, each: str, whole: str) -> None:
+    """All tasks of a run whose step trains many models, each by a task of its own.
 
-    `parts` and `each` are what their tabs Docs say.
+    `parts` are listed once there are data, `task_id` is mapped over them, and the step itself makes
+    the `whole`; these are what their tabs Docs say. The DAG has a macro `ingest_options`.
     """
 
     def of_part(name: str) -> dict[str, str]:
         return {"NIGHTREEL_PART": name}
 
+    ingest, etl = ingest_and_etl()
     named = report(step, RUN_ID, task_id="parts", doc_md=parts)
     done = BashOperator.partial(
         task_id=task_id,
@@ -152,7 +154,14 @@ def parts_of(step: str, task_id: str, parts: str, each: str) -> tuple[BashOperat
         doc_md=each,
         **bash(step, RUN_ID, '--part="$NIGHTREEL_PART"'),
     ).expand(env=named.output.map(of_part))
-    return named, done
+    result = process(
+        step,
+        # One that was killed is trained here once more.
+        trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
+        execution_timeout=timedelta(hours=24),
+        doc_md=whole,
+    )
+    chain(ingest, etl, named, done, result, tidy().as_teardown())
 
 
 class Ending(NamedTuple):

@@ -31,9 +31,11 @@ from model.data.histories import TEST, Histories, read_histories, write_historie
 from model.data.indexes import read_ids
 from model.factors import load_factors
 from model.files import make_folder
-from model.list_measure import Figure, measure
+from model.list_measure import Catalogue, Figure, measure
 from model.ranking.ranker import Ranked
 from model.settings import TrainingSpec
+
+Measured = tuple[list[Figure], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -149,30 +151,35 @@ def outcomes(run: Run, found: list[Period], histories: Histories) -> Iterator[Ou
         if len(asked.held) == 0:
             print(f"replay: in period {period.number} nobody came back, so it is left out")
             continue
+        catalogue = catalogue_of(run, asked)
         for name, baseline in BASELINES.items():
-            figures, ndcg_B = measured(run, asked, baseline(asked))
+            figures, ndcg_B = measured(asked, baseline(asked), catalogue)
             yield Outcome(name, None, period, None, None, figures, ndcg_B)
         for member in conf.members:
+            # Policies that have the same training have the same lists.
+            of_lists: dict[tuple[Period, bool], Measured] = {}
             for policy in conf.policies:
                 trained = trained_in(policy, found)[place]
                 part = Part(member, trained)
                 took = train_part(run, part, histories)
+                kind = trained, policy != "never"
+                if kind not in of_lists:
+                    ranked = lists_of(run, asked, part, fresh=kind[1])
+                    of_lists[kind] = measured(asked, ranked, catalogue)
                 seconds = took if trained == period else 0.0
-                ranked = lists_of(run, asked, part, policy)
-                figures, ndcg_B = measured(run, asked, ranked)
-                yield Outcome(member, policy, period, trained, seconds, figures, ndcg_B)
+                yield Outcome(member, policy, period, trained, seconds, *of_lists[kind])
 
 
-def lists_of(run: Run, asked: Question, part: Part, policy: str) -> Ranked:
-    """With rows of what is known of users now; of `never`, those of the training."""
+def lists_of(run: Run, asked: Question, part: Part, fresh: bool) -> Ranked:
+    """With rows of what is known of users now, or those of the training."""
     folder = folder_of(run, part) / "factors"
     factors = load_factors(folder)
-    return by_factors(asked, factors) if policy == "never" else by_order(asked, factors, folder)
+    return by_order(asked, factors, folder) if fresh else by_factors(asked, factors)
 
 
-def measured(run: Run, asked: Question, ranked: Ranked) -> tuple[list[Figure], NDArray[np.float64]]:
+def measured(asked: Question, ranked: Ranked, catalogue: Catalogue) -> Measured:
     """All figures of lists, and NDCG at 10 of each user."""
-    return measure(ranked, asked.held, catalogue_of(run, asked)), ndcg_10(asked, ranked)
+    return measure(ranked, asked.held, catalogue), ndcg_10(asked, ranked)
 
 
 def rows_of(run: Run, found: list[Outcome]) -> list[tuple[Any, ...]]:

@@ -54,10 +54,14 @@ def of_member(found: Sequence[Outcome], member: str) -> Section:
         for policy, own in of_policy.items()
         if policy in MEANING
     }
+    said = (
+        f"{policy}: {', '.join(number(value, 4) for value in values)}"
+        for policy, values in curves.items()
+    )
     plot = Plot(
-        lines([one.period.number for one in found_first(of_policy)], curves, "period", "NDCG@10"),
+        lines(sorted({one.period.number for one in found}), curves, "period", "NDCG@10"),
         f"NDCG@10 of {member} in each period, by policy.",
-        "; ".join(f"{name}: {listed_values(values)}" for name, values in curves.items()),
+        "; ".join(said),
     )
     best = of_policy.get("always")
     headers = ["Policy", "NDCG@10", "Interval", "To always", "Verdict", "Trainings", "Seconds"]
@@ -80,22 +84,13 @@ def of_member(found: Sequence[Outcome], member: str) -> Section:
                 number(sum(one.seconds or 0 for one in own), 1) if own[0].policy else "–",
             ]
         )
-    said = "; ".join(f"{policy}: {MEANING[policy]}" for policy in curves)
+    meaning = "; ".join(f"{policy}: {MEANING[policy]}" for policy in curves)
     caption = (
         "Means over the users of all periods. Against always, the same users are drawn for both; "
         "open: chance may have made the difference"
     )
     numbers = frozenset(headers) - {"Policy", "Interval", "Verdict"}
-    return Section(member, [Text(f"{said}."), Table(caption, headers, rows, numbers), plot])
-
-
-def found_first(of_policy: dict[str, list[Outcome]]) -> list[Outcome]:
-    """One outcome of each period, whichever policy's."""
-    return next(iter(of_policy.values()))
-
-
-def listed_values(values: Sequence[float]) -> str:
-    return ", ".join(f"{value:.4f}" for value in values)
+    return Section(member, [Text(f"{meaning}."), Table(caption, headers, rows, numbers), plot])
 
 
 def cuts(found: Sequence[Outcome]) -> Section:
