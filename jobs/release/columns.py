@@ -16,7 +16,7 @@ from itertools import chain, islice
 
 from jobs.release.layouts import Table
 from jobs.release.parts import Named
-from jobs.release.peeking import PIECE, whole_lines
+from jobs.release.peeking import PARQUET, PIECE, whole_lines
 from jobs.runs.errors import JobError
 from jobs.runs.settings.delivery import ColumnSettings
 
@@ -245,7 +245,7 @@ def lines_of(named: Named, file: str) -> Iterator[str]:
         start = content.read(4)
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise JobError(f"{label} is written in UTF-16. Save it as UTF-8.")
-    if start == b"PAR1":
+    if start == PARQUET:
         raise JobError(f"{label} is Parquet, and {named.files[0]} is not. Write both as one.")
     lines = whole_lines(path, "UTF-8")
     first = next(lines, None)

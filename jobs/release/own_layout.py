@@ -10,9 +10,9 @@ from pathlib import Path
 
 from jobs.release.columns import Peeked
 from jobs.release.layouts import Layout
-from jobs.release.parquet_columns import PeekedParquet, is_parquet
+from jobs.release.parquet_columns import PeekedParquet
 from jobs.release.parts import Named, own_movies, own_ratings
-from jobs.release.peeking import encoding_of
+from jobs.release.peeking import encoding_of, is_parquet
 from jobs.runs.settings.delivery import ColumnSettings, IngestSettings
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.release.columns import ENOUGH, FIELDS, MOST_COLUMNS, Peeked
@@ -23,13 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-MAGIC = b"PAR1"
 LIST = "list<string>"
-
-
-def is_parquet(file: Path) -> bool:
-    with file.open("rb") as content:
-        return content.read(len(MAGIC)) == MAGIC
 
 
 class PeekedParquet(Peeked):

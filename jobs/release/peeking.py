@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PIECES, PIECE = 16, 1 << 16
+# What Parquet begins with.
+PARQUET = b"PAR1"
 
 
 def encoding_of(*files: Path) -> str:
@@ -40,3 +42,8 @@ def whole_lines(file: Path, encoding: str) -> Iterator[str]:
         # A piece begins and ends anywhere; the first at a line's start, a short last one at an end.
         whole = lines[number > 0 : len(lines) - (len(piece) == PIECE)]
         yield from (line for line in whole if line.strip())
+
+
+def is_parquet(file: Path) -> bool:
+    with file.open("rb") as content:
+        return content.read(len(PARQUET)) == PARQUET
