@@ -68,7 +68,9 @@ class Airflow:
         )
 
     def stop(self) -> None:
-        """End all of it, and do not wait for tasks."""
+        """End all of it, if it still runs, and do not wait for tasks."""
+        if self.process.poll() is not None:
+            return
         started = [self.process.pid, *(c.pid for c in psutil.Process(self.process.pid).children())]
         for group in started:
             with suppress(ProcessLookupError):
@@ -139,6 +141,14 @@ def command_of(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it still does anything."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def processes(*words: str) -> list[psutil.Process]:

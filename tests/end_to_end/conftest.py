@@ -11,8 +11,7 @@ import pytest
 from jobs.published.views import connect
 from jobs.runs.run import STEPS
 from jobs.runs.warehouse import warehouse_named
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.servers.commands import ROOT, SPARK, run_command
 
 
 @dataclass
@@ -21,19 +20,15 @@ class Warehouse:
 
     folder: Path
 
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "jobs.nightreel", *arguments]
-
     def variables(self) -> dict[str, str]:
-        small = {"PYSPARK_SUBMIT_ARGS": "--conf spark.sql.shuffle.partitions=2 pyspark-shell"}
-        return os.environ | small | {"NIGHTREEL_WAREHOUSE": str(self.folder)}
+        return os.environ | {"NIGHTREEL_WAREHOUSE": str(self.folder)}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run one command to its end, whatever that is."""
-        return self.call(self.command(*arguments))
+        return run_command(arguments, self.variables(), seconds=900)
 
     def call(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        """Run any command line as `run` does."""
+        """Run any command line to its end."""
         return subprocess.run(
             command,
             env=self.variables(),
@@ -56,8 +51,8 @@ class Warehouse:
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a command in a process group of its own, to be killed whole."""
         return subprocess.Popen(
-            self.command(*arguments),
-            env=self.variables(),
+            [sys.executable, "-m", "jobs.nightreel", *arguments],
+            env=self.variables() | SPARK,
             cwd=ROOT,
             start_new_session=True,
             stdout=subprocess.DEVNULL,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import resource
 import subprocess
@@ -14,6 +13,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from model.settings import TrainingSpec
+from tests.servers.forked import forked
 
 NO_LIMIT = resource.RLIM_INFINITY
 
@@ -58,20 +58,13 @@ class StandingRanks:
         self.horovodrun.wait(60)
 
 
-FORK_SERVER = multiprocessing.get_context("forkserver")
-FORK_SERVER.set_forkserver_preload(["model.training.worker", "tests.servers.ranks"])
-
-
 def one_rank(spec: TrainingSpec, file: Path, file_bytes: int = NO_LIMIT) -> ForkServerProcess:
     """Start a process that trains as `python -m model.training.worker` does; `said` reads it.
 
-    It is forked from one that has imported all, which takes seconds. No file that it writes may
-    grow longer than `file_bytes`.
+    No file that it writes may grow longer than `file_bytes`.
     """
     file.write_text(json.dumps(asdict(spec)))
-    process = FORK_SERVER.Process(target=work, args=(file, file_bytes), daemon=True)
-    process.start()
-    return process
+    return forked(work, file, file_bytes, said=file.with_suffix(".said"))
 
 
 def said(file: Path) -> str:
@@ -80,19 +73,9 @@ def said(file: Path) -> str:
 
 
 def work(file: Path, file_bytes: int) -> None:
-    say_into(file.with_suffix(".said"))
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
     # Here, because tests of jobs import this file too, and not all that the loop needs.
     from model.training import worker
 
     sys.argv = ["worker", str(file)]
     worker.main()
-
-
-def say_into(file: Path) -> None:
-    """Let all that this process prints from now on go to a file."""
-    with file.open("wb") as output:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(output.fileno(), 1)
-        os.dup2(output.fileno(), 2)

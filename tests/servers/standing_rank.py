@@ -17,7 +17,7 @@ import horovod.torch as hvd
 
 from model.settings import read_spec
 from model.training.loop import train
-from tests.servers.ranks import say_into
+from tests.servers.forked import say_into
 
 
 def main() -> None:

@@ -6,6 +6,8 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -76,16 +78,25 @@ def test_a_disk_that_refuses_the_model_leaves_none(spec, tmp_path):
     assert load_factors(Path(chosen.output)).manifest["metrics"]["epochs"] == 2
 
 
-def attempt(spec: TrainingSpec, file: Path, ranks: int) -> subprocess.Popen:
-    """A training by ranks of its own."""
+@contextmanager
+def begun(spec: TrainingSpec, file: Path, ranks: int) -> Iterator[None]:
+    """While a training runs, by ranks of its own; all of it is killed at the end."""
+    if ranks == 1:
+        process = one_rank(spec, file)
+        yield
+        process.kill()
+        process.join(10)
+        return
     file.write_text(json.dumps(asdict(spec)))
-    return subprocess.Popen(
+    with subprocess.Popen(
         [*launcher(ranks), sys.executable, "-m", "model.training.worker", str(file)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        stdout=subprocess.DEVNULL,
         env=os.environ | {"PYTHONPATH": os.getcwd()},
-    )
+    ) as launched:
+        yield
+        # The launcher and all ranks have the file in their command lines.
+        subprocess.run(["pkill", "-KILL", "-f", str(file)], check=True)
+        launched.wait(10)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +110,7 @@ def attempt(spec: TrainingSpec, file: Path, ranks: int) -> subprocess.Popen:
     ],
 )
 def test_killed_and_started_again_it_ends_as_if_never_stopped(
-    spec, tmp_path, ranks, gradients, exchange
+    spec, tmp_path, two_ranks, ranks, gradients, exchange
 ):
     # Steps of 4 ratings: the kill hits the middle of an epoch of 300 steps.
     chosen = spec(
@@ -113,24 +124,24 @@ def test_killed_and_started_again_it_ends_as_if_never_stopped(
         dropout=0.1,
     )
     file = tmp_path / "spec.json"
-    with attempt(chosen, file, ranks) as process:
-        process.communicate(timeout=100)
+
+    def train(spec: TrainingSpec) -> str:
+        if ranks == 2:
+            return two_ranks(spec)
+        one_rank(spec, file).join(100)
+        return said(file)
+
+    train(chosen)
     whole = load_factors(Path(chosen.output))
     user_UK, history = np.array(whole.user_UK), whole.manifest["history"]
     again = replace(chosen, output=str(tmp_path / "again"))
     latest = Path(again.checkpoints) / "latest.pt"
-    with attempt(again, file, ranks) as process:
+    with begun(again, file, ranks):
         while not latest.exists():
             time.sleep(0.01)
         time.sleep(0.1)
-        # The launcher and all ranks have the file in their command lines.
-        subprocess.run(["pkill", "-KILL", "-f", str(file)], check=True)
-        process.wait(10)
     assert not Path(again.output).exists()
-    with attempt(again, file, ranks) as process:
-        said = process.communicate(timeout=100)[0]
-    assert process.returncode == 0
-    assert "going on from a checkpoint: epoch" in said
+    assert "going on from a checkpoint: epoch" in train(again)
     resumed = load_factors(Path(again.output))
     np.testing.assert_array_equal(resumed.user_UK, user_UK)
     for name in ("train_loss", "validation_loss"):
