@@ -42,6 +42,7 @@ from jobs.published.runs_table import newer_run, releases_of
 from jobs.published.views import view_of
 from jobs.published.whole import in_json, publishing
 from jobs.runs import schemas
+from jobs.runs.code import code_version
 from jobs.runs.command import refuse_future, run_command, step_arguments
 from jobs.runs.errors import JobError
 from jobs.runs.evaluation import Evaluation
@@ -127,6 +128,8 @@ def runs_row(run: Run, started: float, versions: dict[str, int]) -> tuple[object
         "versions": in_json(versions),
         **of_order(run, evaluation),
         "refit_ratings": run.record("score").get("refit_ratings"),
+        "digest": run.digest,
+        "code_version": code_version(),
     }
     return tuple(row[name] for name in schemas.columns_of(schemas.RUNS))
 

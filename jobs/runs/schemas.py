@@ -63,7 +63,7 @@ RUNS = (
     "candidate_version string, users_scored int, validation_rmse double, damping double, "
     "started_at timestamp, data_run string, versions string, order_version string, "
     "order_candidate_version string, ndcg_10 double, hr_10 double, lower_bound double, "
-    "refit_ratings bigint"
+    "refit_ratings bigint, digest string, code_version string"
 )
 
 # The movies most like a movie. similarity: -1 to 1, how the two movies' scores move together over
