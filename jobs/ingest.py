@@ -20,11 +20,13 @@ import time
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 from jobs.published.runs_table import published_last
+from jobs.release.dated import leave_out_later, told_since
 from jobs.release.detection import detect_layout
 from jobs.release.obtain import incoming_folder, obtain
-from jobs.release.raw import MANIFEST, describe, digest_of, keep
+from jobs.release.raw import MANIFEST, describe, digest_of, keep, kept_last, share_files
 from jobs.runs.command import command_arguments, day, refuse_future, run_command
 from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
@@ -107,14 +109,16 @@ def with_champions(run: Run) -> Run:
 
 def deliver(
     conf: Configuration, warehouse: Warehouse, run_id: str, ds: date
-) -> tuple[Run, int, int]:
+) -> tuple[Run, dict[str, Any]]:
     """Put the release in its place in raw/, unless it lies there already.
 
-    Returns the run that may now start, and the number of files and of bytes delivered.
+    Returns the run that may now start, and figures: the files and bytes delivered and, of parts of
+    days, how many are new, changed and gone since the delivery before.
     """
     release = conf.ingest.dataset
     with incoming_folder(warehouse.staging(run_id)) as incoming:
         delivery, source = obtain(conf.ingest, warehouse.downloads, incoming)
+        dated = leave_out_later(delivery, ds, source)
         layout = detect_layout(delivery, conf.ingest, source)
         if layout.implicit:
             conf = for_ones(conf)
@@ -131,9 +135,15 @@ def deliver(
             "bytes": size,
             "files": files,
         }
+        figures: dict[str, Any] = {"files": len(files), "bytes": size}
+        if before := kept_last(run.raw):
+            share_files(delivery, files, before)
+            if dated:
+                figures["parts"], told = told_since(files, before.files, before.day)
+                print(*(f"ingest: {each}" for each in told), sep="\n", flush=True)
         write_json(delivery / MANIFEST, manifest)
         keep(delivery, run.raw)
-    return run, len(files), size
+    return run, figures
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -147,14 +157,14 @@ def main(argv: list[str] | None = None) -> None:
     for warning in warnings_of(warehouse.folder, keeps_mlflow=not conf.tracking.uri):
         print(f"ingest: {warning}", flush=True)
     run_id, named = new_run_id(warehouse, arguments.run_id)
-    run, files, size = deliver(conf, warehouse, run_id, arguments.ds)
+    run, delivered = deliver(conf, warehouse, run_id, arguments.ds)
     base, why = find_base(run)
     with run.step("ingest", started) as figures:
         run = replace(run, base_run=base, named=named)
         run.save()
         if lists:
             figures["candidates"] = lists.write(run.output("candidates"))
-        figures.update(release=run.release, digest=run.digest, files=files, bytes=size)
+        figures.update(release=run.release, digest=run.digest, **delivered)
         figures.update(base_run=base, why_base=why)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from jobs.release.dated import day_of
 from jobs.release.download import DownloadError, download, name_of
 from jobs.release.foreign_tables import is_delta, is_postgresql, write_delta, write_postgresql
 from jobs.release.sample import write_sample
@@ -80,8 +81,9 @@ def obtain(settings: IngestSettings, downloads: Path, folder: Path) -> tuple[Pat
         )
     # A zip of GroupLens holds one folder, which holds the files; packed again, it holds more.
     while len(entries := list(folder.iterdir())) == 1 and entries[0].is_dir():
-        if settings.dataset not in RELEASES and entries[0].name.lower() == "ratings":
-            # Of one's own, that folder says what its files are.
+        name = entries[0].name
+        if settings.dataset not in RELEASES and (name.lower() == "ratings" or day_of(name)):
+            # Of one's own, such a folder says what its files are.
             break
         [folder] = entries
     return folder, source

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.runs.errors import JobError
-from jobs.runs.files import exclusive
+from jobs.runs.files import exclusive, read_json
 from model.files import make_folder, sync, sync_tree
 
 MANIFEST = "manifest.json"
@@ -23,10 +26,13 @@ def describe(folder: Path) -> Files:
         name = path.relative_to(folder).as_posix()
         if name == MANIFEST:
             continue
-        with path.open("rb") as content:
-            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-        files[name] = {"bytes": path.stat().st_size, "sha256": sha256}
+        files[name] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
     return files
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def digest_of(files: Files) -> str:
@@ -48,6 +54,47 @@ def require_whole(raw: Path) -> None:
             "Nothing was made of it. To have it as it came, start the run again from its source: "
             "nightreel ingest --run-id <run>"
         )
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An earlier delivery of a release."""
+
+    folder: Path
+    day: str
+    """When it came, as 2026-11-25."""
+    files: Files
+
+
+def kept_last(raw: Path) -> Kept | None:
+    """The delivery of the release that came last before this one; None if none did."""
+    found = [
+        (manifest["ingested_at"], file.parent, manifest["files"])
+        for file in raw.parent.glob(f"*/{MANIFEST}")
+        if file.parent != raw and (manifest := read_json(file))
+    ]
+    if not found:
+        return None
+    at, folder, files = max(found, key=lambda one: one[:2])
+    return Kept(folder, at[:10], files)
+
+
+def share_files(delivery: Path, files: Files, kept: Kept) -> None:
+    """Let files that an earlier delivery holds as well lie on the disk once.
+
+    Those that cannot, because of the file system or because they were changed or removed there
+    since, stay copies.
+    """
+    names = {file["sha256"]: name for name, file in kept.files.items()}
+    for name, file in files.items():
+        known = names.get(file["sha256"])
+        if known is None or not file["bytes"]:
+            continue
+        with suppress(OSError):
+            if sha256_of(kept.folder / known) == file["sha256"]:
+                link = delivery / f"{name}.linked"
+                os.link(kept.folder / known, link)
+                os.replace(link, delivery / name)
 
 
 def keep(delivery: Path, raw: Path) -> None:

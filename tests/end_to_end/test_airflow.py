@@ -129,8 +129,8 @@ def test_a_run_through_rest_with_another_top_k(airflow, warehouse, delivery: Pat
     states = {task: found["state"] for task, found in airflow.tasks("nightly", run_id).items()}
     assert states.pop("keep_champion") == "skipped"
     assert set(states.values()) == {"success"}
-    refitted = airflow.result("nightly", run_id, "train.refit")
-    assert refitted["ratings"] == refitted["order"]["ratings"]
+    cleaned = airflow.result("nightly", run_id, "prepare.etl")
+    assert airflow.result("nightly", run_id, "train.refit")["ratings"] == cleaned["ratings"]
     summary = airflow.result("nightly", run_id, "summary")
     assert (summary["rows_published"], summary["promoted"]) == (600, True)
     # Another team's DAG can follow the table by its events.

@@ -91,6 +91,42 @@ def test_the_same_content_is_kept_once(tmp_path: Path):
     assert open_run(Warehouse(warehouse), "changed").digest not in digests
 
 
+def test_parts_of_days_are_read_up_to_the_date_and_kept_once(tmp_path: Path, capsys):
+    """An unchanged part of a delivery that grows lies on the disk once, whatever is done to it."""
+    source, warehouse = tmp_path / "orders", tmp_path / "w"
+
+    def part(day: int, *lines: str) -> None:
+        folder = source / f"ds=2026-11-{day}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "orders.csv").write_text("user,item,rating\n" + "\n".join(lines) + "\n")
+
+    def night(day: int) -> Path:
+        fixed = ["--warehouse", str(warehouse), "--run-id", f"n{day}", "--ds", f"2026-11-{day}"]
+        main([*fixed, "--dataset", "shop", "--source", str(source)])
+        return open_run(Warehouse(warehouse), f"n{day}").raw
+
+    part(20, "1,10,4", "2,10,5")
+    first = night(20)
+    part(21, "1,11,3")
+    part(23, "2,11,3")
+    second = night(21)
+    assert sorted(path.parent.name for path in second.rglob("*.csv")) == [
+        "ds=2026-11-20",
+        "ds=2026-11-21",
+    ]
+    assert (second / "ds=2026-11-20/orders.csv").samefile(first / "ds=2026-11-20/orders.csv")
+    assert "ingest: new among 2 files in folders of days: 1" in capsys.readouterr().out
+    part(20, "1,10,1")
+    # What was changed in the raw zone is not taken for what was delivered.
+    (second / "ds=2026-11-21/orders.csv").write_text("user,item,rating\n1,11,9\n")
+    third = night(23)
+    assert (third / "ds=2026-11-21/orders.csv").read_text().endswith("1,11,3\n")
+    assert is_whole(third)
+    record = open_run(Warehouse(warehouse), "n23").record("ingest")
+    assert record["parts"] == {"new": 1, "changed": 1, "gone": 0}
+    assert "changed since 2" in capsys.readouterr().out
+
+
 def without(*names: str) -> dict[str, str]:
     return {name: content for name, content in FILES.items() if name not in names}
 
