@@ -15,7 +15,6 @@ from model.list_metrics import (
     calibration,
     coverage,
     first,
-    genre_distances,
     gini,
     intra_list_distance,
     mean_popularity,
@@ -97,11 +96,10 @@ def measure(ranked: Ranked, held: HeldOut, catalogue: Catalogue) -> list[Figure]
 def of_lists(ranked: Ranked, held: HeldOut, catalogue: Catalogue, k: int) -> dict[str, Double]:
     """What each user's list is like."""
     lists = first(ranked, len(held), k)
-    distances = genre_distances(catalogue.genre_MG)
     return {
         "mean_popularity": mean_popularity(lists, catalogue.count_M),
         "novelty": novelty(lists, catalogue.count_M, catalogue.users),
-        "intra_list_distance": intra_list_distance(lists, *distances),
+        "intra_list_distance": intra_list_distance(lists, catalogue.genre_MG),
         "calibration": calibration(lists, held.excluded, catalogue.genre_MG),
     }
 

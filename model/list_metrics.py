@@ -16,14 +16,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from model.ranking.genres import SMOOTHING, distances, distribution, genre_sets, genre_shares
 from model.ranking.lists import Lists
 from model.ranking.ranker import Ranked
 
 Int = NDArray[np.integer]
 Double = NDArray[np.float64]
-# So much of the history's distribution is mixed into the list's: else a genre missing there would
-# make it infinitely far. Steck's value.
-SMOOTHING = 0.01
 USERS_PER_BLOCK = 512
 
 
@@ -51,21 +49,10 @@ def novelty(lists: Lists, count_M: Int, users: int) -> Double:
     return mean_of(lists, -np.log2(np.maximum(count_M, 1) / users))
 
 
-def genre_distances(genre_MG: NDArray[np.bool_]) -> tuple[Int, Double]:
-    """Which of C sets of genres each movie has, and the Jaccard distances of the sets.
-
-    Movies without genres are as far from those with some as can be, and not from each other.
-    """
-    set_CG, set_M = np.unique(genre_MG, axis=0, return_inverse=True)
-    shared_CC = set_CG.astype(np.float64) @ set_CG.T
-    size_C = set_CG.sum(1)
-    either_CC = size_C[:, None] + size_C - shared_CC
-    distance_CC = np.where(either_CC > 0, 1 - shared_CC / np.maximum(either_CC, 1), 0.0)
-    return set_M.reshape(-1), distance_CC
-
-
-def intra_list_distance(lists: Lists, set_M: Int, distance_CC: Double) -> Double:
-    """As `genre_distances` gives them; nan for lists of fewer than two movies."""
+def intra_list_distance(lists: Lists, genre_MG: NDArray[np.bool_]) -> Double:
+    """Nan for lists of fewer than two movies."""
+    set_CG, set_M = genre_sets(genre_MG)
+    distance_CC = distances(set_CG)
     distance_B = np.full(len(lists), np.nan)
     for length in np.unique(lists.count_B[lists.count_B > 1]):
         place_L = np.flatnonzero(lists.count_B == length)
@@ -82,24 +69,13 @@ def calibration(lists: Lists, history: Lists, genre_MG: NDArray[np.bool_]) -> Do
 
     A movie's weight is shared among its genres. nan where either has no movie with a genre.
     """
-    share_MG = genre_MG / np.maximum(genre_MG.sum(1, keepdims=True), 1)
+    share_MG = genre_shares(genre_MG)
     history_BG, list_BG = distribution(history, share_MG), distribution(lists, share_MG)
     list_BG = (1 - SMOOTHING) * list_BG + SMOOTHING * history_BG
     with np.errstate(divide="ignore", invalid="ignore"):
         part_BG = history_BG * np.log(history_BG / list_BG)
     part_BG[history_BG == 0] = 0
     return part_BG.sum(1)
-
-
-def distribution(lists: Lists, share_MG: Double) -> Double:
-    """The share of each genre in each list; nan where the list has none."""
-    rows = len(lists), share_MG.shape[1]
-    owner_N = np.repeat(np.arange(len(lists)), lists.count_B)
-    sum_BG = np.zeros(rows)
-    for genre in range(rows[1]):
-        sum_BG[:, genre] = np.bincount(owner_N, share_MG[lists.value_N, genre], len(lists))
-    total_B1 = sum_BG.sum(1, keepdims=True)
-    return sum_BG / np.where(total_B1 > 0, total_B1, np.nan)
 
 
 def coverage(lists: Lists, movies: int) -> float:

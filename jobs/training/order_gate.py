@@ -27,7 +27,8 @@ from jobs.training.specs import same_order_split
 from model.bootstrap import Difference, difference
 from model.data.histories import read_histories
 from model.data.indexes import read_ids
-from model.factors import Factors, index_of, load_factors
+from model.data.movie_genres import movie_genres
+from model.factors import Factors, load_factors
 from model.list_measure import EVERYBODY, Catalogue, Figure, measure
 from model.ranking.ranker import Ranked
 from model.ranking_metrics import accuracy, ranks_of
@@ -132,13 +133,7 @@ def question_of(run: Run) -> Question:
 def catalogue_of(run: Run, asked: Question) -> Catalogue:
     """What the run's data says of movies and users, by row number."""
     users = pq.read_table(run.data("users"), columns=["user_id", "gender"]).sort_by("user_id")
-    movies = pq.read_table(run.data("movies"), columns=["movie_id", "genres"])
-    place_M = index_of(asked.movie_ids_M, movies["movie_id"].to_numpy())
-    named = movies["genres"].to_pylist()
-    genres = sorted({genre for of in named for genre in of or []})
-    genre_MG = np.zeros((len(asked.movie_ids_M), len(genres)), bool)
-    for place, of in zip(place_M, named, strict=True):
-        genre_MG[place, [genres.index(genre) for genre in of or []]] = True
+    genre_MG, genres = movie_genres(run.data("movies"), asked.movie_ids_M)
     learned = asked.learned
     return Catalogue(
         count_M=np.bincount(learned.movie_N, minlength=len(asked.movie_ids_M)),

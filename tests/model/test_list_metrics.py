@@ -7,7 +7,6 @@ from model.list_metrics import (
     calibration,
     coverage,
     first,
-    genre_distances,
     gini,
     intra_list_distance,
     mean_popularity,
@@ -31,11 +30,10 @@ RECORDED = {
 def test_as_rectools(place):
     shown, k = example(), (10, 20, 100)[place]
     lists, count_M = first(shown.ranked, USERS, k), shown.count_M
-    distances = genre_distances(shown.genre_MG)
     found = {
         "mean_popularity": mean_popularity(lists, count_M).mean(),
         "novelty": novelty(lists, count_M, USERS).mean(),
-        "intra_list_distance": intra_list_distance(lists, *distances).mean(),
+        "intra_list_distance": intra_list_distance(lists, shown.genre_MG).mean(),
         "coverage": coverage(lists, len(count_M)),
     }
     for name, values in RECORDED.items():
@@ -49,10 +47,10 @@ def test_of_one_user_by_hand():
     assert mean_popularity(lists, count_M) == pytest.approx([5, 0, np.nan], nan_ok=True)
     assert novelty(lists, count_M, 8) == pytest.approx([1, 3, np.nan], nan_ok=True)
     genre_MG = np.array([[1, 1, 0], [1, 0, 1], [0, 0, 0]], bool)
-    distance_B = intra_list_distance(lists, *genre_distances(genre_MG))
+    distance_B = intra_list_distance(lists, genre_MG)
     assert distance_B == pytest.approx([2 / 3, np.nan, np.nan], nan_ok=True)
     without = Lists.of([np.array([0, 2])])
-    assert intra_list_distance(without, *genre_distances(genre_MG)).tolist() == [1]
+    assert intra_list_distance(without, genre_MG).tolist() == [1]
 
 
 def test_calibration_by_hand():
