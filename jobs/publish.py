@@ -34,7 +34,7 @@ from jobs.engines.duck import (
     quoted,
     write_few_rows,
 )
-from jobs.published.audit import ToPublish, audit
+from jobs.published.audit import ToPublish, add_shown, audit
 from jobs.published.commit import commit, versions_after
 from jobs.published.delta import open_table
 from jobs.published.parquet import read_footer
@@ -47,6 +47,7 @@ from jobs.runs.command import refuse_future, run_command, step_arguments
 from jobs.runs.errors import JobError
 from jobs.runs.evaluation import Evaluation
 from jobs.runs.run import Run, run_of
+from jobs.scoring.chosen_check import check_chosen
 from jobs.scoring.filters import allowed_movies
 from jobs.scoring.folded_check import check_folded_in
 from jobs.scoring.models import Models
@@ -63,7 +64,8 @@ ROWS_OF_GROUP = 40 * 2048
 def to_audit(run: Run, models: Models) -> ToPublish:
     """The recommendations of a run by these models, and what they are checked against."""
     scored = {"recommendations": run.output("scored")}
-    tables = open_tables(scored | {"ratings": run.data("ratings")}, scratch=run.staging)
+    clean = {name: run.data(name) for name in ("ratings", "movies")}
+    tables = open_tables(scored | clean, scratch=run.staging)
     add_view(tables, "everybody", run.data("users"), schemas.USERS)
     chosen = "from everybody"
     if run.users is not None:
@@ -73,15 +75,18 @@ def to_audit(run: Run, models: Models) -> ToPublish:
         add_view(tables, "candidates", run.output("candidates"), schemas.CANDIDATES)
     else:
         tables.execute(f"create view candidates as {no_rows(duckdb_columns(schemas.CANDIDATES))}")
-    top_k = run.conf.score.top_k
+    score = run.conf.score
+    add_shown(tables, run.warehouse, run.release, run.ds, score.repeat_after)
     return ToPublish(
         tables=tables,
         ds=run.ds,
-        top_k=None if top_k == "all" else top_k,
+        top_k=None if score.top_k == "all" else score.top_k,
         movie_ids=models.known(allowed_movies(run).movie_ids),
         rating_range=run.rating_range,
         order_version=models.order.version if models.order else None,
         implicit=run.implicit,
+        by_score=not (score.diversity or score.calibration),
+        genre_cap=score.genre_cap,
     )
 
 
@@ -89,7 +94,6 @@ def similar_to_audit(run: Run, models: Models, data: ToPublish) -> SimilarToPubl
     """The similar movies of a run by these models, and what they are checked against."""
     similar = schemas.PUBLISHED["similar_movies"]
     add_view(data.tables, "similar_movies", run.output("similar_movies"), *similar)
-    add_view(data.tables, "movies", run.data("movies"), schemas.MOVIES)
     return SimilarToPublish(
         tables=data.tables,
         ds=run.ds,
@@ -185,7 +189,7 @@ def publish(run: Run, started: float) -> dict[str, Any]:
     scored_by = run.record("score")
     models = Models.of(run, scored_by["model_version"], scored_by["order_version"])
     data = to_audit(run, models)
-    checks = audit(data) + check_folded_in(run, models)
+    checks = audit(data) + check_folded_in(run, models) + check_chosen(run, models, data)
     if run.users is None:
         checks += check_similar(similar_to_audit(run, models, data))
     print(f"publish: {len(checks)} checks passed", flush=True)

@@ -14,7 +14,9 @@ Movies are ranked by the model of order, with users' rows made of their historie
 one by unclipped predicted rating, so that the best do not all tie at the top of the scale, damped
 by score.damping or less score.lower_bound standard deviations. With score.mode=incremental, users
 for whom nothing has changed since the newest published run keep its rows. With score.reasons every
-row names the rated movie that speaks most for it (model/reasons.py).
+row names the rated movie that speaks most for it (model/reasons.py). With score.repeat_after no
+movie comes again that the user's lists of the nights before held; with score.diversity, calibration
+or genre_cap, lists are chosen of each user's best (model/ranking/reranking.py).
 
 A pandas UDF of Spark scores: it is handed numbers of ranges of users, maps the model, writes their
 rows itself (jobs/scoring/task.py), and only figures come back.
@@ -42,6 +44,7 @@ from jobs.scoring.plan import plan_scoring
 from jobs.scoring.similar import write_similar
 from jobs.scoring.task import Scoring, even_ranges, score_range, task_device
 from model.factors import is_trained
+from model.ranking.reranking import Wanted
 
 FIGURES = "users long, rows long, reasons long"
 # Pairs of a task: about a second's work, and so the step by which progress is seen.
@@ -128,6 +131,7 @@ def score(spark: SparkSession, run: Run, models: Models) -> dict[str, Any]:
         uncertainty=plan.uncertainty,
         explained=plan.explained.folder if plan.explained else None,
         implicit=run.implicit,
+        wanted=Wanted(**run.conf.score.by_genres),
     )
     scored = score_all(spark, scoring, inputs)
     if base and base.finished("score") != base_record:

@@ -103,6 +103,10 @@ SCORING = {
     "lower_bound": "score.lower_bound",
     "uncertainty": "score.uncertainty",
     "reasons": "score.reasons",
+    "repeat_after": "score.repeat_after",
+    "diversity": "score.diversity",
+    "calibration": "score.calibration",
+    "genre_cap": "score.genre_cap",
     "genres_in": "score.genres_in",
     "genres_out": "score.genres_out",
     "year_from": "score.year_from",
@@ -159,6 +163,35 @@ def scoring_parameters() -> dict[str, Param]:
             "Reasons",
             "Whether the table says which rated movie speaks most for each recommendation; with "
             "networks this takes minutes. Empty: as in conf.",
+        ),
+        "repeat_after": optional(
+            "integer",
+            "No repeats for",
+            "Nights: movies on a user's lists of so many nights before are not shown to the user "
+            "again. Empty: as in conf.",
+            minimum=0,
+        ),
+        "diversity": optional(
+            "number",
+            "Diversity",
+            "How much other genres than those of the movies above count beside the score, from 0 "
+            "to below 1, as in 0.1. Empty: as in conf.",
+            minimum=0,
+            exclusiveMaximum=1,
+        ),
+        "calibration": optional(
+            "number",
+            "Calibration",
+            "How much the proportions of genres in what the user has rated count beside the score, "
+            "from 0 to below 1, as in 0.1. Empty: as in conf.",
+            minimum=0,
+            exclusiveMaximum=1,
+        ),
+        "genre_cap": optional(
+            "integer",
+            "Movies of one genre",
+            "At most so many in a list. Empty: as in conf.",
+            minimum=1,
         ),
         "genres_in": optional(
             "string",

@@ -21,6 +21,8 @@ WORDS = {
 def scope(scored: dict[str, Any], settings: ScoreSettings) -> Section:
     """From the record of the step `score`."""
     parts: list[Part] = [Text(users(scored)), Text(order(scored, settings))]
+    if told := chosen(scored, settings):
+        parts.append(Text(told))
     rows = [("movies of the release", scored["movies"])]
     for name, taken in scored["filtered"].items():
         value = getattr(settings, name)
@@ -74,3 +76,19 @@ def order(scored: dict[str, Any], settings: ScoreSettings) -> str:
         "Movies are ranked by predicted rating, moved towards the mean the fewer training ratings "
         f"they have: by half with {settings.damping:g}."
     )
+
+
+def chosen(scored: dict[str, Any], settings: ScoreSettings) -> str:
+    """What else decides which movies stand on a list; empty where nothing does."""
+    told = []
+    if nights := scored.get("nights_before"):
+        told.append(f"Nobody is shown again what was on the lists of {', '.join(nights)}.")
+    if settings.diversity:
+        told.append(f"Other genres than those above count by {settings.diversity:g}.")
+    if settings.calibration:
+        told.append(
+            f"The proportions of genres in what a user has rated count by {settings.calibration:g}."
+        )
+    if settings.genre_cap:
+        told.append(f"At most {count(settings.genre_cap, 'movie')} of a genre stand on a list.")
+    return " ".join(told)

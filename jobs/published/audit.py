@@ -13,10 +13,15 @@ from typing import Any
 
 import duckdb
 import numpy as np
+from deltalake import DeltaTable
 from numpy.typing import NDArray
 
+from jobs.engines.duck import duckdb_columns, no_rows
+from jobs.published.versions import versions_at
+from jobs.published.views import view_of
 from jobs.runs import schemas
 from jobs.runs.errors import JobError
+from jobs.runs.warehouse import Warehouse
 
 # That the right rows say so, jobs/scoring/folded_check.py looks at.
 SOURCES = ("model", "popular", "folded_in")
@@ -27,8 +32,9 @@ class ToPublish:
     """What is about to be published, and what it is checked against."""
 
     tables: duckdb.DuckDBPyConnection
-    """Views: `recommendations`; `ratings`; `users`, all who must have rows; and `candidates`, of
-    schemas.CANDIDATES: the users who have a list of their own, and its movies."""
+    """Views: `recommendations`; `ratings`; `movies`; `users`, all who must have rows; and of
+    schemas.CANDIDATES, `candidates`: the users who have a list of their own, and its movies; and
+    `shown`: what users' lists of score.repeat_after nights before held."""
     ds: date
     top_k: int | None
     """None: every scored pair."""
@@ -39,27 +45,57 @@ class ToPublish:
     """What ordered the movies; None: predicted ratings did."""
     implicit: bool = False
     """Whether there are no ratings to predict."""
+    by_score: bool = True
+    """Whether lists are in the order of scores, and not chosen for more than these."""
+    genre_cap: int | None = None
+    """Movies of one genre in a list, at most; None: any number."""
 
 
 # How many rows each user has, and how many of the movies that could be recommended, of the user's
-# list if there is one, are left to be so: those that the user has not rated.
+# list if there is one, are left to be so: those that the user has not rated, nor was shown of late.
 COUNTED = """
     with rows_of as (select user_id, count(*) as rows from recommendations group by user_id),
-    rated_of as (
-        select user_id, count(*) as rated from ratings semi join allowed using (movie_id)
+    spent_of as (
+        select user_id, count(*) as spent from spent semi join allowed using (movie_id)
         group by user_id),
     listed_of as (
         select user_id, count(distinct movie_id) filter (is_left) as listed
         from (
             select candidates.*,
-                allowed.movie_id is not null and ratings.movie_id is null as is_left
+                allowed.movie_id is not null and spent.movie_id is null as is_left
             from candidates left join allowed using (movie_id)
-            left join ratings using (user_id, movie_id))
+            left join spent using (user_id, movie_id))
         group by user_id)
-    select user_id, coalesce(rows, 0) as rows, coalesce(rated, 0) as rated,
-        coalesce(listed, $movies - coalesce(rated, 0)) as left_over
-    from users left join rows_of using (user_id) left join rated_of using (user_id)
+    select user_id, coalesce(rows, 0) as rows, coalesce(spent, 0) as spent,
+        coalesce(listed, $movies - coalesce(spent, 0)) as left_over
+    from users left join rows_of using (user_id) left join spent_of using (user_id)
         left join listed_of using (user_id)
+"""
+WANTED_ROWS = "least(left_over, coalesce($top_k, left_over))"
+OF_GENRES = "(select distinct movie_id, unnest(genres) as genre from movies)"
+OVER_CAP = f"""
+    select user_id, genre, count(*) as rows from recommendations join {OF_GENRES} using (movie_id)
+    group by all having count(*) > $genre_cap
+"""
+# Of lists with too few rows, a thousand at most: movies that could have come, none of whose genres
+# has as many movies there as it may have.
+LEFT_OUT = f"""
+    with short as (
+        select user_id from ({COUNTED}) where rows < {WANTED_ROWS}
+        order by hash(user_id) limit 1000),
+    full_genres as (
+        select user_id, genre from recommendations semi join short using (user_id)
+            join {OF_GENRES} using (movie_id)
+        group by all having count(*) >= $genre_cap),
+    fitting as (
+        select user_id, movie_id from short cross join allowed
+        anti join recommendations using (user_id, movie_id)
+        anti join (
+            select user_id, movie_id from full_genres join {OF_GENRES} using (genre)
+        ) using (user_id, movie_id))
+    select user_id, movie_id from fitting anti join spent using (user_id, movie_id)
+    where user_id not in (select user_id from candidates)
+        or (user_id, movie_id) in (select (user_id, movie_id) from candidates)
 """
 RANKED = """
     select user_id, min(rank) as first, max(rank) as last, count(*) as rows,
@@ -79,11 +115,20 @@ BECAUSE = """
 NAN = "(isnan(predicted_rating) or isnan(ranking_score))"
 
 
-def checks(columns: list[str]) -> dict[str, str]:
+def checks(columns: list[str], by_score: bool = True, capped: bool = False) -> dict[str, str]:
     """What must hold, and the question for what breaks it; the most basic comes first.
 
-    `columns` are those of the recommendations.
+    `columns` are those of the recommendations; `by_score` and `capped` say how lists are made.
     """
+    of_lists = {}
+    if by_score:
+        of_lists["higher scores rank higher"] = (
+            f"{ROWS} qualify ranking_score > "
+            "lag(ranking_score) over (partition by user_id order by rank)"
+        )
+    if capped:
+        of_lists["no list has more movies of a genre than score.genre_cap"] = OVER_CAP
+        of_lists["lists are short only where no movie fits under score.genre_cap"] = LEFT_OUT
     nullable = schemas.NULLABLE["recommendations"]
     told = [f"{column} is null" for column in columns if column not in nullable]
     return {
@@ -91,15 +136,13 @@ def checks(columns: list[str]) -> dict[str, str]:
         "every row is of the run's date": f"{ROWS} where ds <> $ds",
         "every user is known": f"{ROWS} anti join users using (user_id)",
         "every user has the rows that top_k asks for": (
-            f"from ({COUNTED}) where rows <> least(left_over, coalesce($top_k, left_over))"
+            f"from ({COUNTED}) where rows > {WANTED_ROWS} or rows < "
+            f"{f'least(1, {WANTED_ROWS})' if capped else WANTED_ROWS}"
         ),
         "ranks run from 1 without gaps, each with another movie": (
             f"from ({RANKED}) where first <> 1 or last <> rows or ranks <> rows or movies <> rows"
         ),
-        "higher scores rank higher": (
-            f"{ROWS} qualify ranking_score > "
-            "lag(ranking_score) over (partition by user_id order by rank)"
-        ),
+        **of_lists,
         "every row says what ordered it": (
             f"{ROWS} where order_version is distinct from $order_version"
         ),
@@ -113,6 +156,9 @@ def checks(columns: list[str]) -> dict[str, str]:
         "no recommended movie was rated by the user": (
             f"{ROWS} semi join ratings using (user_id, movie_id)"
         ),
+        "no movie was on the user's lists of the nights before": (
+            f"{ROWS} semi join shown using (user_id, movie_id)"
+        ),
         "predicted ratings lie on the scale": (
             f"{ROWS} where if($implicit, predicted_rating is not null, "
             "not coalesce(predicted_rating between $low and $high, false)) "
@@ -121,6 +167,35 @@ def checks(columns: list[str]) -> dict[str, str]:
         "deviations of ratings are above 0": f"{ROWS} where rating_sd <= 0 or isnan(rating_sd)",
         "reasons are movies that the user has rated": BECAUSE,
     }
+
+
+def add_shown(
+    tables: duckdb.DuckDBPyConnection, warehouse: Warehouse, release: str, ds: date, nights: int
+) -> None:
+    """The table `shown`: what users' published lists of so many nights before a date hold.
+
+    Of a release alone: movies of others have other ids.
+    """
+    nothing = no_rows(duckdb_columns(schemas.CANDIDATES))
+    versions = versions_at(warehouse, None) if nights else {}
+    if not {"recommendations", "runs"} <= set(versions):
+        tables.execute(f"create temp table shown as {nothing}")
+        return
+    lists, runs = (
+        view_of(tables, DeltaTable(warehouse.table(name), version=versions[name]))
+        for name in ("recommendations", "runs")
+    )
+    tables.execute(
+        f"""
+        create temp table shown as
+        with before as (
+            from ({lists}) where ds < $ds
+                and run_id in (select run_id from ({runs}) where release = $release)),
+        nights as (select distinct ds from before order by ds desc limit {nights})
+        select distinct user_id, movie_id from before semi join nights using (ds)
+        """,
+        {"ds": ds, "release": release},
+    )
 
 
 def audit(data: ToPublish) -> list[str]:
@@ -133,6 +208,10 @@ def audit(data: ToPublish) -> list[str]:
         "create or replace temp table allowed as select unnest($ids)::integer as movie_id",
         {"ids": data.movie_ids},
     )
+    tables.execute(
+        "create or replace temp view spent as select user_id, movie_id from ratings union all "
+        "(select user_id, movie_id from shown anti join ratings using (user_id, movie_id))"
+    )
     values = {
         "ds": data.ds,
         "top_k": data.top_k,
@@ -141,8 +220,10 @@ def audit(data: ToPublish) -> list[str]:
         "low": low,
         "high": high,
         "implicit": data.implicit,
+        "genre_cap": data.genre_cap,
     }
-    questions = checks(list(schemas.columns_of(schemas.RECOMMENDATIONS)))
+    columns = list(schemas.columns_of(schemas.RECOMMENDATIONS))
+    questions = checks(columns, data.by_score, data.genre_cap is not None)
     return make_checks(tables, questions, values)
 
 

@@ -132,6 +132,12 @@ def runs_of(warehouse: Warehouse, ds: date) -> set[str]:
     return {run_id for (run_id,) in ask(warehouse, "select run_id from runs where ds = ?", [ds])}
 
 
+def runs_of_release(warehouse: Warehouse, release: str) -> list[str]:
+    """The runs that have published rows of a release, whomever they scored."""
+    query = "select distinct run_id from runs where release = ? order by run_id"
+    return [run_id for (run_id,) in ask(warehouse, query, [release])]
+
+
 def stands(warehouse: Warehouse, run_id: str, ds: date) -> bool:
     """Whether a run is known to have published everything for a date."""
     return bool(ask(warehouse, "select 1 from runs where run_id = ? and ds = ?", [run_id, ds]))

@@ -33,8 +33,9 @@ CANDIDATES = "user_id int, movie_id int"
 # where what ranks knows nothing of the user.
 # ranking_score is what movies are ranked by: the score of order_version, a model of order; where
 # there is none, the predicted rating, not clipped, and damped where score.damping says so, or less
-# score.lower_bound deviations. It is null in rows that were published before there was such a
-# column. rating_sd: standard deviation of the rating around predicted_rating, with
+# score.lower_bound deviations. It falls from rank to rank, unless score.diversity or
+# score.calibration chooses movies for more than it. It is null in rows that were published before
+# there was such a column. rating_sd: standard deviation of the rating around predicted_rating, with
 # score.uncertainty; null without, where nothing was learned of user or movie, and of folded_in.
 # predicted_rating is null where the data holds no ratings.
 # because_movie_id: with score.reasons, the movie rated by the user that speaks most for the row, of

@@ -31,6 +31,8 @@ CONDITIONS = {
     "block_list": "movie_id in (select unnest($block_list))",
 }
 
+SOME_GENRES = "select 1 from movies where len(genres) > 0 limit 1"
+
 
 @dataclass(frozen=True)
 class Allowed:
@@ -57,7 +59,7 @@ def allowed(tables: duckdb.DuckDBPyConnection, settings: ScoreSettings, release:
     have, and if no movie is left.
     """
     filters = in_use(settings)
-    refuse_unknown(tables, filters, release)
+    refuse_unknown(tables, settings, release)
     cases = " ".join(f"when {CONDITIONS[name]} then '{name}'" for name in filters)
     case = f"case {cases} else '' end" if cases else "''"
     # Tens of millions of ratings are counted only for whoever asks.
@@ -82,9 +84,13 @@ def allowed(tables: duckdb.DuckDBPyConnection, settings: ScoreSettings, release:
 
 
 def refuse_unknown(
-    tables: duckdb.DuckDBPyConnection, filters: dict[str, Any], release: str
+    tables: duckdb.DuckDBPyConnection, settings: ScoreSettings, release: str
 ) -> None:
-    """Raise JobError for a genre or a blocked movie that the release does not have."""
+    """Raise JobError for a genre or a blocked movie that the release does not have.
+
+    Also where lists are to be chosen by genres, and it has none.
+    """
+    filters = in_use(settings)
     for key in [name for name in ("genres_in", "genres_out") if name in filters]:
         genres = tables.sql("select distinct unnest(genres) as name from movies order by name")
         known = [name for (name,) in genres.fetchall()]
@@ -94,6 +100,11 @@ def refuse_unknown(
                 f"Its genres: {', '.join(known)}. Settings are fixed at ingest: begin there "
                 f"again, with --set score.{key}=[...]."
             )
+    if settings.by_genres and not tables.execute(SOME_GENRES).fetchone():
+        raise JobError(
+            f"score.{' and score.'.join(settings.by_genres)}: lists are chosen by the genres of "
+            f"movies, and release {release} has none. Leave this out."
+        )
     if "block_list" in filters:
         query = "select id from (select unnest(?) id) anti join movies on id = movie_id order by id"
         found = tables.execute(query, [filters["block_list"]])

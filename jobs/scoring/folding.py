@@ -39,6 +39,11 @@ class Known:
             ) from error
         return cls(histories, user_ids[histories.user_U], movie_ids_M)
 
+    def among(self, user_ids_B: NDArray[np.integer]) -> Known:
+        """The same of these users alone."""
+        place_A = np.flatnonzero(np.isin(self.user_ids_U, user_ids_B))
+        return Known(self.histories.take(place_A), self.user_ids_U[place_A], self.movie_ids_M)
+
 
 def of_tonight(rating: Version, known: Known | None) -> Factors:
     """The version, with rows of the run's users who have other ratings than at its training.

@@ -1,9 +1,9 @@
 """Incremental scoring: the run whose rows are taken over, for whom that is right, and the rows.
 
-A user's rows follow from the models, the movies that may be recommended, top_k, damping or lower
-bound, uncertainty and reasons, the same for everybody, and from the user's own rated movies and
-list; where users can be folded in or a model orders movies, also from when and how the user has
-rated them.
+A user's rows follow from the models, the movies that may be recommended, their genres where lists
+are chosen by them, and the settings of score, the same for everybody, and from the user's own rated
+movies and list; where users can be folded in or a model orders movies, also from when and how the
+user has rated them.
 Where all of these are as they were in an earlier run, so are the rows. That run, the base, is fixed
 when a run starts. Where there is none, or what it wrote is gone or was made otherwise, everybody is
 scored, and the step says why.
@@ -30,6 +30,7 @@ from jobs.published.runs_table import newest_other
 from jobs.published.views import connect
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, open_run
+from jobs.scoring.genres import Genres
 from jobs.scoring.models import Models
 from jobs.scoring.uncertainty import known_to
 from jobs.training.registered import digest_of
@@ -49,6 +50,11 @@ NAMES = {
     "lower_bound": "lower_bound",
     "uncertainty": "uncertainty",
     "reasons": "reasons",
+    "repeat_after": "repeat_after",
+    "diversity": "diversity",
+    "calibration": "calibration",
+    "genre_cap": "genre_cap",
+    "genres": "genres of movies",
 }
 # What is read of the rows that are taken over.
 COLUMNS = ["user_id", "rank", "movie_id", "predicted_rating", "source", "ranking_score"]
@@ -75,10 +81,19 @@ class Basis:
     order_version: str | None = None
     order: str | None = None
     """Digest of the model that orders movies, and of its encoder; None where none does."""
+    repeat_after: int | None = None
+    diversity: float | None = None
+    calibration: float | None = None
+    genre_cap: int | None = None
+    genres: str | None = None
+    """Digest of all movies' genres; None where lists are by score alone. None is what is off, as in
+    runs of before there was any of these."""
 
     @classmethod
-    def of(cls, run: Run, models: Models, movie_ids: NDArray[np.int32]) -> Basis:
-        """That of a run, by its models and the movies that may be recommended."""
+    def of(
+        cls, run: Run, models: Models, movie_ids: NDArray[np.int32], genres: Genres | None = None
+    ) -> Basis:
+        """That of a run, by its models, the movies that may be recommended, and genres."""
         order, score = models.order, known_to(models.rating.factors, run.conf.score)
         return cls(
             model_version=models.rating.version,
@@ -91,15 +106,23 @@ class Basis:
             reasons=score.reasons,
             order_version=order.version if order else None,
             order=digest_of(order.folder)[:16] if order else None,
+            repeat_after=score.repeat_after or None,
+            diversity=score.diversity or None,
+            calibration=score.calibration or None,
+            genre_cap=score.genre_cap,
+            genres=genres.digest if genres else None,
         )
 
     def changed_since(self, then: dict[str, Any]) -> list[str]:
         """What has changed since another basis was recorded, in words."""
         changed = [name for name, value in asdict(self).items() if then.get(name) != value]
         # Another version is another model: that need not be said twice.
-        for version, model in (("model_version", "model"), ("order_version", "order")):
-            if version in changed and model in changed:
-                changed.remove(model)
+        said = {"model_version": "model", "order_version": "order"}
+        # And lists that were by score followed from no genres.
+        said |= dict.fromkeys(("diversity", "calibration", "genre_cap"), "genres")
+        for name, follows in said.items():
+            if name in changed and follows in changed:
+                changed.remove(follows)
         return [NAMES[name] for name in changed]
 
 
@@ -113,6 +136,8 @@ def find_base(run: Run) -> tuple[str | None, str]:
         return None, "score.mode is full"
     if run.users is not None:
         return None, "users were named"
+    if run.conf.score.repeat_after:
+        return None, "score.repeat_after leaves nobody the list of the night before"
     if not is_published(run.warehouse, "runs"):
         return None, "nothing has been published yet"
     newest = newest_other(run)

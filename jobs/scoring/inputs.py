@@ -19,6 +19,7 @@ from pyarrow import dataset
 
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
+from jobs.scoring.genres import Genres
 from jobs.scoring.incremental import rests_on_histories, unchanged
 from jobs.scoring.plan import ScoringPlan, candidates_folder
 from jobs.scoring.reasons import load_histories, save_histories
@@ -28,7 +29,7 @@ from model.factors import Factors, index_of
 from model.ranking.catalogue import Catalogue, load_catalogue, prepare_catalogue
 from model.ranking.lists import VALUES, Lists, load_lists
 
-HISTORIES = "histories"
+HISTORIES, GENRES = "histories", "genres"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Inputs:
     """The movies that each user has rated."""
     own: Lists
     """The only movies that may be recommended to a user; empty: all of the catalogue."""
+    shown: Lists
+    """Movies that a user was shown of late, and is not shown now."""
     kept_U: NDArray[np.bool_]
     """Users whose rows are taken over from an earlier run."""
     catalogue: Catalogue
@@ -48,6 +51,8 @@ class Inputs:
     histories: Histories | None
     """A history for each user, of movies by row number in the model that gives reasons; None where
     none does."""
+    genres: Genres | None
+    """None where lists are by score alone."""
 
 
 def write_inputs(plan: ScoringPlan, folder: Path) -> Inputs:
@@ -68,6 +73,9 @@ def write_inputs(plan: ScoringPlan, folder: Path) -> Inputs:
         if rests_on_histories(plan.model, plan.figures["order_version"]):
             kept_U &= same_histories(plan.run, plan.base, user_ids_U)
     np.save(folder / "kept.npy", kept_U)
+    plan.shown.to(user_ids_U).save(folder / "shown")
+    if plan.genres:
+        plan.genres.save(folder / GENRES)
     if plan.explained:
         save_histories(plan.explained.of_users(user_ids_U), folder / HISTORIES)
     return read_inputs(folder)
@@ -78,10 +86,12 @@ def read_inputs(folder: Path) -> Inputs:
     """Memory-map what `write_inputs` wrote; once in a process."""
     return Inputs(
         *read_lists(folder),
+        shown=load_lists(folder / "shown"),
         kept_U=np.load(folder / "kept.npy", mmap_mode="r"),
         catalogue=load_catalogue(folder / "catalogue"),
         titles=pq.read_table(folder / "titles.parquet")["title"].combine_chunks(),
         histories=load_histories(folder / HISTORIES) if (folder / HISTORIES).exists() else None,
+        genres=Genres.load(folder / GENRES) if (folder / GENRES).exists() else None,
     )
 
 

@@ -5,7 +5,7 @@ Worked out before anything is written, from the run's data, settings, models and
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ from jobs.runs.run import Run
 from jobs.runs.settings.scoring import ScoreSettings
 from jobs.scoring.filters import allowed_movies
 from jobs.scoring.folding import Known, of_tonight
+from jobs.scoring.genres import Genres
 from jobs.scoring.incremental import Basis, rests_on_histories, usable_base
 from jobs.scoring.models import Models
 from jobs.scoring.reasons import Explained
+from jobs.scoring.shown import Shown
 from jobs.scoring.uncertainty import known_to, need_of
 from jobs.training.fresh_rows import with_fresh_rows
 from model.factors import Factors
@@ -46,6 +48,10 @@ class ScoringPlan:
     """What rows' reasons are found by; None where none are asked for, or can be given."""
     figures: dict[str, Any]
     """What the step records of this."""
+    shown: Shown = field(default_factory=Shown)
+    """What users were shown of late, and are not shown now."""
+    genres: Genres | None = None
+    """What lists are chosen by besides scores; None: they are by score alone."""
 
     def __str__(self) -> str:
         f = self.figures
@@ -56,6 +62,9 @@ class ScoringPlan:
         )
         if f["order_version"]:
             movies += f". They are ordered by version {f['order_version']} of order"
+        if self.shown.nights:
+            nights = ", ".join(map(str, self.shown.nights))
+            movies += f". Users are not shown again what they were on {nights}"
         if self.base:
             return f"{movies}. Users of whom nothing has changed keep rows of run {f['base_run']}"
         return f"{movies}. Everybody is scored: {f['why_all']}"
@@ -81,13 +90,15 @@ def plan_scoring(run: Run, models: Models) -> ScoringPlan:
             f"Model version {models.rating.version} knows none of the {len(left.movie_ids):,} "
             "movies that the filters leave. Train a new one, or loosen the filters."
         )
-    basis = Basis.of(run, models, movie_ids)
+    genres = Genres.read(run) if settings.by_genres else None
+    basis = Basis.of(run, models, movie_ids, genres)
     rests = rests_on_histories(rating.factors, basis.order_version)
     base, why_all = usable_base(run, basis, rests)
     known = Known.of(run) if rests else None
     model = of_tonight(rating, known)
     ranking = ranking_model(run, model, models, known)
     explained = Explained.of(models, known) if known and settings.reasons else None
+    shown = Shown.before(run)
     figures = {
         "model_version": models.rating.version,
         "order_version": models.order.version if models.order else None,
@@ -100,9 +111,19 @@ def plan_scoring(run: Run, models: Models) -> ScoringPlan:
         "filtered": left.removed,
         "movies_new": len(left.movie_ids) - len(movie_ids),
         "movies_scored": len(movie_ids),
+        "nights_before": [night.isoformat() for night in shown.nights],
     }
     return ScoringPlan(
-        run, model, ranking, movie_ids, base, settings.uncertainty, explained, figures
+        run,
+        model,
+        ranking,
+        movie_ids,
+        base,
+        settings.uncertainty,
+        explained,
+        figures,
+        shown,
+        genres,
     )
 
 

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 
 from jobs.scoring.incremental import kept_rows
 from jobs.scoring.inputs import Inputs
+from jobs.scoring.lists import ListMaker
 from model.factors import Factors, index_of, is_trained
-from model.ranking.candidates import rank_candidates
-from model.ranking.lists import Lists
-from model.ranking.ranker import Ranked, Ranker
 from model.reasons import Explainer
 
 Ints = NDArray[np.integer]
@@ -56,19 +54,26 @@ def places(source_R: NDArray[np.object_]) -> NDArray[np.integer]:
 class Scorer:
     """What makes rows of users, who are given by their places in the inputs."""
 
-    ranker: Ranker
+    lists: ListMaker
     model: Factors
-    """Predicts the ratings: what the ranker ranks by, unless that is damped, a lower bound or a
+    """Predicts the ratings: what lists are made by, unless that is damped, a lower bound or a
     model of order."""
-    inputs: Inputs
-    top_k: int | None
-    """None: every pair."""
     base: Path | None
     """Folder of the recommendations that kept users' rows come from."""
     uncertainty: bool
     """Whether rows say how far off a rating may be."""
     explainer: Explainer | None
     """Gives rows their reasons; None where none are asked for, or the model knows none."""
+
+    @property
+    def inputs(self) -> Inputs:
+        """Of all users."""
+        return self.lists.inputs
+
+    @property
+    def ranking(self) -> Factors:
+        """What movies are ranked by."""
+        return self.lists.ranker.factors
 
     def rows(self, first: int, last: int) -> Rows:
         """The rows of users `first` to before `last`."""
@@ -83,7 +88,7 @@ class Scorer:
 
     def scored(self, users: NDArray[np.int64]) -> Rows:
         """The rows of users, who ascend, made anew."""
-        model, ranking, ranked = self.model, self.ranker.factors, self.ranked(users)
+        model, ranking, ranked = self.model, self.ranking, self.lists.lists(users)
         user_id_R = self.inputs.user_ids_U[users[ranked.row_R]]
         # A model may be older than the ratings, so its row numbers are looked up by id.
         movie_id_R = ranking.movie_ids_M[ranked.movie_idx_R]
@@ -128,7 +133,7 @@ class Scorer:
 
     def source(self, user_id_R: NDArray[np.int32], user_idx_R: NDArray) -> NDArray[np.integer]:
         """Of users by id and by row number in the model: what their rows rest on."""
-        ranking = self.ranker.factors
+        ranking = self.ranking
         known_R = is_trained(ranking.user_idx(user_id_R), ranking.user_trained_U)
         by_row_R = np.where(self.model.is_folded(user_idx_R), FOLDED_IN, MODEL)
         return np.where(known_R, by_row_R, POPULAR).astype(np.int8)
@@ -140,7 +145,7 @@ class Scorer:
         return Rows(
             columns["user_id"].astype(np.int32),
             columns["rank"].astype(np.int32),
-            self.ranker.factors.movie_idx(columns["movie_id"]),
+            self.ranking.movie_idx(columns["movie_id"]),
             columns["predicted_rating"].astype(np.float32),
             places(columns["source"]),
             columns["ranking_score"].astype(np.float32),
@@ -148,41 +153,3 @@ class Scorer:
             np.nan_to_num(columns["because_movie_id"].astype(float), nan=-1).astype(np.int32),
             columns["because_share"].astype(np.float32),
         )
-
-    def ranked(self, users: NDArray[np.int64]) -> Ranked:
-        """The best of users, who ascend: by their own lists where they have one.
-
-        `row_R` of the answer counts the users as given.
-        """
-        factors, own = self.ranker.factors, self.inputs.own.take(users)
-        user_idx = factors.user_idx(self.inputs.user_ids_U[users])
-        free, listed = np.flatnonzero(own.count_B == 0), np.flatnonzero(own.count_B)
-        by_all = self.ranker.top_k(user_idx[free], self.rated(users[free]), self.top_k)
-        if not len(listed):
-            return by_all
-        movie_ids = factors.movie_ids_M[self.ranker.movie_idx_C]
-        left = [
-            np.setdiff1d(np.intersect1d(own[i], movie_ids), self.inputs.rated[users[i]])
-            for i in listed
-        ]
-        candidates = [factors.movie_idx(ids) for ids in left]
-        by_list = rank_candidates(factors, user_idx[listed], candidates, self.top_k)
-        row_R = np.concatenate([free[by_all.row_R], listed[by_list.row_R]])
-        order = np.argsort(row_R, kind="stable")
-        return Ranked(
-            row_R[order],
-            *(
-                np.concatenate([getattr(by_all, name), getattr(by_list, name)])[order]
-                for name in ("rank_R", "movie_idx_R", "score_R")
-            ),
-        )
-
-    def rated(self, users: NDArray[np.int64]) -> Lists:
-        """The rated movies of users, who ascend, as row numbers in what ranks."""
-        if not len(users):
-            return Lists.of([])
-        # Nearly always neighbours, whose lists need no copying.
-        neighbours = users[-1] - users[0] + 1 == len(users)
-        rated = self.inputs.rated
-        rated = rated.slice(users[0], users[-1] + 1) if neighbours else rated.take(users)
-        return Lists(rated.offset_B1, self.ranker.factors.movie_idx(rated.value_N))

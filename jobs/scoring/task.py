@@ -22,16 +22,19 @@ from pyspark import TaskContext
 from jobs.runs.errors import JobError
 from jobs.runs.files import exclusive
 from jobs.scoring.inputs import read_inputs
+from jobs.scoring.lists import ListMaker
 from jobs.scoring.rows import SOURCES, Rows, Scorer
 from model.factors import load_factors
 from model.ranking.lists import Lists
 from model.ranking.ranker import Ranker
+from model.ranking.reranking import Wanted
 from model.reasons import Explainer
 
 # Users whose rows are made, and written as one row group, together: a lookup reads one group.
 USERS_PER_GROUP = 2048
 # With all pairs, a group's rows take some 100 bytes each while they are made.
 MOST_ROWS_PER_GROUP = 1_000_000
+BY_SCORE = Wanted()
 # A rated movie costs a user about as much as this many scored pairs.
 PAIRS_PER_RATED = 100
 
@@ -64,6 +67,8 @@ class Scoring:
     """Folder of the model that gives reasons; None: rows have none."""
     implicit: bool = False
     """Whether there are no ratings to predict."""
+    wanted: Wanted = BY_SCORE
+    """What lists are chosen for besides scores."""
 
 
 @cache
@@ -77,9 +82,8 @@ def scorer_of(scoring: Scoring, device: str) -> Scorer:
     inputs = read_inputs(scoring.inputs)
     ranker = Ranker(ranking, catalogue=inputs.catalogue, device=device)
     explainer = Explainer.of(scoring.explained, device) if scoring.explained else None
-    return Scorer(
-        ranker, model, inputs, scoring.top_k, scoring.base, scoring.uncertainty, explainer
-    )
+    lists = ListMaker.of(ranker, inputs, scoring.top_k, scoring.wanted)
+    return Scorer(lists, model, scoring.base, scoring.uncertainty, explainer)
 
 
 def even_ranges(
@@ -118,7 +122,8 @@ def score_range(scoring: Scoring, users: tuple[int, int], device: str) -> tuple[
 
 def groups(scorer: Scorer, start: int, stop: int) -> Iterator[tuple[int, int]]:
     """The users of a range, cut into those whose rows are one row group."""
-    per_user = len(scorer.ranker.movie_idx_C) if scorer.top_k is None else scorer.top_k
+    lists = scorer.lists
+    per_user = len(lists.ranker.movie_idx_C) if lists.top_k is None else lists.top_k
     step = max(1, min(USERS_PER_GROUP, MOST_ROWS_PER_GROUP // max(1, per_user)))
     for first in range(start, stop, step):
         yield first, min(first + step, stop)
@@ -149,7 +154,7 @@ def table_of(rows: Rows, scorer: Scorer, scoring: Scoring) -> pa.Table:
     columns = [
         rows.user_id_R,
         rows.rank_R,
-        scorer.ranker.factors.movie_ids_M[rows.movie_idx_R].astype(np.int32),
+        scorer.ranking.movie_ids_M[rows.movie_idx_R].astype(np.int32),
         # No dictionary of all titles, which Parquet would repeat in every row group.
         scorer.inputs.titles.take(pa.array(rows.movie_idx_R)),
         pa.nulls(len(same_R), pa.float32()) if scoring.implicit else rows.predicted_R,

@@ -54,6 +54,14 @@ class Lists:
         shift_N = np.repeat(self.offset_B1[place_B] - offset_B1[:-1], count_B)
         return Lists(offset_B1, self.value_N[np.arange(offset_B1[-1]) + shift_N])
 
+    def with_more(self, more: Lists) -> Lists:
+        """Each user's list, and behind it that of `more`."""
+        value_N = np.empty(len(self.value_N) + len(more.value_N), self.value_N.dtype)
+        own_N, more_N = (np.arange(len(lists.value_N)) for lists in (self, more))
+        value_N[own_N + np.repeat(more.offset_B1[:-1], self.count_B)] = self.value_N
+        value_N[more_N + np.repeat(self.offset_B1[1:], more.count_B)] = more.value_N
+        return Lists(self.offset_B1 + more.offset_B1, value_N)
+
     def save(self, folder: Path) -> None:
         """Write the arrays for `load_lists`."""
         folder.mkdir(parents=True)

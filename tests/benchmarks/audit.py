@@ -58,7 +58,8 @@ def main() -> None:
             tables.execute(f"copy ({rows}) to '{file}' (format parquet)")
             tables.execute(f"create view {name} as from '{file}'")
         lists = "select 1::int as user_id, 1::int as movie_id where false"
-        tables.execute(f"create view candidates as {lists}")
+        for name in ("candidates", "shown"):
+            tables.execute(f"create view {name} as {lists}")
         movie_ids = np.arange(1, MOVIES + 1, dtype=np.int32)
         data = ToPublish(tables, DS, TOP_K, movie_ids, rating_range=(1.0, 5.0))
 

@@ -43,6 +43,19 @@ def test_an_earlier_date_and_then_two_users_again(published, delivery):
     ) == [(user, rank, "again") for user in (7, 8) for rank in (1, 2, 3)]
     assert published.sql("select rows_published from runs where run_id = 'again'") == [(6,)]
 
+    # The night after brings nothing again, and of the one genre that there is, ten movies.
+    for command in (
+        ["rescore", "--ds", "2026-01-01", "--set=score.repeat_after=1", "--set=score.genre_cap=10"],
+        ["score"],
+        ["publish"],
+    ):
+        done = published.run(command[0], "--run-id", "after", *command[1:])
+        assert done.returncode == 0, done.stderr
+    after = "from recommendations where run_id = 'after'"
+    assert published.sql(f"select count(*), count(distinct user_id) {after}") == [(1200, 120)]
+    again = f"select 1 {after} and (user_id, movie_id) in (select (user_id, movie_id) from (%s))"
+    assert published.sql(again % recommended) == []
+
 
 def test_users_for_whom_nothing_has_changed_keep_their_rows(published):
     """The data, the model and the settings are those of the newest run."""

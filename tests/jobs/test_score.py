@@ -12,6 +12,7 @@ from jobs.runs.files import write_json
 from jobs.score import score
 from jobs.scoring.given_ids import IdFile
 from tests.jobs.examples import saved_models, small_run, write
+from tests.jobs.scoring.test_incremental import publish, publish_run
 from tests.model.examples import factors
 
 # Users 1 to 4, whose only factor is their number, so that best movies are those of the largest
@@ -124,6 +125,42 @@ def test_filters_lists_and_damping(scored, tmp_path):
     assert rows[0] == (1, 1, 12, "Movie 12", 5.0, "model", "1", 4.0, *[None] * 4)
     popular = next(row for row in rows if row[0] == 5)
     assert popular[4:] == (4.5, "popular", "1", pytest.approx(3 + 1.5 * 8 / 9), *[None] * 4)
+
+
+def test_no_movie_comes_again_before_its_time(scored, tmp_path):
+    """User 1 was shown 12 last night, and 13 the night before; of user 4's list nothing is left."""
+    warehouse = tmp_path / "warehouse"
+    publish_run(warehouse, "last", "2026-01-01")
+    for ds, pairs in {"2026-01-01": [(1, 12), (4, 13)], "2025-12-31": [(1, 13)]}.items():
+        rows = [(u, 1, movie, "A", 4.5, "model", "1", "last", 4.5) for u, movie in pairs]
+        publish(warehouse, "recommendations", {"ds": ds}, rows)
+    (tmp_path / "lists.csv").write_text("user_id,movie_id\n4,13\n")
+    settings = [f"score.candidates={tmp_path}/lists.csv"]
+    figures, rows = scored("one", "score.repeat_after=1", *settings)
+    assert movies_of(rows) == {1: [13, 11], 2: [12, 13], 3: [14, 10], 5: [11, 14]}
+    assert figures["nights_before"] == ["2026-01-01"]
+    _, rows = scored("two", "score.repeat_after=2", *settings)
+    assert movies_of(rows)[1] == [11, 14]
+
+
+def test_lists_chosen_by_the_genres_of_movies(scored):
+    named: tuple[list[str], ...] = (["Comedy"], ["Drama"], ["War"], ["War"], ["Drama"], [])
+    movies = [(movie, "A", 2000, of) for movie, of in zip(range(10, 16), named, strict=True)]
+    _, rows = scored("capped", "score.genre_cap=1", "score.top_k=4", movies=movies)
+    # User 2's best are 12 and 13, of which the second is a War too; then 10, 11 and another Drama.
+    # To user 1, who has rated 10, two genres are left.
+    lists = {1: [12, 11], 2: [12, 10, 11], 3: [14, 10, 13], 4: [14, 10, 12], 5: [11, 10, 12]}
+    assert movies_of(rows) == lists
+    settings = ("score.diversity=0.3", "score.top_k=3")
+    _, rows = scored("diverse", *settings, movies=movies)
+    assert [(row[2], row[7]) for row in rows if row[0] == 2] == [(12, 7), (10, 5), (13, 6)]
+    figures, again = scored("again", *settings, movies=movies, base="diverse")
+    assert again == rows
+    assert figures["users_kept"] == 5
+    # Who has rated a Drama is given one first, of which the score is the least.
+    settings = ("score.calibration=0.5", "score.top_k=2")
+    _, rows = scored("like", *settings, movies=movies, rated={2: [14]})
+    assert movies_of(rows) == {2: [11, 12]}
 
 
 def test_deviations_and_the_order_by_lower_bounds(scored, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -36,6 +36,17 @@ class ScoreSettings(Section):
     reasons: bool = True
     """Whether the table says which movie of the user's history speaks most for a recommendation
     (`because_movie_id`). Networks are asked again for each movie left out, which takes time."""
+    repeat_after: Annotated[int, Field(ge=0, strict=True)] = 0
+    """Movies on a user's published lists of so many nights before are not shown to the user again;
+    0: they may be."""
+    diversity: Annotated[float, Field(ge=0, lt=1)] = 0
+    """How much it counts, beside the score, that a movie's genres are others than those of the
+    movies above it in the list; 0: nothing."""
+    calibration: Annotated[float, Field(ge=0, lt=1)] = 0
+    """How much it counts, beside the score, that a list's genres are in the proportions of those of
+    all that the user has rated; 0: nothing."""
+    genre_cap: PositiveInt | None = None
+    """Movies of one genre in a list, at most; null: any number."""
     genres_in: list[str]
     """Only movies of one of these genres; [] for all."""
     genres_out: list[str]
@@ -59,3 +70,23 @@ class ScoreSettings(Section):
         if self.year_from and self.year_to and self.year_from > self.year_to:
             raise ValueError(f"no year lies from {self.year_from} to {self.year_to}")
         return self
+
+    @model_validator(mode="after")
+    def lists_can_be_chosen(self) -> ScoreSettings:
+        """Refuse what would leave no choice."""
+        chosen = ({"repeat_after": self.repeat_after} if self.repeat_after else {}) | self.by_genres
+        named = " and ".join(f"{name}={value:g}" for name, value in chosen.items())
+        if named and self.top_k == "all":
+            raise ValueError(f"top_k=all leaves nothing to choose from by {named}")
+        if self.diversity + self.calibration >= 1:
+            raise ValueError(
+                f"diversity={self.diversity:g} and calibration={self.calibration:g} leave nothing "
+                "to the score: their sum must be below 1"
+            )
+        return self
+
+    @property
+    def by_genres(self) -> dict[str, Any]:
+        """What lists are chosen by besides scores, each by the genres of movies; empty: nothing."""
+        chosen = {name: getattr(self, name) for name in ("diversity", "calibration", "genre_cap")}
+        return {name: value for name, value in chosen.items() if value}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
-from pydantic import Field, create_model
+from pydantic import Field, create_model, model_validator
 
 from jobs.runs.settings.cleaning import EtlSettings, QualitySettings
 from jobs.runs.settings.comparing import CompareSettings, ReplaySettings
@@ -48,6 +48,17 @@ class Configuration(Section):
     score: ScoreSettings
     publish: PublishSettings
     tracking: TrackingSettings
+
+    @model_validator(mode="after")
+    def nights_before_are_kept(self) -> Configuration:
+        """Refuse to forget what is to be remembered, also when the newest date is scored again."""
+        nights, kept = self.score.repeat_after, self.publish.keep_dates
+        if kept is not None and nights >= kept:
+            raise ValueError(
+                f"score.repeat_after={nights} needs the lists of so many nights before, and "
+                f"publish.keep_dates={kept} keeps too few: at least {nights + 1}, or null"
+            )
+        return self
 
 
 def with_models() -> type[Configuration]:

@@ -28,15 +28,18 @@ GOOD = [row(1, 1, 11, 4.5, score=5.5), row(1, 2, 12, sd=0.5), row(2, 1, 13, sour
 GOOD += [row(3, 1, 12, because=14, share=1.0)]
 RATED = [(1, 14), (2, 11), (2, 12), (2, 14), (2, 15), (3, 14)]
 LISTED = [(3, 12), (3, 14), (3, 15)]
+GENRES = {11: ["Drama", "War"], 12: ["Drama"], 13: ["War"], 14: [], 15: ["Drama"]}
 
 
-def published(recommendations, users=(1, 2, 3), listed=LISTED) -> ToPublish:
+def published(recommendations, users=(1, 2, 3), listed=LISTED, shown=()) -> ToPublish:
     tables = duckdb.connect()
     rows = {
         "recommendations": (schemas.RECOMMENDATIONS, recommendations),
         "ratings": (schemas.RATINGS, [(*pair, 3.0, None, "train") for pair in RATED]),
         "users": (schemas.USERS, [(user, None, None, None, None) for user in users]),
         "candidates": (schemas.CANDIDATES, listed),
+        "shown": (schemas.CANDIDATES, shown),
+        "movies": (schemas.MOVIES, [(movie, "A", None, of) for movie, of in GENRES.items()]),
     }
     for name, (ddl, of_table) in rows.items():
         tables.execute(f"create table {name} ({columns_in_sql(ddl)})")
@@ -47,7 +50,7 @@ def published(recommendations, users=(1, 2, 3), listed=LISTED) -> ToPublish:
 
 
 def test_what_is_right_passes():
-    assert len(audit(published(GOOD))) == 13
+    assert len(audit(published(GOOD))) == 14
     # Without lists, user 3 may have two of the three movies that are left.
     with pytest.raises(JobError, match=r"every user has the rows.*user_id=3, rows=1"):
         audit(published(GOOD, listed=[]))
@@ -101,3 +104,48 @@ def test_what_is_wrong_is_found_with_an_example(wrong, failed):
     rows = [row for row in (dict(enumerate(GOOD)) | wrong).values() if row]
     with pytest.raises(JobError, match=f"nothing was published: .*{failed}"):
         audit(published(rows))
+
+
+def test_what_was_shown_of_late_does_not_come_again():
+    # Of what user 1 may have, 12 is not left; user 3's list has nothing else.
+    late = [(1, 12), (1, 15), (1, 14), (3, 12)]
+    rows = [row(1, 1, 11), row(1, 2, 13), GOOD[2]]
+    assert audit(published(rows, shown=late))
+    with pytest.raises(JobError, match=r"lists of the nights before.*user_id=1, rank=2"):
+        audit(published([row(1, 1, 11), row(1, 2, 12), GOOD[2]], shown=late))
+    with pytest.raises(JobError, match=r"every user has the rows.*user_id=1, rows=1"):
+        audit(published([row(1, 1, 11), GOOD[2]], shown=late))
+    with pytest.raises(JobError, match=r"every user has the rows.*user_id=3, rows=1"):
+        audit(published([*rows, GOOD[3]], shown=late))
+
+
+def test_lists_that_are_chosen_need_not_fall_in_score():
+    rising = published([row(1, 1, 11), row(1, 2, 12, score=4.5), *GOOD[2:]])
+    with pytest.raises(JobError, match="higher scores rank higher"):
+        audit(rising)
+    assert audit(replace(rising, by_score=False))
+
+
+@pytest.mark.parametrize(
+    ("cap", "rows", "failed"),
+    [
+        (2, GOOD, None),
+        # After 11, a Drama and a War, neither 12 nor 13 fits, and 14 has been rated.
+        (1, [row(1, 1, 11), *GOOD[2:]], None),
+        (1, GOOD, r"more movies of a genre.*user_id=1, genre=Drama, rows=2"),
+        (
+            2,
+            [row(1, 1, 11), *GOOD[2:]],
+            r"short only where no movie fits.*user_id=1, movie_id=1[23]",
+        ),
+        (1, [row(1, 1, 12), *GOOD[2:]], r"short only where no movie fits.*user_id=1, movie_id=13"),
+        (1, GOOD[2:], r"every user has the rows.*user_id=1, rows=0"),
+    ],
+)
+def test_movies_of_a_genre_are_no_more_than_the_cap(cap, rows, failed):
+    capped = replace(published(rows), genre_cap=cap)
+    if failed is None:
+        assert audit(capped)
+        return
+    with pytest.raises(JobError, match=failed):
+        audit(capped)

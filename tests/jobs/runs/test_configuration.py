@@ -107,6 +107,12 @@ def test_settings_that_contradict_one_another_are_named_alone(folder):
         load_configuration(["etl.train_share=0.9"], folder=folder)
 
 
+def test_nights_that_are_looked_back_on_must_stay(folder):
+    with pytest.raises(JobError, match=r"score.repeat_after=3 .* publish.keep_dates=3 .* least 4"):
+        load_configuration(["publish.keep_dates=3", "score.repeat_after=3"], folder=folder)
+    assert load_configuration(["publish.keep_dates=4", "score.repeat_after=3"], folder=folder)
+
+
 def test_a_missing_key_is_named(folder):
     base = folder / "base.yaml"
     base.write_text(base.read_text().replace("\nwarehouse: warehouse\n", "\n"))

@@ -19,12 +19,12 @@ MOVIES = """
 RATINGS = [(1, 10), (2, 10), (3, 10), (1, 11), (2, 11), (1, 12)]
 
 
-def applied(*settings):
+def applied(*settings, movies=MOVIES):
     conf = load_configuration([f"score.{setting}" for setting in settings])
     with duckdb.connect() as tables:
         for name, ddl in (("movies", schemas.MOVIES), ("ratings", schemas.RATINGS)):
             tables.execute(f"create table {name} ({columns_in_sql(ddl)})")
-        tables.execute(f"insert into movies values {MOVIES}")
+        tables.execute(f"insert into movies values {movies}")
         rows = ", ".join(f"({user}, {movie}, 3, null, 'test')" for user, movie in RATINGS)
         tables.execute(f"insert into ratings values {rows}")
         return allowed(tables, conf.score, "ml-1m")
@@ -83,6 +83,15 @@ def test_settings_that_contradict_each_other_are_refused():
         applied("genres_in=[Drama]", "genres_out=[Drama, Horror]")
     with pytest.raises(JobError, match="no year lies from 2000 to 1999"):
         applied("year_from=2000", "year_to=1999")
+
+
+def test_lists_need_something_to_be_chosen_from():
+    with pytest.raises(JobError, match=r"top_k=all leaves nothing to .* repeat_after=2 and genre_"):
+        applied("top_k=all", "repeat_after=2", "genre_cap=3")
+    with pytest.raises(JobError, match=r"diversity=0\.6 and calibration=0\.4 leave nothing"):
+        applied("diversity=0.6", "calibration=0.4")
+    with pytest.raises(JobError, match=r"score\.diversity: .* release ml-1m has none"):
+        applied("diversity=0.1", movies="(10, 'A', 1990, []), (11, 'B', 1995, null)")
 
 
 def test_new_movies_are_those_that_the_model_has_not_learned():

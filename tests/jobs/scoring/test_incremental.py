@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from jobs.published.delta import publish_files
 from jobs.runs import schemas
 from jobs.runs.files import write_json
+from jobs.scoring.genres import Genres
 from jobs.scoring.incremental import Basis, find_base, unchanged, usable_base
 from model.factors import index_of
 from model.ranking.lists import Lists
 from tests.jobs.examples import MODEL, saved_models, small_run, write
 
 MOVIE_IDS = np.array([10, 11], np.int32)
+DRAMA = Genres(MOVIE_IDS, np.ones((2, 1), bool))
 INCREMENTAL = ["score.mode=incremental", "score.top_k=2"]
 
 
@@ -68,6 +70,8 @@ def test_the_newest_published_run_of_the_release_is_the_base(tmp_path, base):
     assert find_base(run) == ("base", "run base is the newest of release ml-1m")
     assert find_base(replace(run, users=[1])) == (None, "users were named")
     assert find_base(small_run(tmp_path)) == (None, "score.mode is full")
+    again = small_run(tmp_path, overrides=[*INCREMENTAL, "score.repeat_after=1"])
+    assert find_base(again)[1] == "score.repeat_after leaves nobody the list of the night before"
     # A run that is made again does not take over what it is about to replace.
     found = find_base(replace(run, run_id="base"))
     assert found == (None, "no other run of release ml-1m has been published")
@@ -81,10 +85,11 @@ def test_before_the_first_run_there_is_no_base(tmp_path):
     assert find_base(run) == (None, "nothing has been published yet")
 
 
-def usable(base, factors, *overrides, version="1", movie_ids=MOVIE_IDS):
+def usable(base, factors, *overrides, version="1", movie_ids=MOVIE_IDS, genres=None):
     run = small_run(base.warehouse.folder, overrides=[*INCREMENTAL, *overrides])
     run = replace(run, base_run="base")
-    found, why = usable_base(run, Basis.of(run, saved_models(factors, version), movie_ids), False)
+    basis = Basis.of(run, saved_models(factors, version), movie_ids, genres)
+    found, why = usable_base(run, basis, False)
     assert (found is None) is (why is not None)
     return why
 
@@ -102,6 +107,8 @@ def test_a_base_that_was_scored_alike_can_be_used(base, factors):
         ({"movie_ids": MOVIE_IDS[:1]}, "changed: movies that may be recommended"),
         ({"overrides": ["score.top_k=3"]}, "changed: top_k"),
         ({"overrides": ["score.damping=7", "score.top_k=all"]}, "changed: top_k, damping"),
+        ({"overrides": ["score.repeat_after=1"]}, "changed: repeat_after"),
+        ({"overrides": ["score.genre_cap=1"], "genres": DRAMA}, "changed: genre_cap"),
     ],
 )
 def test_what_changed_for_everybody_is_named(base, factors, change, why):
@@ -112,6 +119,15 @@ def test_what_changed_for_everybody_is_named(base, factors, change, why):
 def test_another_model_under_the_same_version_is_seen(base, factors):
     replace(MODEL, popular_M=MODEL.popular_M + 1).save(factors)
     assert usable(base, factors) == "since run base, this has changed: model"
+
+
+def test_other_genres_are_other_lists(base, factors):
+    # Where lists go by them.
+    run = small_run(base.warehouse.folder, overrides=["score.diversity=0.1"])
+    then = asdict(Basis.of(run, saved_models(factors), MOVIE_IDS, DRAMA))
+    comedy = replace(DRAMA, genre_MG=np.array([[True], [False]]))
+    now = Basis.of(run, saved_models(factors), MOVIE_IDS, comedy)
+    assert now.changed_since(then) == ["genres of movies"]
 
 
 def test_a_base_that_is_no_longer_whole_is_not_used(base, factors):

@@ -17,6 +17,9 @@ def test_parts_of_lists():
     assert lists.take(np.array([2, 0])).offset_B1.tolist() == [0, 1, 3]
     assert lists.take(np.array([2, 0])).value_N.tolist() == [6, 4, 5]
 
+    both = lists.with_more(Lists.of([NOTHING, np.array([7]), np.array([4])]))
+    assert [both[place].tolist() for place in range(3)] == [[4, 5], [7], [6, 4]]
+
 
 def test_saved_and_mapped(tmp_path):
     Lists.of([np.array([4, 5]), NOTHING]).save(tmp_path / "some")
