@@ -61,7 +61,7 @@ def told_since(
     Both hold each file's `sha256` by name. Returns how many files are new, changed and gone, and
     sentences about it.
     """
-    dated = {name for name in files | before if day_of_file(name)}
+    dated = {name for name in {*files, *before} if day_of_file(name)}
     new = sorted(name for name in dated if name not in before)
     gone = sorted(name for name in dated if name not in files)
     same = dated.difference(new, gone)
