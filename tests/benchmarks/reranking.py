@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 PYTHONPATH=. python tests/benchmarks/reranking.py
     ... --wanted diversity=0.2 diversity=0.2,calibration=0.1
-    ... --part test                         once all settings are chosen
-    ... --data ml-1m --split leave-last-out   the time of all 6,040 users
+    ... --part test                                     once all settings are chosen
+    ... --data ml-1m --split leave-last-out --costs     the time of all 6,040 users
 
 A model of order learns as conf says, and lists of validation users are chosen of its best 200. All
 figures are at 10 and of the same users: NDCG, with the 95% interval of the difference; how
