@@ -51,6 +51,7 @@ from jobs.scoring.chosen_check import check_chosen
 from jobs.scoring.filters import allowed_movies
 from jobs.scoring.folded_check import check_folded_in
 from jobs.scoring.models import Models
+from jobs.scoring.new_movies import ids_of_new
 from jobs.scoring.similar_check import SimilarToPublish, check_similar
 from jobs.sinks.sinks import copy_all, sinks_of
 from jobs.training.promotion import may_crown
@@ -87,6 +88,8 @@ def to_audit(run: Run, models: Models) -> ToPublish:
         implicit=run.implicit,
         by_score=not (score.diversity or score.calibration),
         genre_cap=score.genre_cap,
+        new_movies=score.new_movies,
+        new_ids=ids_of_new(run, models),
     )
 
 

@@ -6,8 +6,8 @@ Reads the `Factors` of the run's own versions if they were good enough, else of 
 user's rated movies and, where a model orders movies, each user's history; writes `scored`: the rows
 of the recommendations table, partitioned by ds as the table is; and `similar_movies`, as that table
 is, unless chosen users are scored. Never a rated movie, whatever its
-split; never one that a model has not learned; never one that the filters of `score` in conf take
-away.
+split; never one that the filters of `score` in conf take away; one that a model has not learned
+only at the places of score.new_movies, by what is known of it (model/new_movies.py).
 Users who are new to the model of ratings, or have rated since it learned, are folded in: their rows
 are solved for tonight (model/fold_in.py).
 Movies are ranked by the model of order, with users' rows made of their histories of today; without
@@ -132,6 +132,7 @@ def score(spark: SparkSession, run: Run, models: Models) -> dict[str, Any]:
         explained=plan.explained.folder if plan.explained else None,
         implicit=run.implicit,
         wanted=Wanted(**run.conf.score.by_genres),
+        new_movies=run.conf.score.new_movies,
     )
     scored = score_all(spark, scoring, inputs)
     if base and base.finished("score") != base_record:

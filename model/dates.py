@@ -151,6 +151,12 @@ class Dates:
             kinds.append(Effects(key_G, kind.value_G))
         return Dates(replace(self.clock, first_U=first_U, last_U=last_U), *kinds)
 
+    def with_movies_at(self, place_M: Int) -> Dates:
+        """With other row numbers, which ascend, for movies."""
+        bins = max(self.clock.movie_bins, 1)
+        key_G = place_M[self.movie.key_G // bins] * bins + self.movie.key_G % bins
+        return replace(self, movie=Effects(key_G, self.movie.value_G))
+
     def arrays(self) -> dict[str, NDArray]:
         """All of it, by name."""
         clock = {f.name: np.asarray(getattr(self.clock, f.name)) for f in fields(Clock)}

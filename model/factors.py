@@ -29,6 +29,7 @@ SCALARS = ("mean", "rating_min", "rating_max", "train_mean", "noise")
 DATES = "dates.npz"
 # Absent from models that earlier versions of Nightreel saved.
 LATER = {"movie_count_M", "user_sd_US", "movie_sd_MS", "known_U", "user_folded_U"}
+LATER |= {"movie_content_M"}
 # Blocks of pairs keep the gathered rows in the cache and the memory bounded.
 PAIRS_PER_BLOCK = 16_384
 
@@ -73,14 +74,22 @@ class Factors:
     (model/known_ratings.py). None as `noise`."""
     user_folded_U: Bool | None = None
     """Users whose rows were made after the training (model/fold_in.py). None: nobody's."""
+    movie_content_M: Bool | None = None
+    """Movies that were not learned, whose rows follow from what is known of them
+    (model/new_movies.py). None: none's."""
     manifest: dict[str, Any] = field(default_factory=dict)
     """Configuration, metrics and data fingerprint of the training."""
 
     def source(self, user_idx_P: Int, movie_idx_P: Int) -> NDArray[np.str_]:
-        """What `predict` rests on for each of P pairs: model, folded_in, popular or mean."""
+        """What `predict` rests on for each of P pairs.
+
+        That is model, folded_in, content, popular or mean.
+        """
         by_movie = np.where(is_trained(user_idx_P, self.user_trained_U), "model", "popular")
         if self.user_folded_U is not None:
             by_movie = np.where(self.is_folded(user_idx_P), "folded_in", by_movie)
+        if self.movie_content_M is not None:
+            by_movie = np.where(is_trained(movie_idx_P, self.movie_content_M), "content", by_movie)
         return np.where(is_trained(movie_idx_P, self.movie_trained_M), by_movie, "mean")
 
     def is_folded(self, user_idx_P: Int) -> Bool:
@@ -111,20 +120,21 @@ class Factors:
 
         They are those of today, or at the times given, in seconds since 1970, -1 where unknown; of
         rows that were folded in, today's alone.
-        User and movie have rows ('model', 'folded_in'): the score. Only the movie has ('popular'):
-        `popular_M`. The movie has none ('mean'): `train_mean`, plus the user's bias if known.
+        User and movie have rows ('model', 'folded_in', 'content'): the score. Only the movie has
+        ('popular', 'content'): `popular_M`. The movie has none ('mean'): `train_mean`, plus the
+        user's bias if known.
         """
-        source_P = self.source(user_idx_P, movie_idx_P)
+        user_P = is_trained(user_idx_P, self.user_trained_U)
+        movie_P = is_trained(movie_idx_P, self.movie_trained_M)
         rating_P = np.full(len(user_idx_P), self.train_mean)
-        model = np.flatnonzero((source_P == "model") | (source_P == "folded_in"))
-        popular = source_P == "popular"
+        model, popular = np.flatnonzero(user_P & movie_P), ~user_P & movie_P
         rating_P[model] = self.score(user_idx_P[model], movie_idx_P[model])
         if time_P is not None and self.dates:
-            own = np.flatnonzero(source_P == "model")
+            own = np.flatnonzero(self.source(user_idx_P, movie_idx_P) == "model")
             pairs = user_idx_P[own], movie_idx_P[own], np.asarray(time_P)[own]
             rating_P[own] += self.dates.instead(*pairs)
         rating_P[popular] = self.popular_M[movie_idx_P[popular]]
-        only_user = is_trained(user_idx_P, self.user_trained_U) & (source_P == "mean")
+        only_user = user_P & ~movie_P
         rating_P[only_user] += self.user_bias_U[user_idx_P[only_user]]
         rounded_P = rating_P.astype(np.float32)
         return np.clip(rounded_P, self.rating_min, self.rating_max) if clip else rounded_P
@@ -201,6 +211,29 @@ def load_factors(folder: Path) -> Factors:
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise ValueError(f"{folder} does not hold a whole model: {error}") from error
     return Factors(**arrays, **values)
+
+
+@dataclass(frozen=True)
+class Joining:
+    """How rows by ascending id, and further ones, become rows by ascending id of all of them."""
+
+    ids_J: Int
+    at_O: Int
+    """Where the rows that there were stand then."""
+    at_N: Int
+    """Where the further ones do, perhaps in the place of another."""
+
+    @classmethod
+    def of(cls, ids_O: Int, ids_N: Int) -> Joining:
+        """Of rows with these ids, and further ones with those."""
+        ids_J = np.union1d(ids_O, ids_N).astype(ids_O.dtype)
+        return cls(ids_J, np.searchsorted(ids_J, ids_O), np.searchsorted(ids_J, ids_N))
+
+    def __call__(self, row_O: NDArray, row_N: NDArray | float) -> NDArray:
+        """One array of both."""
+        row_J = np.zeros((len(self.ids_J), *row_O.shape[1:]), row_O.dtype)
+        row_J[self.at_O], row_J[self.at_N] = row_O, row_N
+        return row_J
 
 
 def is_trained(idx: Int, trained: Bool) -> Bool:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data.histories import Histories
-from model.factors import Factors
+from model.factors import Factors, Joining
 from model.known_ratings import digests
 
 Ints = NDArray[np.integer]
@@ -159,15 +159,7 @@ def with_folded_in(
     own = histories.take(np.flatnonzero(fresh_U)).by_movie(factors.learned_movies(movie_ids_M))
     row_BK, bias_B = ridge_rows(factors, own, factors.noise)
     some_B = own.count_U > 0
-    ids = np.union1d(factors.user_ids_U, user_ids_U[fresh_U])
-    at, now = np.searchsorted(ids, factors.user_ids_U), np.searchsorted(ids, user_ids_U[fresh_U])
-
-    def joined(old: NDArray, new: NDArray) -> NDArray:
-        # Old users in their new places, then those that are made anew.
-        array = np.zeros((len(ids), *old.shape[1:]), old.dtype)
-        array[at], array[now] = old, new
-        return array
-
+    joined = Joining.of(factors.user_ids_U, user_ids_U[fresh_U])
     sd_US = factors.user_sd_US
     if sd_US is not None:
         sd_US = joined(sd_US, sd_US[factors.user_trained_U].mean(0))
@@ -178,8 +170,8 @@ def with_folded_in(
         user_bias_U=joined(factors.user_bias_U, np.where(some_B, bias_B, np.float32(0))),
         user_trained_U=joined(factors.user_trained_U, some_B),
         user_folded_U=joined(np.zeros(len(factors.user_ids_U), bool), some_B),
-        user_ids_U=ids.astype(factors.user_ids_U.dtype),
+        user_ids_U=joined.ids_J,
         user_sd_US=sd_US,
-        dates=factors.dates and factors.dates.moved(at, len(ids)),
+        dates=factors.dates and factors.dates.moved(joined.at_O, len(joined.ids_J)),
         known_U=known_U,
     )

@@ -107,6 +107,7 @@ SCORING = {
     "diversity": "score.diversity",
     "calibration": "score.calibration",
     "genre_cap": "score.genre_cap",
+    "new_movies": "score.new_movies",
     "genres_in": "score.genres_in",
     "genres_out": "score.genres_out",
     "year_from": "score.year_from",
@@ -192,6 +193,13 @@ def scoring_parameters() -> dict[str, Param]:
             "Movies of one genre",
             "At most so many in a list. Empty: as in conf.",
             minimum=1,
+        ),
+        "new_movies": optional(
+            "integer",
+            "New movies",
+            "So many places of each list are for movies that nobody has rated yet, by their "
+            "genres, years and titles; 0: none. Empty: as in conf.",
+            minimum=0,
         ),
         "genres_in": optional(
             "string",

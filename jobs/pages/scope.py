@@ -60,6 +60,17 @@ def users(scored: dict[str, Any]) -> str:
 
 
 def order(scored: dict[str, Any], settings: ScoreSettings) -> str:
+    """What ranks the movies, and where new ones stand."""
+    if new := scored.get("new_movies"):
+        return (
+            f"{ranked_by(scored, settings)} Up to {count(settings.new_movies, 'place')} of each "
+            f"list went to {count(new, 'movie')} that the models have not learned: those best for "
+            "the user by genres, year and title."
+        )
+    return ranked_by(scored, settings)
+
+
+def ranked_by(scored: dict[str, Any], settings: ScoreSettings) -> str:
     """What ranks the movies."""
     if version := scored.get("order_version"):
         return (

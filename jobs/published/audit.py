@@ -7,7 +7,7 @@ hold; no answer means that it holds. All is worked out from what was written, in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -24,7 +24,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.warehouse import Warehouse
 
 # That the right rows say so, jobs/scoring/folded_check.py looks at.
-SOURCES = ("model", "popular", "folded_in")
+SOURCES = ("model", "popular", "folded_in", "content")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ToPublish:
     top_k: int | None
     """None: every scored pair."""
     movie_ids: NDArray[np.int32]
-    """All that could be recommended: what the filters leave and the model knows."""
+    """All that could be recommended: what the filters leave and the models know."""
     rating_range: tuple[float, float]
     order_version: str | None = None
     """What ordered the movies; None: predicted ratings did."""
@@ -49,29 +49,39 @@ class ToPublish:
     """Whether lists are in the order of scores, and not chosen for more than these."""
     genre_cap: int | None = None
     """Movies of one genre in a list, at most; None: any number."""
+    new_movies: int = 0
+    """Places of each list for movies that are new to a model."""
+    new_ids: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    """Those that may have these, none of them among `movie_ids`."""
 
 
-# How many rows each user has, and how many of the movies that could be recommended, of the user's
-# list if there is one, are left to be so: those that the user has not rated, nor was shown of late.
+# How many rows each user has, of known movies and of new ones, and how many of those that could be
+# recommended, of the user's list if there is one, are left to be so: those that the user has not
+# rated, nor was shown of late.
 COUNTED = """
-    with rows_of as (select user_id, count(*) as rows from recommendations group by user_id),
+    with rows_of as (
+        select user_id, count(*) as rows, count_if(is_new) as new_rows
+        from recommendations left join allowed using (movie_id) group by user_id),
     spent_of as (
-        select user_id, count(*) as spent from spent semi join allowed using (movie_id)
-        group by user_id),
+        select user_id, count_if(not is_new) as spent, count_if(is_new) as new_spent
+        from spent join allowed using (movie_id) group by user_id),
     listed_of as (
-        select user_id, count(distinct movie_id) filter (is_left) as listed
+        select user_id, count(distinct movie_id) filter (is_left and not is_new) as listed,
+            count(distinct movie_id) filter (is_left and is_new) as new_listed
         from (
-            select candidates.*,
+            select candidates.*, is_new,
                 allowed.movie_id is not null and spent.movie_id is null as is_left
             from candidates left join allowed using (movie_id)
             left join spent using (user_id, movie_id))
         group by user_id)
     select user_id, coalesce(rows, 0) as rows, coalesce(spent, 0) as spent,
-        coalesce(listed, $movies - coalesce(spent, 0)) as left_over
+        coalesce(listed, $movies - coalesce(spent, 0)) as left_over,
+        coalesce(new_rows, 0) as new_rows,
+        least($new_movies, coalesce(new_listed, $new - coalesce(new_spent, 0))) as new_left
     from users left join rows_of using (user_id) left join spent_of using (user_id)
         left join listed_of using (user_id)
 """
-WANTED_ROWS = "least(left_over, coalesce($top_k, left_over))"
+WANTED_ROWS = "least(left_over + new_left, coalesce($top_k, left_over + new_left))"
 OF_GENRES = "(select distinct movie_id, unnest(genres) as genre from movies)"
 OVER_CAP = f"""
     select user_id, genre, count(*) as rows from recommendations join {OF_GENRES} using (movie_id)
@@ -109,8 +119,8 @@ BECAUSE = """
     from recommendations shown left join ratings on ratings.user_id = shown.user_id
         and ratings.movie_id = because_movie_id
     where (because_movie_id is null) <> (because_share is null)
-        or (because_movie_id is not null and (ratings.movie_id is null or source = 'popular'
-            or because_share <= 0 or because_share > 1))
+        or (because_movie_id is not null and (ratings.movie_id is null
+            or source in ('popular', 'content') or because_share <= 0 or because_share > 1))
 """
 NAN = "(isnan(predicted_rating) or isnan(ranking_score))"
 
@@ -138,6 +148,12 @@ def checks(columns: list[str], by_score: bool = True, capped: bool = False) -> d
         "every user has the rows that top_k asks for": (
             f"from ({COUNTED}) where rows > {WANTED_ROWS} or rows < "
             f"{f'least(1, {WANTED_ROWS})' if capped else WANTED_ROWS}"
+        ),
+        "every list has the new movies that new_movies asks for": (
+            f"from ({COUNTED}) where new_rows <> new_left"
+        ),
+        "rows of new movies say so, and no others": (
+            f"{ROWS} join allowed using (movie_id) where is_new <> (source = 'content')"
         ),
         "ranks run from 1 without gaps, each with another movie": (
             f"from ({RANKED}) where first <> 1 or last <> rows or ranks <> rows or movies <> rows"
@@ -205,8 +221,10 @@ def audit(data: ToPublish) -> list[str]:
     """
     tables, (low, high) = data.tables, data.rating_range
     tables.execute(
-        "create or replace temp table allowed as select unnest($ids)::integer as movie_id",
-        {"ids": data.movie_ids},
+        "create or replace temp table allowed as "
+        "select unnest($known)::integer as movie_id, false as is_new "
+        "union all select unnest($new)::integer, true",
+        {"known": data.movie_ids, "new": data.new_ids},
     )
     tables.execute(
         "create or replace temp view spent as select user_id, movie_id from ratings union all "
@@ -216,6 +234,8 @@ def audit(data: ToPublish) -> list[str]:
         "ds": data.ds,
         "top_k": data.top_k,
         "movies": len(data.movie_ids),
+        "new": len(data.new_ids),
+        "new_movies": data.new_movies,
         "order_version": data.order_version,
         "low": low,
         "high": high,

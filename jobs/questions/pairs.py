@@ -88,6 +88,14 @@ def predict_file(factors: Factors, pairs: Path, out: Path, block_bytes: int = 1 
     return count
 
 
+def movies_of(pairs: Path) -> NDArray[np.int64]:
+    """Ids of the movies of a file, ascending. Raises JobError as `predict_file` does."""
+    check_header(pairs)
+    blocks = read_blocks(pairs, 1 << 22)
+    found = [np.unique(block.column("movie_id").to_numpy()) for block in blocks]
+    return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
+
+
 def check_header(pairs: Path) -> list[str]:
     """The names of the columns."""
     try:

@@ -14,8 +14,9 @@ a prediction says what it rests on:
     model      both the user and the movie were learned from ratings
     folded_in  the user is new to the model, or has rated since it learned: a row of all the
                user's published ratings, on what was learned of movies
+    content    nothing was learned of the movie: by its genres, year and title
     popular    nothing was learned of the user: the rating to expect of anybody
-    mean       nothing was learned of the movie: the mean rating, and the user's own bias
+    mean       nothing is known of the movie: the mean rating, and the user's own bias
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+from numpy.typing import NDArray
 
 from jobs.engines.terminal import show_table
 from jobs.published.runs_table import LatestRun, latest_run
 from jobs.published.views import connect
-from jobs.questions.pairs import deviations, predict_file, predict_pairs
+from jobs.questions.pairs import deviations, movies_of, predict_file, predict_pairs
 from jobs.questions.recommendations import require_movie, require_user
 from jobs.questions.tonight import of_published
 from jobs.runs.command import command_arguments, positive
@@ -43,8 +45,9 @@ from model.metrics import rmse
 
 MEANING = {
     "folded_in": "the user is new to the model, or has rated since: it is by all ratings published",
+    "content": "nothing was learned of the movie: it is by its genres, year and title",
     "popular": "nothing was learned of the user: this is the rating to expect of anybody",
-    "mean": "nothing was learned of the movie: this is the mean rating, and the user's own bias",
+    "mean": "nothing is known of the movie: this is the mean rating, and the user's own bias",
 }
 
 
@@ -139,11 +142,25 @@ def between(low: float, high: float) -> str:
 def learned_from(factors: Factors, run: LatestRun, split: str, source: str) -> bool:
     """Whether a prediction rests on ratings of a split: on all of its run, once refitted.
 
-    A row that was folded in is made of all published ratings. Of later runs' ratings nobody knows
-    which were new.
+    A row that was folded in is made of all published ratings, one of a movie by what is known of it
+    of none of the movie's. Of later runs' ratings nobody knows which were new.
     """
+    if source in ("content", "mean"):
+        return False
     refitted = factors.manifest.get("run_id") == run.run_id and "refit_ratings" in factors.manifest
     return split == "train" or refitted or source == "folded_in"
+
+
+def movies_asked(
+    arguments: argparse.Namespace, connection: duckdb.DuckDBPyConnection
+) -> NDArray[np.integer]:
+    """Ids of all movies that are to be predicted for."""
+    if arguments.pairs:
+        return movies_of(arguments.pairs)
+    if arguments.movie is not None:
+        return np.array([arguments.movie])
+    query = "select movie_id from ratings where user_id = ?"
+    return connection.execute(query, [arguments.user]).fetchnumpy()["movie_id"]
 
 
 def error_of(rows: list[tuple]) -> float:
@@ -166,7 +183,7 @@ def main(argv: list[str] | None = None) -> None:
             f"Release {run.release} holds no ratings, only who used what, so there is none to "
             "predict. What a user may want next: nightreel recommend --user ..."
         )
-    factors = of_published(learned, connection, arguments.user)
+    factors = of_published(learned, connection, movies_asked(arguments, connection), arguments.user)
     if arguments.pairs:
         count = predict_file(factors, arguments.pairs, arguments.out)
         print(f"{arguments.out}: {count:,} predictions of model version {run.model_version}.")

@@ -67,6 +67,9 @@ def movies_note(score: dict[str, Any]) -> str:
     taken = sum(score["filtered"].values())
     notes += [f"{taken:,} filtered out"] if taken else []
     notes += [f"{score['movies_new']:,} new to the model"] if score["movies_new"] else []
+    # Earlier versions of Nightreel had no places for them.
+    placed = score.get("new_movies", 0)
+    notes += [f"{placed:,} new, by what is known of them"] if placed else []
     return ", ".join(notes)
 
 

@@ -1,17 +1,38 @@
-"""The model of ratings with rows of the published ratings, as `score` has made them."""
+"""The model of ratings with rows of what is published, as `score` has made them."""
 
 from __future__ import annotations
 
 import duckdb
 import numpy as np
+from numpy.typing import NDArray
 
 from model.data.histories import TRAIN, UNKNOWN, Histories
+from model.data.movie_content import CatalogueContent
 from model.factors import Factors
 from model.fold_in import can_fold_in, with_folded_in
+from model.new_movies import new_movies, with_new_movies
 
 
 def of_published(
-    factors: Factors, connection: duckdb.DuckDBPyConnection, user: int | None = None
+    version: Factors,
+    connection: duckdb.DuckDBPyConnection,
+    movie_ids: NDArray[np.integer],
+    user: int | None = None,
+) -> Factors:
+    """A version, with rows of what it has not learned: of these movies, and of one user or all."""
+    factors = with_users(version, connection, user)
+    unknown = np.unique(movie_ids[version.learned_movies(movie_ids) < 0])
+    query = "select movie_id from movies where year is not null or len(genres) > 0"
+    wanted = np.intersect1d(unknown, connection.execute(query).fetchnumpy()["movie_id"])
+    if not len(wanted):
+        return factors
+    query = "select movie_id, title, year, genres from movies"
+    known = CatalogueContent.of(connection.sql(query).to_arrow_table())
+    return with_new_movies(factors, new_movies(version, known, wanted))
+
+
+def with_users(
+    factors: Factors, connection: duckdb.DuckDBPyConnection, user: int | None
 ) -> Factors:
     """The model, with rows of users who have other published ratings than at its training.
 

@@ -30,7 +30,8 @@ RATED = "user_id int, movie_ids array<int>"
 CANDIDATES = "user_id int, movie_id int"
 
 # source: model; folded_in, of users whose row in the model of ratings was made that night; popular,
-# where what ranks knows nothing of the user.
+# where what ranks knows nothing of the user; content, of a movie that is new to a model, by its
+# genres, year and title.
 # ranking_score is what movies are ranked by: the score of order_version, a model of order; where
 # there is none, the predicted rating, not clipped, and damped where score.damping says so, or less
 # score.lower_bound deviations. It falls from rank to rank, unless score.diversity or
@@ -39,8 +40,8 @@ CANDIDATES = "user_id int, movie_id int"
 # score.uncertainty; null without, where nothing was learned of user or movie, and of folded_in.
 # predicted_rating is null where the data holds no ratings.
 # because_movie_id: with score.reasons, the movie rated by the user that speaks most for the row, of
-# all that speaks for it because_share, above 0 and at most 1; null without, of popular, and where
-# no rated movie does.
+# all that speaks for it because_share, above 0 and at most 1; null without, of popular and content,
+# and where no rated movie does.
 RECOMMENDATIONS = (
     "ds date, user_id int, rank int, movie_id int, title string, predicted_rating float, "
     "source string, model_version string, run_id string, ranking_score float, "

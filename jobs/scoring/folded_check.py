@@ -68,7 +68,7 @@ def check_folded_in(run: Run, models: Models) -> list[str]:
     users = tables.execute("""
         select user_id, min(source) low, max(source) high,
             count_if(source = 'folded_in' and rating_sd is not null) sure
-        from scored group by all order by user_id
+        from scored where source <> 'content' group by all order by user_id
         """).fetchnumpy()
     rated = clean_ratings(run.data("ratings"), users["user_id"])
     expected_U = expected_source(models, rated)
@@ -142,7 +142,7 @@ def check_row(
     assert model.noise is not None
     user_id = int(rated.user_ids_U[place])
     query = "select movie_id, predicted_rating from scored where user_id = ?"
-    rows = tables.execute(query, [user_id]).fetchnumpy()
+    rows = tables.execute(f"{query} and source <> 'content'", [user_id]).fetchnumpy()
     own_N = (rated.user_N == place) & rated.learned(model)
     idx = model.movie_idx(np.concatenate([rated.movie_id_N[own_N], rows["movie_id"]]))
     mean_W, covariance_WW = prior

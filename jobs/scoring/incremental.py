@@ -1,9 +1,9 @@
 """Incremental scoring: the run whose rows are taken over, for whom that is right, and the rows.
 
 A user's rows follow from the models, the movies that may be recommended, their genres where lists
-are chosen by them, and the settings of score, the same for everybody, and from the user's own rated
-movies and list; where users can be folded in or a model orders movies, also from when and how the
-user has rated them.
+are chosen by them, what is known of new movies, and the settings of score, the same for everybody,
+and from the user's own rated movies and list; where users can be folded in or a model orders
+movies, also from when and how the user has rated them.
 Where all of these are as they were in an earlier run, so are the rows. That run, the base, is fixed
 when a run starts. Where there is none, or what it wrote is gone or was made otherwise, everybody is
 scored, and the step says why.
@@ -32,6 +32,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.run import Run, open_run
 from jobs.scoring.genres import Genres
 from jobs.scoring.models import Models
+from jobs.scoring.new_movies import Newcomers
 from jobs.scoring.uncertainty import known_to
 from jobs.training.registered import digest_of
 from model.factors import Factors
@@ -55,6 +56,7 @@ NAMES = {
     "calibration": "calibration",
     "genre_cap": "genre_cap",
     "genres": "genres of movies",
+    "new_movies": "new movies",
 }
 # What is read of the rows that are taken over.
 COLUMNS = ["user_id", "rank", "movie_id", "predicted_rating", "source", "ranking_score"]
@@ -88,12 +90,19 @@ class Basis:
     genres: str | None = None
     """Digest of all movies' genres; None where lists are by score alone. None is what is off, as in
     runs of before there was any of these."""
+    new_movies: str | None = None
+    """How many places new movies have, and a digest of what is known of them; None: none."""
 
     @classmethod
     def of(
-        cls, run: Run, models: Models, movie_ids: NDArray[np.int32], genres: Genres | None = None
+        cls,
+        run: Run,
+        models: Models,
+        movie_ids: NDArray[np.int32],
+        genres: Genres | None = None,
+        newcomers: Newcomers | None = None,
     ) -> Basis:
-        """That of a run, by its models, the movies that may be recommended, and genres."""
+        """That of a run, by its models, the movies that may be recommended, and what is known."""
         order, score = models.order, known_to(models.rating.factors, run.conf.score)
         return cls(
             model_version=models.rating.version,
@@ -111,6 +120,7 @@ class Basis:
             calibration=score.calibration or None,
             genre_cap=score.genre_cap,
             genres=genres.digest if genres else None,
+            new_movies=f"{score.new_movies} {newcomers.digest}" if newcomers else None,
         )
 
     def changed_since(self, then: dict[str, Any]) -> list[str]:

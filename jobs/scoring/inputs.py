@@ -29,7 +29,7 @@ from model.factors import Factors, index_of
 from model.ranking.catalogue import Catalogue, load_catalogue, prepare_catalogue
 from model.ranking.lists import VALUES, Lists, load_lists
 
-HISTORIES, GENRES = "histories", "genres"
+HISTORIES, GENRES, NEWCOMERS = "histories", "genres", "newcomers"
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class Inputs:
     kept_U: NDArray[np.bool_]
     """Users whose rows are taken over from an earlier run."""
     catalogue: Catalogue
+    newcomers: Catalogue | None
+    """New movies that have places of their own; None where there are none."""
     titles: pa.Array
     """By row number in the factors; empty for a movie that may not be recommended."""
     histories: Histories | None
@@ -61,8 +63,12 @@ def write_inputs(plan: ScoringPlan, folder: Path) -> Inputs:
     Raises JobError if the users of the run's rated movies do not ascend.
     """
     folder.mkdir(parents=True)
-    prepare_catalogue(plan.ranking, plan.movie_ids).save(folder / "catalogue")
-    titles = titles_of(plan.ranking, plan.run.data("movies"), plan.movie_ids)
+    movie_ids = plan.movie_ids
+    prepare_catalogue(plan.ranking, movie_ids).save(folder / "catalogue")
+    if plan.newcomers:
+        prepare_catalogue(plan.ranking, plan.newcomers.ids).save(folder / NEWCOMERS)
+        movie_ids = np.union1d(movie_ids, plan.newcomers.ids)
+    titles = titles_of(plan.ranking, plan.run.data("movies"), movie_ids)
     pq.write_table(pa.table({"title": titles}), folder / "titles.parquet")
     user_ids_U, rated, own = write_lists(plan.run, folder)
     kept_U = np.zeros(len(user_ids_U), bool)
@@ -89,6 +95,7 @@ def read_inputs(folder: Path) -> Inputs:
         shown=load_lists(folder / "shown"),
         kept_U=np.load(folder / "kept.npy", mmap_mode="r"),
         catalogue=load_catalogue(folder / "catalogue"),
+        newcomers=load_catalogue(folder / NEWCOMERS) if (folder / NEWCOMERS).exists() else None,
         titles=pq.read_table(folder / "titles.parquet")["title"].combine_chunks(),
         histories=load_histories(folder / HISTORIES) if (folder / HISTORIES).exists() else None,
         genres=Genres.load(folder / GENRES) if (folder / GENRES).exists() else None,

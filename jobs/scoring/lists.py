@@ -2,7 +2,8 @@
 
 By the kernel, or of whom there is a list of candidates, of these. Never what the user has rated,
 nor what the user was shown of late where score.repeat_after says so. With score.diversity,
-calibration or genre_cap, lists are chosen of the best (model/ranking/reranking.py).
+calibration or genre_cap, lists are chosen of the best (model/ranking/reranking.py); with
+score.new_movies, so many places are those of new movies.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from model.ranking.candidates import rank_candidates
 from model.ranking.lists import Lists
 from model.ranking.ranker import Ranked, Ranker
 from model.ranking.reranking import Reranking, Wanted, pool_of
+from model.ranking.reserved import with_places_for
 
 Ints = NDArray[np.integer]
 # Rows of users of whom all movies are ranked at once.
@@ -34,6 +36,10 @@ class ListMaker:
     """None: every pair."""
     reranking: Reranking | None
     """By genres of the ranker's movies, by row number; None: lists are by score."""
+    newcomers: Ranker | None = None
+    """Ranks new movies alone, by the same rows of users; None where they have no places."""
+    places: int = 0
+    """How many of a list by score are theirs."""
 
     @classmethod
     def of(cls, ranker: Ranker, inputs: Inputs, top_k: int | None, wanted: Wanted) -> ListMaker:
@@ -48,7 +54,11 @@ class ListMaker:
     def lists(self, users: NDArray[np.int64]) -> Ranked:
         """The lists of users, who ascend; `row_R` of the answer counts the users as given."""
         if self.reranking is None or self.top_k is None or self.inputs.genres is None:
-            return self.best(users, self.top_k)
+            ranked = self.best(users, self.top_k)
+            if self.newcomers is None:
+                return ranked
+            new = self.best(users, self.places, self.newcomers)
+            return with_places_for(new, ranked, self.top_k)
         history_BG = self.inputs.genres.distribution(self.inputs.rated.take(users))
         pool = self.best(users, pool_of(self.top_k))
         chosen = self.reranking.rerank(pool, history_BG, self.top_k)
@@ -63,17 +73,21 @@ class ListMaker:
             parts.append((few, self.reranking.rerank(every, history_BG[few], self.top_k)))
         return together(parts) if len(short) else chosen
 
-    def best(self, users: NDArray[np.int64], k: int | None) -> Ranked:
-        """The k best of users, who ascend: by their own lists where they have one."""
-        factors, own = self.ranker.factors, self.inputs.own.take(users)
+    def best(self, users: NDArray[np.int64], k: int | None, ranker: Ranker | None = None) -> Ranked:
+        """The k best of users, who ascend: by their own lists where they have one.
+
+        Of the movies of another ranker, if one is given.
+        """
+        ranker = ranker or self.ranker
+        factors, own = ranker.factors, self.inputs.own.take(users)
         user_idx = factors.user_idx(self.inputs.user_ids_U[users])
         free, listed = np.flatnonzero(own.count_B == 0), np.flatnonzero(own.count_B)
         barred = self.barred(users[free])
         barred = Lists(barred.offset_B1, factors.movie_idx(barred.value_N))
-        by_all = self.ranker.top_k(user_idx[free], barred, k)
+        by_all = ranker.top_k(user_idx[free], barred, k)
         if not len(listed):
             return by_all
-        movie_ids = factors.movie_ids_M[self.ranker.movie_idx_C]
+        movie_ids = factors.movie_ids_M[ranker.movie_idx_C]
         barred = self.barred(users[listed])
         left = [
             np.setdiff1d(np.intersect1d(own[i], movie_ids), barred[place])

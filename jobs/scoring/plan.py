@@ -20,6 +20,7 @@ from jobs.scoring.folding import Known, of_tonight
 from jobs.scoring.genres import Genres
 from jobs.scoring.incremental import Basis, rests_on_histories, usable_base
 from jobs.scoring.models import Models
+from jobs.scoring.new_movies import Newcomers
 from jobs.scoring.reasons import Explained
 from jobs.scoring.shown import Shown
 from jobs.scoring.uncertainty import known_to, need_of
@@ -52,6 +53,8 @@ class ScoringPlan:
     """What users were shown of late, and are not shown now."""
     genres: Genres | None = None
     """What lists are chosen by besides scores; None: they are by score alone."""
+    newcomers: Newcomers | None = None
+    """New movies that have places in lists; rows of theirs are in both models."""
 
     def __str__(self) -> str:
         f = self.figures
@@ -60,6 +63,8 @@ class ScoringPlan:
             f"{f['movies_scored']:,} of {f['movies']:,} movies can be recommended: "
             f"{', '.join([*taken, format(f['movies_new'], ',')])} are new to the model"
         )
+        if f["new_movies"]:
+            movies += f". {f['new_movies']:,} new ones have places by what is known of them"
         if f["order_version"]:
             movies += f". They are ordered by version {f['order_version']} of order"
         if self.shown.nights:
@@ -91,12 +96,21 @@ def plan_scoring(run: Run, models: Models) -> ScoringPlan:
             "movies that the filters leave. Train a new one, or loosen the filters."
         )
     genres = Genres.read(run) if settings.by_genres else None
-    basis = Basis.of(run, models, movie_ids, genres)
+    newcomers = Newcomers.of(run, models)
+    if settings.new_movies and newcomers is None:
+        print(
+            f"score: score.new_movies is {settings.new_movies}, but of the movies that the filters "
+            "leave none is new to the models and has a genre or a year: no places are kept",
+            flush=True,
+        )
+    basis = Basis.of(run, models, movie_ids, genres, newcomers)
     rests = rests_on_histories(rating.factors, basis.order_version)
     base, why_all = usable_base(run, basis, rests)
     known = Known.of(run) if rests else None
     model = of_tonight(rating, known)
-    ranking = ranking_model(run, model, models, known)
+    if newcomers:
+        model = newcomers.added_to(model, rating.factors)
+    ranking = ranking_model(run, model, models, known, newcomers)
     explained = Explained.of(models, known) if known and settings.reasons else None
     shown = Shown.before(run)
     figures = {
@@ -112,6 +126,7 @@ def plan_scoring(run: Run, models: Models) -> ScoringPlan:
         "movies_new": len(left.movie_ids) - len(movie_ids),
         "movies_scored": len(movie_ids),
         "nights_before": [night.isoformat() for night in shown.nights],
+        "new_movies": len(newcomers.ids) if newcomers else 0,
     }
     return ScoringPlan(
         run,
@@ -124,10 +139,17 @@ def plan_scoring(run: Run, models: Models) -> ScoringPlan:
         figures,
         shown,
         genres,
+        newcomers,
     )
 
 
-def ranking_model(run: Run, model: Factors, models: Models, known: Known | None) -> Factors:
+def ranking_model(
+    run: Run,
+    model: Factors,
+    models: Models,
+    known: Known | None,
+    newcomers: Newcomers | None = None,
+) -> Factors:
     """What movies are ranked by: `model`, with rows of tonight, unless there is a model of order.
 
     Raises JobError if it cannot rank as the settings say.
@@ -138,9 +160,10 @@ def ranking_model(run: Run, model: Factors, models: Models, known: Known | None)
     assert known is not None, "rows of order rest on histories"
     told = known.histories, known.user_ids_U, known.movie_ids_M
     try:
-        return with_fresh_rows(order.factors, order.folder, *told)
+        ranking = with_fresh_rows(order.factors, order.folder, *told)
     except ValueError as error:
         raise JobError(f"Version {order.version} of order cannot be used: {error}") from error
+    return newcomers.added_to(ranking, order.factors) if newcomers else ranking
 
 
 def ranked_by_rating(model: Factors, settings: ScoreSettings, version: str) -> Factors:

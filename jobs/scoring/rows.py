@@ -16,10 +16,10 @@ from model.factors import Factors, index_of, is_trained
 from model.reasons import Explainer
 
 Ints = NDArray[np.integer]
-# By popularity where what ranks knows nothing of the user; else by rows of the training, or with a
-# predicted rating by a row of tonight.
-SOURCES = ["model", "popular", "folded_in"]
-MODEL, POPULAR, FOLDED_IN = range(3)
+# By what is known of a movie that is new to a model. Else by popularity where what ranks knows
+# nothing of the user; else by rows of the training, or with a predicted rating by a row of tonight.
+SOURCES = ["model", "popular", "folded_in", "content"]
+MODEL, POPULAR, FOLDED_IN, CONTENT = range(4)
 
 
 class Rows(NamedTuple):
@@ -100,7 +100,7 @@ class Scorer:
         sd_R = np.full(len(user_id_R), np.nan, np.float32)
         if self.uncertainty:
             sd_R = model.sd(user_idx_R, movie_idx_R)
-        source_R = self.source(user_id_R, user_idx_R)
+        source_R = self.source(user_id_R, user_idx_R, ranked.movie_idx_R)
         because_R, share_R = self.because(users, ranked.row_R, movie_id_R, source_R)
         return Rows(
             user_id_R,
@@ -125,18 +125,28 @@ class Scorer:
         movie_ids_M = self.explainer.movie_ids_M
         known = self.inputs.histories.take(users)
         found = self.explainer.reasons(known, row_R, index_of(movie_ids_M, movie_id_R))
-        # Of whom what ranks knows nothing, no rating speaks for a popular movie.
-        some_R = (found.movie_R >= 0) & (source_R != POPULAR)
+        # Of whom what ranks knows nothing, no rating speaks for a popular movie; and of a new movie
+        # the model that gives reasons may know nothing.
+        some_R = (found.movie_R >= 0) & (source_R != POPULAR) & (source_R != CONTENT)
         because_R[some_R] = movie_ids_M[found.movie_R[some_R]]
         share_R[some_R] = found.share_R[some_R]
         return because_R, share_R
 
-    def source(self, user_id_R: NDArray[np.int32], user_idx_R: NDArray) -> NDArray[np.integer]:
-        """Of users by id and by row number in the model: what their rows rest on."""
-        ranking = self.ranking
+    def source(
+        self, user_id_R: NDArray[np.int32], user_idx_R: Ints, movie_idx_R: Ints
+    ) -> NDArray[np.integer]:
+        """What rows rest on, of users by id and by row number in the model.
+
+        Movies are by row number in what ranks.
+        """
+        ranking, newcomers = self.ranking, self.lists.newcomers
         known_R = is_trained(ranking.user_idx(user_id_R), ranking.user_trained_U)
         by_row_R = np.where(self.model.is_folded(user_idx_R), FOLDED_IN, MODEL)
-        return np.where(known_R, by_row_R, POPULAR).astype(np.int8)
+        source_R = np.where(known_R, by_row_R, POPULAR)
+        if newcomers:
+            is_new_R = newcomers.catalogue.column_M[movie_idx_R] >= 0
+            source_R = np.where(is_new_R, CONTENT, source_R)
+        return source_R.astype(np.int8)
 
     def taken_over(self, base: Path, user_ids: NDArray[np.int32]) -> Rows:
         """What the base recommended to users, who ascend."""

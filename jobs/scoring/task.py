@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -69,6 +69,8 @@ class Scoring:
     """Whether there are no ratings to predict."""
     wanted: Wanted = BY_SCORE
     """What lists are chosen for besides scores."""
+    new_movies: int = 0
+    """Places of each list for new movies."""
 
 
 @cache
@@ -80,9 +82,15 @@ def scorer_of(scoring: Scoring, device: str) -> Scorer:
     other = scoring.ranking != scoring.factors
     ranking = load_factors(scoring.ranking) if other else model
     inputs = read_inputs(scoring.inputs)
-    ranker = Ranker(ranking, catalogue=inputs.catalogue, device=device)
+    ranker, *newcomers = (
+        Ranker(ranking, catalogue=catalogue, device=device)
+        for catalogue in (inputs.catalogue, inputs.newcomers)
+        if catalogue
+    )
     explainer = Explainer.of(scoring.explained, device) if scoring.explained else None
     lists = ListMaker.of(ranker, inputs, scoring.top_k, scoring.wanted)
+    if newcomers:
+        lists = replace(lists, newcomers=newcomers[0], places=scoring.new_movies)
     return Scorer(lists, model, scoring.base, scoring.uncertainty, explainer)
 
 

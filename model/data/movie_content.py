@@ -2,27 +2,57 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 from scipy.sparse.linalg import norm, svds
 
-from model.data.side_information import LEAST_ROWS, features
+from model.data.side_information import LEAST_ROWS, Told, columns_of, features
 
 # The year, which is a feature of its own, and what follows it; then words of two letters or more.
 YEAR = re.compile(r"\(\d{4}.*$")
 WORD = re.compile(r"[^\W\d_]{2,}")
+# Numbers to which what is known of the movies of a catalogue is cut.
+WIDTH = 100
 
 
-def movie_content(table: str | None, ids_M: NDArray[np.integer]) -> csr_array:
+@dataclass(frozen=True)
+class CatalogueContent:
+    """What is known of the T movies of a catalogue, whose ids ascend."""
+
+    ids_T: NDArray[np.integer]
+    content: csr_array
+
+    @classmethod
+    def of(cls, table: Told) -> CatalogueContent:
+        """All movies of a table. Raises ValueError if it cannot be read."""
+        ids_T = np.sort(columns_of(table, ["movie_id"])["movie_id"].to_numpy())
+        return cls(ids_T, movie_content(table, ids_T))
+
+    @cached_property
+    def row_TW(self) -> NDArray[np.float64]:
+        """In few numbers."""
+        return shortened(self.content, WIDTH, seed=0).astype(float)
+
+    @property
+    def digest(self) -> str:
+        """Of all of it."""
+        content = self.content
+        arrays = self.ids_T, content.data, content.indices, content.indptr
+        return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()[:16]
+
+
+def movie_content(table: Told | None, ids_M: NDArray[np.integer]) -> csr_array:
     """Genres, five years each, and words of the title of M movies, M x P.
 
-    A movie's genres, its years and its words have length 1 each, words by TF-IDF. `table` is a
-    folder of schemas.MOVIES. Raises ValueError if there is none, or it cannot be read.
+    A movie's genres, its years and its words have length 1 each, words by TF-IDF. Raises ValueError
+    if there is no table of movies, or it cannot be read.
     """
     if table is None:
         raise ValueError(
@@ -33,12 +63,9 @@ def movie_content(table: str | None, ids_M: NDArray[np.integer]) -> csr_array:
     return csr_array(hstack([told, title_words(titles(table, ids_M))]))
 
 
-def titles(table: str, ids_M: NDArray[np.integer]) -> list[str]:
+def titles(table: Told, ids_M: NDArray[np.integer]) -> list[str]:
     """Of each movie; empty where the table has none."""
-    try:
-        read = pq.read_table(table, columns=["movie_id", "title"])
-    except Exception as error:
-        raise ValueError(f"{table} cannot be read: {error}") from error
+    read = columns_of(table, ["movie_id", "title"])
     title_of = dict(zip(read["movie_id"].to_pylist(), read["title"].to_pylist(), strict=True))
     return [title_of.get(movie) or "" for movie in ids_M.tolist()]
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -20,17 +21,18 @@ YEARS = {"year": 5, "age": 10}
 LEAST_ROWS = 2
 
 
+# A folder of schemas.USERS or schemas.MOVIES, or its rows.
+Told: TypeAlias = str | pa.Table
+
+
 def features(
-    table: str, entity: str, ids_N: NDArray[np.integer], columns: list[str]
+    table: Told, entity: str, ids_N: NDArray[np.integer], columns: list[str]
 ) -> NDArray[np.float32]:
     """N rows by features, in the order of columns and values; a row's of one column have length 1.
 
-    `table` is a folder of schemas.USERS or schemas.MOVIES. Raises ValueError if it cannot be read.
+    Raises ValueError if the table cannot be read.
     """
-    try:
-        read = pq.read_table(table, columns=[f"{entity}_id", *columns])
-    except Exception as error:
-        raise ValueError(f"{table} cannot be read: {error}") from error
+    read = columns_of(table, [f"{entity}_id", *columns])
     row_of = {id_: row for row, id_ in enumerate(ids_N.tolist())}
     row_T = [row_of.get(id_) for id_ in read[f"{entity}_id"].to_pylist()]
     blocks = [np.zeros((len(ids_N), 0), np.float32)]
@@ -42,6 +44,16 @@ def features(
         }
         blocks.append(one_column(told, len(ids_N)))
     return np.concatenate(blocks, 1)
+
+
+def columns_of(table: Told, columns: list[str]) -> pa.Table:
+    """Some of its columns. Raises ValueError, naming it, if it cannot be read."""
+    if isinstance(table, pa.Table):
+        return table.select(columns)
+    try:
+        return pq.read_table(table, columns=columns)
+    except Exception as error:
+        raise ValueError(f"{table} cannot be read: {error}") from error
 
 
 def values_of(column: str, value: Any) -> Iterator[Any]:

@@ -34,6 +34,7 @@ SCORING: dict[str, Any] = {
     "diversity": 0.3,
     "calibration": 0.1,
     "genre_cap": 5,
+    "new_movies": 3,
     "genres_in": "Comedy,  Children's ",
     "genres_out": "Film-Noir",
     "year_from": 1950,

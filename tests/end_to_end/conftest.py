@@ -100,7 +100,8 @@ def write_delivery(folder: Path, users: int = 120, movies: int = 60) -> Path:
         if (user * 7 + movie * 13) % 5 < 2
     ]
     lines += ["1::2::3", f"1::{movies + 9}::3::978300000"]
-    titles = [f"{movie}::Movie {movie} ({1950 + movie})::Drama" for movie in range(1, movies + 1)]
+    # The last of them nobody has rated.
+    titles = [f"{movie}::Movie {movie} ({1950 + movie})::Drama" for movie in range(1, movies + 2)]
     (folder / "ratings.dat").write_text("\n".join(lines) + "\n", encoding="latin-1")
     (folder / "movies.dat").write_text("\n".join(titles) + "\n", encoding="latin-1")
     return folder

@@ -1,6 +1,7 @@
 """Runs that do not train: an earlier date by the champion, and chosen users once more."""
 
 import json
+import re
 
 from deltalake import DeltaTable
 
@@ -29,7 +30,10 @@ def test_an_earlier_date_and_then_two_users_again(published, delivery):
     others = f"{recommended} and user_id not in (7, 8) order by all"
     rows = published.sql(others)
     for command in (
-        ["rescore", "--ds", DS, "--users", "8,7", "--set", "score.top_k=3"],
+        [
+            *("rescore", "--ds", DS, "--users", "8,7"),
+            *("--set", "score.top_k=3", "--set", "score.new_movies=1"),
+        ],
         ["score"],
         ["publish"],
         ["publish"],  # a retry changes nothing
@@ -42,6 +46,16 @@ def test_an_earlier_date_and_then_two_users_again(published, delivery):
         "and user_id in (7, 8) order by all"
     ) == [(user, rank, "again") for user in (7, 8) for rank in (1, 2, 3)]
     assert published.sql("select rows_published from runs where run_id = 'again'") == [(6,)]
+    # The one movie that nobody has rated is in both lists, and is predicted as the table says.
+    new = published.sql(
+        f"select user_id, movie_id, predicted_rating from recommendations where ds = '{DS}' "
+        "and source = 'content' order by all"
+    )
+    assert [row[:2] for row in new] == [(7, 61), (8, 61)]
+    told = published.run("predict", "--user", "7", "--movie", "61").stdout
+    assert re.search(rf"predicted rating {new[0][2]:.2f}\n +source: content;", told), told
+    told = published.run("summary", "--run-id", "again").stdout
+    assert "1 new, by what is known of them" in " ".join(told.split())
 
     # The night after brings nothing again, and of the one genre that there is, ten movies.
     for command in (

@@ -184,6 +184,35 @@ def test_deviations_and_the_order_by_lower_bounds(scored, tmp_path):
     assert scored("other", base="full")[0]["why_all"].endswith("changed: uncertainty")
 
 
+def test_new_movies_have_the_places_that_are_theirs(scored, tmp_path):
+    """15 and 16 are new, of both the same is known, of 17 nothing; users 2 and 4 have lists."""
+    (tmp_path / "lists.csv").write_text("user_id,movie_id\n2,11\n2,16\n4,12\n4,14\n")
+    movies = [*MOVIES, (17, "17", None, [])]
+    lists = f"score.candidates={tmp_path}/lists.csv"
+    # Only 10 and 11 have a rating, which new movies need not have.
+    settings = ["score.new_movies=1", "score.min_ratings=1", lists]
+    figures, rows = scored("run", *settings, movies=movies)
+    found = movies_of(rows)
+    assert {user: sorted(own) for user, own in found.items()} == {
+        **{1: [11, 15], 2: [11, 16], 3: [10, 15], 5: [11, 15]}
+    }
+    assert {row[5] for row in rows if row[2] > 14} == {"content"}
+    assert {row[5] for row in rows if row[2] < 15} == {"model", "popular"}
+    assert (figures["new_movies"], figures["movies_scored"]) == (2, 2)
+    # All filters hold but that of ratings; of all pairs, so many new ones at most.
+    _, rows = scored("all", "score.new_movies=1", "score.block_list=[15]", "score.top_k=all")
+    assert {row[2] for row in rows} == {10, 11, 12, 13, 14, 16}
+    assert [row[0] for row in rows if row[2] == 16] == [1, 2, 3, 4, 5]
+    # Taken over where the same is known of the same movies, and not else.
+    scored("base", *settings, movies=movies)
+    _, full = scored("full", *settings, movies=movies)
+    figures, again = scored("again", *settings, movies=movies, base="base")
+    assert (again, figures["users_kept"]) == (full, 5)
+    movies[5] = (15, "Movie 15", 2015, ["War"])
+    figures, _ = scored("other", *settings, movies=movies, base="base")
+    assert figures["why_all"] == "since run base, this has changed: new movies"
+
+
 def test_what_is_taken_over_is_what_would_be_scored(scored, tmp_path):
     """Users 1 and 3 stay as they were, 2 rates a movie, 5 is gone, 6 is new; a title changes."""
     lists = tmp_path / "lists.csv"

@@ -47,6 +47,9 @@ class ScoreSettings(Section):
     all that the user has rated; 0: nothing."""
     genre_cap: PositiveInt | None = None
     """Movies of one genre in a list, at most; null: any number."""
+    new_movies: Annotated[int, Field(ge=0, strict=True)] = 0
+    """So many places of each list are for the best of the movies that a model has not learned, by
+    their genres, years and titles; 0: such movies are in no list."""
     genres_in: list[str]
     """Only movies of one of these genres; [] for all."""
     genres_out: list[str]
@@ -56,7 +59,8 @@ class ScoreSettings(Section):
     year_to: int | None
     """Only movies released in this year or earlier; those without a year are left out."""
     min_ratings: Annotated[int, Field(ge=0, strict=True)]
-    """Only movies with this many ratings, of all splits, in the run's data."""
+    """Only movies with this many ratings, of all splits, in the run's data; but for those that
+    new_movies has places for."""
     block_list: list[PositiveInt] | str
     """Ids of movies that nobody is recommended; or a CSV or Parquet file with a column movie_id."""
     candidates: str | None
@@ -69,6 +73,11 @@ class ScoreSettings(Section):
             raise ValueError(f"{', '.join(both)} stands in both genres_in and genres_out")
         if self.year_from and self.year_to and self.year_from > self.year_to:
             raise ValueError(f"no year lies from {self.year_from} to {self.year_to}")
+        if self.top_k != "all" and self.new_movies >= self.top_k:
+            raise ValueError(
+                f"new_movies is {self.new_movies}, and top_k {self.top_k}: no place would be left "
+                "for movies that have been rated"
+            )
         return self
 
     @model_validator(mode="after")
@@ -76,6 +85,11 @@ class ScoreSettings(Section):
         """Refuse what would leave no choice."""
         chosen = ({"repeat_after": self.repeat_after} if self.repeat_after else {}) | self.by_genres
         named = " and ".join(f"{name}={value:g}" for name, value in chosen.items())
+        if self.by_genres and self.new_movies:
+            raise ValueError(
+                f"new_movies={self.new_movies} keeps places that lists chosen by "
+                f"{' and '.join(self.by_genres)} know nothing of: take one of the two"
+            )
         if named and self.top_k == "all":
             raise ValueError(f"top_k=all leaves nothing to choose from by {named}")
         if self.diversity + self.calibration >= 1:

@@ -31,6 +31,13 @@ LISTED = [(3, 12), (3, 14), (3, 15)]
 GENRES = {11: ["Drama", "War"], 12: ["Drama"], 13: ["War"], 14: [], 15: ["Drama"]}
 
 
+# Of new movies 16 and 17 each list has one, if it may; user 2 has rated 16, and user 3's has none.
+WITH_NEW = [
+    *[GOOD[0], row(1, 2, 17, source="content"), GOOD[2], row(2, 2, 17, source="content", sd=1)],
+    GOOD[3],
+]
+
+
 def published(recommendations, users=(1, 2, 3), listed=LISTED, shown=()) -> ToPublish:
     tables = duckdb.connect()
     rows = {
@@ -50,12 +57,48 @@ def published(recommendations, users=(1, 2, 3), listed=LISTED, shown=()) -> ToPu
 
 
 def test_what_is_right_passes():
-    assert len(audit(published(GOOD))) == 14
+    assert len(audit(published(GOOD))) == 16
     # Without lists, user 3 may have two of the three movies that are left.
     with pytest.raises(JobError, match=r"every user has the rows.*user_id=3, rows=1"):
         audit(published(GOOD, listed=[]))
     everything = [*GOOD, row(1, 3, 13, score=3.5)]
     assert audit(replace(published(everything), top_k=None))
+
+
+def with_new(recommendations, **changes) -> ToPublish:
+    data = published(recommendations, **changes)
+    data.tables.execute("insert into ratings values (2, 16, 3, null, 'train')")
+    return replace(data, new_movies=1, new_ids=np.array([16, 17], np.int32))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "failed"),
+    [
+        ({}, None),
+        ({1: GOOD[1]}, "list has the new movies.*user_id=1, rows=2.*new_rows=0, new_left=1"),
+        ({0: row(1, 1, 16, source="content")}, "list has the new movies.*new_rows=2, new_left=1"),
+        ({3: None}, "every user has the rows.*user_id=2, rows=1"),
+        ({3: row(2, 2, 16, source="content")}, "was rated by the user.*movie_id=16"),
+        ({3: row(2, 2, 17)}, "rows of new movies say so.*movie_id=17"),
+        ({0: row(1, 1, 11, source="content")}, "rows of new movies say so.*movie_id=11"),
+        ({1: row(1, 2, 18, source="content")}, "list has the new movies.*user_id=1"),
+        ({4: row(3, 1, 17, source="content")}, "list has the new movies.*user_id=3"),
+        (
+            {1: row(1, 2, 17, source="content", because=14, share=0.5)},
+            "reasons are movies.*source=content",
+        ),
+    ],
+)
+def test_new_movies_have_their_places_and_say_so(wrong, failed):
+    rows = [row for row in (dict(enumerate(WITH_NEW)) | wrong).values() if row]
+    if failed is None:
+        assert audit(with_new(rows))
+        # A list of new movies has as many of them as others have.
+        listed = [(3, 12), (3, 16), (3, 17)]
+        assert audit(with_new([*rows, row(3, 2, 16, source="content")], listed=listed))
+        return
+    with pytest.raises(JobError, match=f"nothing was published: .*{failed}"):
+        audit(with_new(rows))
 
 
 def test_where_there_are_no_ratings_none_is_predicted():

@@ -22,12 +22,14 @@ def test_rated_is_sorted_and_ends_with_the_error(ask):
     rated = [cells(line) for line in lines if "train" in line or "test" in line]
     assert rated[:3] == [
         ["10", "Alien (1979)", "4.5", "3.75", "-0.75", "train", "model"],
-        ["12", "Nobody's Film (2000)", "4.25", "3.25", "-1.00", "test", "mean"],
+        # Of the same bin of years there is no other, and so the mean of both, level and taste:
+        # 2 + 0.25 + mean of 0.5 and -0.5 + mean of 1 and 0.
+        ["12", "Nobody's Film (2000)", "4.25", "2.75", "-1.50", "test", "content"],
         ["11", "[Rec] (2007)", "1", "1.75", "+0.75", "train", "model"],
     ]
-    error = np.sqrt((0.75**2 + 1 + 0.75**2) / 3)
+    error = np.sqrt((0.75**2 + 1.5**2 + 0.75**2) / 3)
     assert f"RMSE over 3 ratings: {error:.4f}" in lines
-    assert "  test: 1.0000 over 1" in lines
+    assert "  test: 1.5000 over 1" in lines
 
 
 def test_a_model_that_knows_deviations_says_where_the_rating_lies(ask, monkeypatch):
@@ -42,7 +44,7 @@ def test_a_model_that_knows_deviations_says_where_the_rating_lies(ask, monkeypat
     assert rated[0][3:6] == ["3.75", "-0.75", "2.93 to 4.57"]
     # The lower end lies on the scale; nothing was learned of movie 12.
     assert rated[2][5] == "1.00 to 3.39"
-    assert rated[1][4:] == ["-1.00", "test", "mean"]
+    assert rated[1][4:] == ["-1.50", "test", "content"]
 
 
 def test_a_file(ask, tmp_path):

@@ -82,6 +82,7 @@ def test_later_layers_win(folder):
             ["train: matrix_factorisation.exchange=strata does not go with elastic"],
         ),
         ("score: {top_k: 0}", ["local.yaml: score.top_k: found 0", "greater than or equal to 1"]),
+        ("score: {new_movies: 20}", ["score: new_movies is 20, and top_k 20: no place would be"]),
         ("score: {top_k: some}", ["score.top_k: found 'some'", "'all'"]),
         ("etl: {test_share: 0.3}", ["add up to 1.2, not to 1"]),
         ("train: 7", ["local.yaml: train: found 7"]),

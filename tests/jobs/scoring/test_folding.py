@@ -131,6 +131,11 @@ def test_who_is_new_or_has_rated_since_is_folded_in(night, model):
     assert all(movie in NOW[user] for user, movie in reasons)
     assert figures["reasons"] == sum(row[10] is not None for row in rows)
     assert check_folded_in(run, saved_models(model)) == CHECKS
+    # New movies, as 15, which user 6 has rated, are by what is known of them, whosever the list.
+    run, _, rows = night("new", NOW, "score.new_movies=1", "score.damping=1")
+    assert {row[0] for row in rows if row[5] == "content"} == {1, 2, 3, 5, 7}
+    assert {row[0]: row[5] for row in rows if row[5] != "content"} == sources
+    assert check_folded_in(run, saved_models(model)) == CHECKS
     # With ratings as then, nobody is, and rows are as ever.
     _, then, rows = night("then", THEN)
     assert then["users_folded_in"] == 0
