@@ -23,7 +23,7 @@ from typing import Any
 from airflow.sdk import DAG, Param
 
 from nightreel_common.parameters import (
-    IDS,
+    NUMBERS,
     ORDER_MEMBERS,
     RATING_MEMBERS,
     dataset,
@@ -51,7 +51,7 @@ PARAMETERS: dict[str, Param] = {
         "string",
         "Seeds",
         "One training of each member from each, as in '7, 8, 9'. Empty: as in conf.",
-        pattern=f"^{IDS}$",
+        pattern=f"^{NUMBERS}$",
     ),
     "minutes": optional(
         "number",

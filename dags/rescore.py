@@ -25,7 +25,7 @@ from airflow.sdk import DAG, Param, chain, task
 
 from nightreel_common.assets import MODEL, RECOMMENDATIONS
 from nightreel_common.parameters import (
-    IDS,
+    NAMES,
     dataset,
     given,
     optional,
@@ -63,7 +63,7 @@ PARAMETERS: dict[str, Param] = {
         "string",
         "Users",
         "Ids with commas between them, as in '17, 2000'. Empty: all users.",
-        pattern=f"^{IDS}$",
+        pattern=NAMES,
     ),
     "dataset": dataset("The run fails unless the tables hold this one. Empty: whatever they hold."),
     "ds": run_date("Date whose recommendations are replaced. Empty: that of the data."),

@@ -23,7 +23,7 @@ from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, run_of
 from jobs.scoring.filters import allowed_movies
-from jobs.scoring.given_ids import kept_lists, refuse_unknown_candidates
+from jobs.scoring.given_ids import kept_lists, require_known, write_candidates
 
 
 def check(run: Run) -> list[Finding]:
@@ -61,7 +61,9 @@ def main(argv: list[str] | None = None) -> None:
                 + "\n".join(f"  {finding}." for finding in failed)
             )
         # A filter that cannot be meant stops the run before it trains, not after.
-        refuse_unknown_candidates(kept_lists(run), run)
+        if lists := kept_lists(run):
+            require_known(lists, run)
+            write_candidates(lists, run)
         figures.update(rules=len(found), movies_allowed=len(allowed_movies(run).movie_ids))
 
 

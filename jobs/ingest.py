@@ -35,7 +35,7 @@ from jobs.runs.implicit import for_ones
 from jobs.runs.inputs import refuse_outside
 from jobs.runs.mounts import warnings_of
 from jobs.runs.run import Run, new_run_id
-from jobs.runs.settings.delivery import RELEASES
+from jobs.runs.settings.delivery import RELEASES, IngestSettings
 from jobs.runs.settings.whole import Configuration, with_models
 from jobs.runs.warehouse import Warehouse, warehouse_named
 from jobs.scoring.given_ids import given_lists, with_blocked
@@ -86,7 +86,12 @@ def configuration_of(arguments: argparse.Namespace) -> Configuration:
         source = str(Path(source).expanduser().resolve())
         refuse_outside("ingest.source", source)
     ingest = conf.ingest.model_copy(update={"source": source})
-    return with_blocked(conf.model_copy(update={"ingest": ingest}))
+    return with_blocked(conf.model_copy(update={"ingest": ingest}), has_numbers(ingest))
+
+
+def has_numbers(ingest: IngestSettings) -> bool:
+    """Whether the ids of a release are known to be whole numbers before it is looked at."""
+    return ingest.dataset in RELEASES and not ingest.describes_files
 
 
 def with_champions(run: Run) -> Run:
@@ -152,7 +157,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parse_arguments(argv)
     refuse_future(arguments.ds)
     conf = configuration_of(arguments)
-    lists = given_lists(conf)
+    lists = given_lists(conf, has_numbers(conf.ingest))
     warehouse = warehouse_named(conf.warehouse)
     for warning in warnings_of(warehouse.folder, keeps_mlflow=not conf.tracking.uri):
         print(f"ingest: {warning}", flush=True)
@@ -163,7 +168,7 @@ def main(argv: list[str] | None = None) -> None:
         run = replace(run, base_run=base, named=named)
         run.save()
         if lists:
-            figures["candidates"] = lists.write(run.output("candidates"))
+            figures["candidates"] = lists.write(run.output("given_candidates"))
         figures.update(release=run.release, digest=run.digest, **delivered)
         figures.update(base_run=base, why_base=why)
 

@@ -16,9 +16,11 @@ import argparse
 from dataclasses import replace
 from datetime import date
 
+from jobs.engines.duck import open_tables
 from jobs.published.runs_table import latest_run, published_last
 from jobs.published.views import connect
-from jobs.runs.command import command_arguments, day, positive, refuse_future, run_command
+from jobs.questions.recommendations import number_of
+from jobs.runs.command import command_arguments, day, refuse_future, run_command, source_id
 from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
 from jobs.runs.files import read_json
@@ -26,16 +28,16 @@ from jobs.runs.run import Run, new_run_id, open_run
 from jobs.runs.settings.whole import with_models
 from jobs.runs.warehouse import Warehouse, warehouse_named
 from jobs.scoring.filters import allowed_movies
-from jobs.scoring.given_ids import given_lists, refuse_unknown_candidates, with_blocked
+from jobs.scoring.given_ids import given_lists, require_known, with_blocked, write_candidates
 from jobs.scoring.incremental import find_base
 from jobs.scoring.uncertainty import refuse_to_score
 from jobs.training.promotion import present_champion
 from jobs.training.registry import Registry
 
 
-def user_ids(text: str) -> list[int]:
+def user_ids(text: str) -> list[str]:
     """The type of --users: ids with commas between them."""
-    return sorted({positive(part.strip()) for part in text.split(",")})
+    return sorted(set(map(source_id, text.split(","))))
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -97,11 +99,17 @@ def order_version(
     return version
 
 
+def numbers_of(users: list[str], data: Run) -> list[int]:
+    """The numbers of a run's users, ascending. Raises JobError for a text that is nobody's id."""
+    with open_tables({"users": data.data("users")}) as tables:
+        return sorted(number_of(tables, data.release, "user", user) for user in users)
+
+
 def plan_run(arguments: argparse.Namespace) -> Run:
     """All that the run relies on. A further attempt relies on what the first one found."""
-    conf = with_blocked(
-        load_configuration(arguments.set, warehouse=arguments.warehouse, form=with_models())
-    )
+    conf = load_configuration(arguments.set, warehouse=arguments.warehouse, form=with_models())
+    # Which ids there are, is asked of the data.
+    conf = with_blocked(conf, numbers=False)
     warehouse = warehouse_named(conf.warehouse)
     run_id, named = new_run_id(warehouse, arguments.run_id)
     earlier = earlier_attempt(warehouse, run_id)
@@ -136,7 +144,7 @@ def plan_run(arguments: argparse.Namespace) -> Run:
         ),
         conf=conf,
         data_run=data.run_id,
-        users=arguments.users,
+        users=numbers_of(arguments.users, data) if arguments.users else None,
     )
 
 
@@ -146,14 +154,14 @@ def main(argv: list[str] | None = None) -> None:
     if not (run.data("rated")).is_dir():
         raise JobError(f"The data of run {run.data_run} is gone. Make a new run: make nightly")
     allowed_movies(run)
-    lists = given_lists(run.conf)
-    refuse_unknown_candidates(lists, run)
+    if lists := given_lists(run.conf, numbers=False):
+        require_known(lists, run)
     base, why = find_base(run)
     with run.step("rescore") as figures:
         run = replace(run, base_run=base)
         run.save()
         if lists:
-            figures["candidates"] = lists.write(run.output("candidates"))
+            figures["candidates"] = write_candidates(lists, run)
         figures.update(data_run=run.data_run, model_version=run.champion, ds=run.ds.isoformat())
         figures.update(order_version=run.order_version)
         figures.update(base_run=base, why_base=why)

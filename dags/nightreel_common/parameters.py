@@ -116,8 +116,11 @@ SCORING = {
     "block_list": "score.block_list",
     "candidates": "score.candidates",
 }
-GENRES = r"^\s*[^,\s][^,]*(,\s*[^,\s][^,]*)*$"
-IDS = r"\s*[1-9][0-9]*(\s*,\s*[1-9][0-9]*)*\s*"
+# With commas between them, as ids may stand that a source writes as it likes.
+NAMES = r"^\s*[^,\s][^,]*(,\s*[^,\s][^,]*)*$"
+NUMBERS = r"\s*[1-9][0-9]*(\s*,\s*[1-9][0-9]*)*\s*"
+# What is a file of ids, and not an id.
+FILE = r"(?s).*(/.*|\.csv|\.parquet)"
 
 
 def scoring_parameters() -> dict[str, Param]:
@@ -205,13 +208,13 @@ def scoring_parameters() -> dict[str, Param]:
             "string",
             "Only genres",
             "Only movies of one of these, as in 'Comedy, Film-Noir'. Empty: as in conf.",
-            pattern=GENRES,
+            pattern=NAMES,
         ),
         "genres_out": optional(
             "string",
             "Without genres",
             "No movie of one of these, as in 'Horror, War'. Empty: as in conf.",
-            pattern=GENRES,
+            pattern=NAMES,
         ),
         "year_from": optional(
             "integer", "From year", "Only movies of this year or later. Empty: as in conf."
@@ -229,7 +232,7 @@ def scoring_parameters() -> dict[str, Param]:
             "string",
             "Blocked movies",
             "Ids with commas between them, or a CSV or Parquet file with a column movie_id that "
-            "the workers see. Empty: as in conf.",
+            "the workers see: what holds a '/', or ends in .csv or .parquet. Empty: as in conf.",
             minLength=1,
         ),
         "candidates": optional(
@@ -251,8 +254,9 @@ def scoring_settings(params: Mapping[str, Any]) -> list[str]:
             return str(given)
         if name.startswith("genres_"):
             given = [genre.strip() for genre in given.split(",")]
-        elif name == "block_list" and re.fullmatch(IDS, given):
-            given = [int(movie_id) for movie_id in given.split(",")]
+        elif name == "block_list" and not re.fullmatch(FILE, given):
+            ids = [movie_id.strip() for movie_id in given.split(",")]
+            given = [int(each) if re.fullmatch("[1-9][0-9]*", each) else each for each in ids]
         # JSON quotes names, so that YAML takes them as text whatever they hold.
         return json.dumps(given, ensure_ascii=False)
 

@@ -14,6 +14,7 @@ from jobs.cleaning.model_inputs import with_index
 from jobs.cleaning.movies import parse_movies, rated_only
 from jobs.cleaning.parquet_rows import read_parquet
 from jobs.cleaning.ratings import parse_ratings, refuse_unknown_movies
+from jobs.cleaning.source_ids import SourceIds, with_numbers
 from jobs.cleaning.users import parse_users
 from jobs.engines.spark import together
 from jobs.release.layouts import Layout, Table
@@ -35,10 +36,13 @@ class Parsed:
     lines: int
     bad: int
     """Lines with a reason."""
+    index: tuple[str, DataFrame] | None = None
+    """Of which entity the source's ids are no numbers of ours, and schemas.SOURCE_IDS of it."""
 
     @property
     def usable(self) -> DataFrame:
-        return self.rows.filter("reason is null")
+        rows = self.rows.filter("reason is null")
+        return with_numbers(rows, *self.index) if self.index else rows
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,9 @@ class Delivery:
     """What a delivery holds, cached."""
 
     ratings: Parsed
-    """With user_id, movie_id, movie_idx, rating and timestamp."""
+    """With user_id, movie_id, movie_idx, rating and timestamp, perhaps source_user_id."""
     movies: Parsed
-    """With movie_id, title, year and genres."""
+    """With movie_id, title, year, genres and source_movie_id."""
     indexed_movies: DataFrame
     """The usable ones, with movie_idx."""
     users: Parsed | None
@@ -82,11 +86,23 @@ def read_delivery(spark: SparkSession, run: Run, layout: Layout) -> Delivery:
         return counted(layout.users.files, parse_users(lines, layout.users), header=False)
 
     known, profiles = together(spark, movies, users)
+    known = numbered(known, "movie", run, layout)
     indexed = with_index(known.usable, "movie")
     rows = parse_ratings(lines_of(layout.ratings), layout)
     known_only = refuse_unknown_movies(rows, indexed, layout)
     ratings = counted(layout.ratings.files, known_only, layout.ratings.header)
-    return Delivery(ratings, known, indexed, profiles)
+    return Delivery(numbered(ratings, "user", run, layout), known, indexed, profiles)
+
+
+def numbered(parsed: Parsed, entity: str, run: Run, layout: Layout) -> Parsed:
+    """The same with numbers for all usable ids; new ones are put into the release's index."""
+    if layout.ids_of(entity) == "int":
+        return parsed
+    without = parsed.usable.filter(F.col(f"{entity}_id").isNull())
+    texts = without.select(F.col(f"source_{entity}_id").alias("source_id")).distinct()
+    ids = SourceIds(run.warehouse.source_ids(run.release, entity))
+    index = ids.with_added(texts, run.staging / f"new_{entity}s")
+    return replace(parsed, index=(entity, index))
 
 
 def own_test(spark: SparkSession, raw: Path, layout: Layout, name: str | None) -> DataFrame:

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from jobs.release.layouts import Table
+from jobs.release.layouts import ID_KINDS, Layout, Table
 
 # A block's number is that of its file, and so many bits of where it starts there.
 START_BITS = 48
@@ -181,10 +181,42 @@ def own_id(name: str) -> Column:
     return F.when(whole != "", whole.try_cast("int"))
 
 
-def not_an_id(name: str, number: Column) -> Column:
-    """The reason why a field is no id."""
-    bad = F.coalesce(number < 1, F.lit(True))
-    return F.when(bad, unusable(name, "a whole number from 1 to 2147483647"))
+def source_id(name: str, kind: str) -> Column:
+    """A field of own files as an id of one of ID_KINDS but `int`; null where it is none.
+
+    As it is written, without spaces around it; of whole numbers without zeros around them. A text
+    with control characters is none: a terminal obeys them, and PostgreSQL takes no NUL.
+    """
+    text = F.trim(name)
+    if kind == "string":
+        return F.when((text != "") & ~text.rlike(r"\p{Cc}"), text)
+    number = F.regexp_extract(text, r"^([0-9]{1,19})(\.0+)?$", 1).try_cast("bigint")
+    return F.when(number > 0, number.cast("string"))
+
+
+def own_number_of(source: Column) -> Column:
+    """The number of a source's id that is one of ours; null of any other id."""
+    return F.when(source.rlike("^[1-9][0-9]{0,9}$"), source.try_cast("int"))
+
+
+def id_columns(entity: str, layout: Layout) -> dict[str, Column]:
+    """<entity>_id of a layout's fields, null where it is no id.
+
+    Where ids are not of the kind `int` also source_<entity>_id, null where that is no id; the
+    number is then null of all that are no numbers of ours.
+    """
+    name, kind = f"{entity}_id", layout.ids_of(entity)
+    if kind == "int":
+        return {name: own_id(name) if layout.own else digits(name, "int")}
+    source = source_id(name, kind)
+    return {name: own_number_of(source), f"source_{name}": source}
+
+
+def not_an_id(name: str, kind: str, found: Column) -> Column:
+    """The reason why a field is no id of a kind; `found` is the last of its `id_columns`."""
+    found = found > 0 if kind == "int" else found.isNotNull()
+    expected = "an id" if kind == "string" else f"a {ID_KINDS[kind].replace('numbers', 'number')}"
+    return F.when(~F.coalesce(found, F.lit(False)), unusable(name, expected))
 
 
 def unusable(name: str, expected: str) -> Column:
@@ -192,11 +224,11 @@ def unusable(name: str, expected: str) -> Column:
     return F.concat(F.lit(f"{name}: expected {expected}, found "), found)
 
 
-def refuse_repeated(rows: DataFrame, key: str) -> DataFrame:
-    """Give all but the first usable line of a key a reason."""
+def refuse_repeated(rows: DataFrame, name: str, key: str) -> DataFrame:
+    """Give all but the first usable line of a key a reason, which calls it by a name."""
     order = Window.partitionBy(key, F.col("reason").isNull()).orderBy("block", "position")
     repeated = F.col("reason").isNull() & (F.row_number().over(order) > 1)
     reason = F.when(
-        repeated, F.concat(F.lit(f"{key} "), key, F.lit(" was given by an earlier line"))
+        repeated, F.concat(F.lit(f"{name} "), key, F.lit(" was given by an earlier line"))
     )
     return rows.withColumn("reason", F.coalesce("reason", reason))

@@ -8,10 +8,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.cleaning.lines import (
-    digits,
     first_reason,
+    id_columns,
     not_an_id,
-    own_id,
     refuse_repeated,
     with_fields,
     without_controls,
@@ -25,9 +24,13 @@ YEAR = r"\(((?:18|19|20)\d\d)(?:\s?[-\u2013]\s?(?:\d{4})?\s?)?\)+(?:\s*\((?!\d)[
 
 
 def parse_movies(lines: DataFrame, layout: Layout) -> DataFrame:
-    """movie_id, title, year, genres, and `reason`. Of a repeated id, the first line counts."""
+    """movie_id, title, year, genres, source_movie_id, and `reason`.
+
+    Of a repeated id, the first line counts. The number of an id that is none of ours is null.
+    """
     assert layout.movies
-    movie_id = own_id("movie_id") if layout.own else digits("movie_id", "int")
+    ids = id_columns("movie", layout)
+    *_, found = ids.values()
     title = clean_title("title")
     no_title = F.when(
         F.coalesce(title == "", F.lit(True)), F.lit("title: expected a title, found ''")
@@ -45,27 +48,33 @@ def parse_movies(lines: DataFrame, layout: Layout) -> DataFrame:
         "content",
         "block",
         "position",
-        first_reason(not_an_id("movie_id", movie_id), no_title, bad_genres).alias("reason"),
-        movie_id.alias("movie_id"),
+        first_reason(not_an_id("movie_id", layout.movie_ids, found), no_title, bad_genres).alias(
+            "reason"
+        ),
+        ids["movie_id"].alias("movie_id"),
+        ids.get("source_movie_id", F.lit(None).cast("string")).alias("source_movie_id"),
         title.alias("title"),
         year.alias("year"),
         genres.alias("genres"),
     )
-    return refuse_repeated(movies, "movie_id")
+    return refuse_repeated(movies, "movie_id", list(ids)[-1])
 
 
 def rated_only(ratings: DataFrame) -> DataFrame:
     """The same of movies that ratings alone name: their titles are the ids."""
-    rated = ratings.filter("reason is null").select("movie_id").distinct().coalesce(1)
+    named = "source_movie_id" in ratings.columns
+    names = ["movie_id", "source_movie_id"] if named else ["movie_id"]
+    rated = ratings.filter("reason is null").select(*names).distinct().coalesce(1)
     return rated.select(
         F.lit("").alias("content"),
         F.lit(0).cast("bigint").alias("block"),
         F.monotonically_increasing_id().alias("position"),
         F.lit(None).cast("string").alias("reason"),
         "movie_id",
-        F.col("movie_id").cast("string").alias("title"),
+        F.col(names[-1]).cast("string").alias("title"),
         F.lit(None).cast("int").alias("year"),
         F.array().cast("array<string>").alias("genres"),
+        F.col("source_movie_id") if named else F.lit(None).cast("string").alias("source_movie_id"),
     )
 
 

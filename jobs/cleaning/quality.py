@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from jobs.engines.duck import duckdb_columns
+from jobs.engines.duck import by_source, duckdb_columns
 from jobs.release.layouts import Layout
 from jobs.runs import schemas
 from jobs.runs.settings.cleaning import QualitySettings
@@ -57,6 +57,8 @@ Rule = Callable[[Delivered, QualitySettings], Finding]
 def examples(data: Delivered, query: str) -> str | None:
     """The first three rows of a query in words; None if there are none."""
     found = data.tables.sql(query)
+    if ids := [name for name in ("user_id", "movie_id") if name in found.columns]:
+        found = data.tables.sql(by_source(query, *ids))
     rows = [dict(zip(found.columns, row, strict=True)) for row in found.limit(3).fetchall()]
     return "; ".join(", ".join(f"{k} {v}" for k, v in row.items()) for row in rows) or None
 

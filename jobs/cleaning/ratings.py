@@ -10,8 +10,8 @@ from pyspark.sql import functions as F
 from jobs.cleaning.lines import (
     digits,
     first_reason,
+    id_columns,
     not_an_id,
-    own_id,
     unusable,
     with_fields,
 )
@@ -19,8 +19,16 @@ from jobs.release.layouts import Layout
 
 
 def parse_ratings(lines: DataFrame, layout: Layout) -> DataFrame:
-    """user_id, movie_id, rating, timestamp (seconds), and `reason`, beside the line itself."""
-    cut = with_fields(lines, layout.ratings)
+    """user_id, movie_id, rating, timestamp (seconds), and `reason`, beside the line itself.
+
+    And, where ids are not of the kind `int`, source_user_id, source_movie_id: see `id_columns`.
+    """
+    ids = {entity: id_columns(entity, layout) for entity in ("user", "movie")}
+    of_both = ids["user"] | ids["movie"]
+    # Ids are columns before anything asks for them, so that each is read once.
+    cut = with_fields(lines, layout.ratings).select(
+        "*", *(column.alias(f"found_{name}") for name, column in of_both.items())
+    )
     rows = own_numbers(cut, layout) if layout.own else usual_numbers(cut, layout)
     on_scale = F.col("number").isNotNull()
     if layout.rating_range:
@@ -28,8 +36,8 @@ def parse_ratings(lines: DataFrame, layout: Layout) -> DataFrame:
     if layout.rating_step:
         on_scale &= F.col("number") % layout.rating_step == 0
     reasons = [
-        not_an_id("user_id", F.col("user")),
-        not_an_id("movie_id", F.col("movie")),
+        not_an_id(f"{entity}_id", layout.ids_of(entity), F.col(f"found_{list(columns)[-1]}"))
+        for entity, columns in ids.items()
     ]
     if not layout.implicit:
         wrong = ~F.coalesce(on_scale, F.lit(False))
@@ -43,15 +51,14 @@ def parse_ratings(lines: DataFrame, layout: Layout) -> DataFrame:
         "block",
         "position",
         reason.alias("reason"),
-        F.col("user").alias("user_id"),
-        F.col("movie").alias("movie_id"),
+        *(F.col(f"found_{name}").alias(name) for name in of_both),
         F.col("number").cast("float").alias("rating"),
         F.col("seconds").alias("timestamp"),
     )
 
 
 def usual_numbers(rows: DataFrame, layout: Layout) -> DataFrame:
-    """Add user, movie, number and seconds of GroupLens's fields; null where one is no number."""
+    """Add number and seconds of GroupLens's fields; null where one is no number."""
     assert layout.rating_step
     assert layout.rating_range
     last = round(layout.rating_range[1] / layout.rating_step)
@@ -63,8 +70,6 @@ def usual_numbers(rows: DataFrame, layout: Layout) -> DataFrame:
     # Numbers are columns before anything asks for them, so that each is read once.
     return rows.select(
         "*",
-        digits("user_id", "int").alias("user"),
-        digits("movie_id", "int").alias("movie"),
         number.alias("number"),
         # Ten digits end in the year 2286; what is longer is no time in seconds.
         digits("timestamp", "bigint").alias("seconds"),
@@ -75,8 +80,6 @@ def own_numbers(rows: DataFrame, layout: Layout) -> DataFrame:
     """The same of own files; seconds are 0 where there is no time."""
     return rows.select(
         "*",
-        own_id("user_id").alias("user"),
-        own_id("movie_id").alias("movie"),
         (F.lit(1.0) if layout.implicit else own_number("rating")).alias("number"),
         own_seconds(layout).alias("seconds"),
     )
@@ -125,13 +128,17 @@ def time_in_words(time: str) -> str:
 
 def refuse_unknown_movies(ratings: DataFrame, movie_index: DataFrame, layout: Layout) -> DataFrame:
     """Add movie_idx; ratings of movies without one get a reason: nobody could name such a movie."""
-    known = movie_index.select("movie_id", "movie_idx")
-    joined = ratings.join(F.broadcast(known), "movie_id", "left")
+    named, known = "movie_id", movie_index.select("movie_id", "movie_idx")
+    if layout.movie_ids != "int":
+        # A line alone does not tell the number of its movie.
+        named, ratings = "source_movie_id", ratings.drop("movie_id")
+        known = movie_index.select("source_movie_id", "movie_id", "movie_idx")
+    joined = ratings.join(F.broadcast(known), named, "left")
     if layout.movies is None:
         return joined
     unknown = F.when(
         F.col("movie_idx").isNull(),
-        F.concat(F.lit("movie_id "), F.col("movie_id"), F.lit(f" is not in {layout.movies.name}")),
+        F.concat(F.lit("movie_id "), F.col(named), F.lit(f" is not in {layout.movies.name}")),
     )
     return joined.withColumn("reason", F.coalesce("reason", unknown))
 

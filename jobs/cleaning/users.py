@@ -53,14 +53,14 @@ def parse_users(lines: DataFrame, table: Table) -> DataFrame:
         "content",
         "block",
         "position",
-        first_reason(not_an_id("user_id", user_id)).alias("reason"),
+        first_reason(not_an_id("user_id", "int", user_id)).alias("reason"),
         user_id.alias("user_id"),
         without_controls(F.col("gender")).alias("gender"),
         F.col("age").try_cast("int").alias("age"),
         F.coalesce(F.get(names, code), without_controls(name)).alias("occupation"),
         without_controls(F.col("zip_code")).alias("zip_code"),
     )
-    return refuse_repeated(users, "user_id")
+    return refuse_repeated(users, "user_id", "user_id")
 
 
 def all_users(profiles: DataFrame | None, ratings: DataFrame) -> DataFrame:
@@ -68,10 +68,14 @@ def all_users(profiles: DataFrame | None, ratings: DataFrame) -> DataFrame:
 
     `profiles` holds one row per user, or is None where the delivery has no such file.
     """
-    raters = ratings.select("user_id").distinct().withColumn("has_rated", F.lit(True))
+    ids = [name for name in ("user_id", "source_user_id") if name in ratings.columns]
+    raters = ratings.select(*ids).distinct().withColumn("has_rated", F.lit(True))
+    known = raters if profiles is None else profiles
+    blank = {name: kind for name, kind in columns_of(USERS).items() if name not in known.columns}
+    nulls = [f"cast(null as {kind}) {name}" for name, kind in blank.items()]
     if profiles is None:
-        blank = [f"cast(null as {kind}) {name}" for name, kind in columns_of(USERS).items()][1:]
-        return raters.selectExpr("user_id", *blank, "has_rated")
+        return raters.selectExpr("*", *nulls)
+    profiles = profiles.selectExpr("*", *nulls)
     # Both in one partition, as with_index needs them: then the join exchanges nothing.
     everybody = raters.repartition(1).join(profiles.coalesce(1), "user_id", "full")
     return everybody.withColumn("has_rated", F.coalesce("has_rated", F.lit(False)))

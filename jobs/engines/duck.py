@@ -54,8 +54,9 @@ def add_view(
 ) -> None:
     """A view of the Parquet files below a folder: what columns they have, then the partitions'.
 
-    A folder without files is a table without rows, in the columns of the DDL schema. Raises
-    JobError if there is none.
+    Those of schemas.LATER that the DDL schema has, and files of earlier versions lack, are null. A
+    folder without files is a table without rows, in the columns of the DDL schema. Raises JobError
+    if there is none.
     """
     if not folder.is_dir():
         raise JobError(f"{folder} is missing: run the step that writes it again.")
@@ -67,6 +68,9 @@ def add_view(
         # Other folders above may be called as partitions are; and without types DuckDB would take a
         # run named 2026 for a number.
         columns = ", ".join(f'"{column}"' for column in [*stored, *partition_by])
+        for column in schemas.LATER:
+            if column in kinds and column not in stored:
+                columns += f", cast(null as {kinds[column]}) as {column}"
         types = ", ".join(f"'{column}': {kinds[column]}" for column in partition_by)
         hive = f", hive_types = {{{types}}}" if types else ""
         rows = f"select {columns} from read_parquet([{paths}], "
@@ -119,6 +123,22 @@ def duckdb_columns(ddl: str) -> dict[str, str]:
 def columns_in_sql(ddl: str) -> str:
     """A DDL schema as DuckDB's create table takes it."""
     return ", ".join(f"{column} {kind}" for column, kind in duckdb_columns(ddl).items())
+
+
+def by_source(query: str, *columns: str) -> str:
+    """SQL of a query's rows with ids as the source writes them.
+
+    These stand in `columns`, user_id or movie_id; views `users` and `movies` know them.
+    """
+    shown, joins = [], []
+    for column in columns:
+        table = f"{column.removesuffix('_id')}s"
+        shown.append(f"coalesce(source_{column}, {column}::varchar) as {column}")
+        joins.append(f"left join (select {column}, source_{column} from {table}) using ({column})")
+    hidden = ", ".join(f"source_{column}" for column in columns)
+    return (
+        f"select * exclude ({hidden}) replace ({', '.join(shown)}) from ({query}) {' '.join(joins)}"
+    )
 
 
 def no_rows(columns: dict[str, str]) -> str:

@@ -14,7 +14,8 @@ ROWS = 8
 def examples(connection: DuckDBPyConnection) -> Section:
     """A user with few ratings, a typical one, and one with many."""
     users = connection.execute("""
-        select user_id, ratings from user_counts
+        select user_id, coalesce(source_user_id, user_id::varchar), ratings
+        from user_counts join users using (user_id)
         semi join scored using (user_id) order by ratings, user_id
         """).fetchall()
     if not users:
@@ -25,12 +26,14 @@ def examples(connection: DuckDBPyConnection) -> Section:
         f"{listed([f'{100 * place:.0f}%' for place in PLACES])}."
     )
     parts: list[Part] = [text]
-    for user_id, ratings in chosen:
-        parts += [best_rated(connection, user_id, ratings), best_scored(connection, user_id)]
+    for user_id, user, ratings in chosen:
+        rated = f"User {user}: best rated of {count(ratings, 'movie')}"
+        parts += [best_rated(connection, user_id, rated)]
+        parts += [best_scored(connection, user_id, f"User {user}: recommended")]
     return Section("Some users", parts)
 
 
-def best_rated(connection: DuckDBPyConnection, user_id: int, ratings: int) -> Table:
+def best_rated(connection: DuckDBPyConnection, user_id: int, title: str) -> Table:
     """What a user rated best; of equally rated movies the well-known ones."""
     rows = connection.execute(
         f"""
@@ -41,7 +44,7 @@ def best_rated(connection: DuckDBPyConnection, user_id: int, ratings: int) -> Ta
         [user_id],
     ).fetchall()
     return Table(
-        f"User {user_id}: best rated of {count(ratings, 'movie')}",
+        title,
         ["Movie", "Genres", "Rating"],
         rows,
         frozenset({"Rating"}),
@@ -49,7 +52,7 @@ def best_rated(connection: DuckDBPyConnection, user_id: int, ratings: int) -> Ta
     )
 
 
-def best_scored(connection: DuckDBPyConnection, user_id: int) -> Table:
+def best_scored(connection: DuckDBPyConnection, user_id: int, title: str) -> Table:
     """What is recommended to a user, and the rated movie that speaks most for each."""
     rows = connection.execute(
         f"""
@@ -66,7 +69,7 @@ def best_scored(connection: DuckDBPyConnection, user_id: int) -> Table:
     if not any(because for *_, because in rows):
         headers.pop()
     return Table(
-        f"User {user_id}: recommended",
+        title,
         headers,
         [row[: len(headers)] for row in rows],
         frozenset({"Predicted"}),

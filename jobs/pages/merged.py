@@ -78,8 +78,9 @@ def movies(
 def first_rows(connection: DuckDBPyConnection) -> Table:
     """The first rows of the merged table; unknown values are blank."""
     rows = connection.execute("""
-        select r.user_id::text, coalesce(gender, ''), coalesce(age::text, ''),
-            coalesce(occupation, ''), title, coalesce(array_to_string(genres, ', '), ''),
+        select coalesce(source_user_id, r.user_id::text), coalesce(gender, ''),
+            coalesce(age::text, ''), coalesce(occupation, ''), title,
+            coalesce(array_to_string(genres, ', '), ''),
             printf('%g', rating::double), coalesce(strftime(rated_at, '%Y-%m-%d'), '')
         from (from ratings order by user_id, movie_id limit 5) r
         join movies using (movie_id) join users using (user_id) order by r.user_id, movie_id

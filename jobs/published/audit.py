@@ -122,14 +122,28 @@ BECAUSE = """
         or (because_movie_id is not null and (ratings.movie_id is null
             or source in ('popular', 'content') or because_share <= 0 or because_share > 1))
 """
+# By what the clean users and movies say.
+NAMED = """
+    select shown.user_id, shown.movie_id, shown.source_user_id, shown.source_movie_id,
+        because_movie_id, source_because_id
+    from recommendations shown join users using (user_id) join movies using (movie_id)
+        left join movies because on because.movie_id = because_movie_id
+    where shown.source_user_id is distinct from users.source_user_id
+        or shown.source_movie_id is distinct from movies.source_movie_id
+        or source_because_id is distinct from because.source_movie_id
+"""
 NAN = "(isnan(predicted_rating) or isnan(ranking_score))"
 
 
-def checks(columns: list[str], by_score: bool = True, capped: bool = False) -> dict[str, str]:
+def checks(
+    columns: list[str], named: bool, by_score: bool = True, capped: bool = False
+) -> dict[str, str]:
     """What must hold, and the question for what breaks it; the most basic comes first.
 
-    `columns` are those of the recommendations; `by_score` and `capped` say how lists are made.
+    `columns` are those of the recommendations; `named`: whether the source has ids of its own;
+    `by_score` and `capped` say how lists are made.
     """
+    sources = " or ".join(f"{column} is not null" for column in columns if "source_" in column)
     of_lists = {}
     if by_score:
         of_lists["higher scores rank higher"] = (
@@ -182,6 +196,9 @@ def checks(columns: list[str], by_score: bool = True, capped: bool = False) -> d
         ),
         "deviations of ratings are above 0": f"{ROWS} where rating_sd <= 0 or isnan(rating_sd)",
         "reasons are movies that the user has rated": BECAUSE,
+        "users and movies are called as the source calls them": (
+            NAMED if named else f"{ROWS} where {sources}"
+        ),
     }
 
 
@@ -242,8 +259,13 @@ def audit(data: ToPublish) -> list[str]:
         "implicit": data.implicit,
         "genre_cap": data.genre_cap,
     }
+    # Where there are none, nothing need be joined.
+    [(names,)] = tables.execute(
+        "select (select count(source_user_id) from users) + "
+        "(select count(source_movie_id) from movies)"
+    ).fetchall()
     columns = list(schemas.columns_of(schemas.RECOMMENDATIONS))
-    questions = checks(columns, data.by_score, data.genre_cap is not None)
+    questions = checks(columns, bool(names), data.by_score, data.genre_cap is not None)
     return make_checks(tables, questions, values)
 
 

@@ -32,10 +32,17 @@ from numpy.typing import NDArray
 from jobs.engines.terminal import show_table
 from jobs.published.runs_table import LatestRun, latest_run
 from jobs.published.views import connect
-from jobs.questions.pairs import deviations, movies_of, predict_file, predict_pairs
+from jobs.questions.pairs import (
+    Numbers,
+    deviations,
+    movies_of,
+    numbers_of,
+    predict_file,
+    predict_pairs,
+)
 from jobs.questions.recommendations import require_movie, require_user
 from jobs.questions.tonight import of_published
-from jobs.runs.command import command_arguments, positive
+from jobs.runs.command import command_arguments, source_id
 from jobs.runs.configuration import load_configuration, warehouse_of
 from jobs.runs.errors import JobError
 from jobs.runs.text import visible
@@ -54,8 +61,8 @@ MEANING = {
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """The arguments of `nightreel predict`: one of its three forms."""
     parser = command_arguments(__doc__ or "")
-    parser.add_argument("--user", type=positive, help="the user's id")
-    parser.add_argument("--movie", type=positive, help="the movie's id")
+    parser.add_argument("--user", type=source_id, help="the user's id")
+    parser.add_argument("--movie", type=source_id, help="the movie's id")
     parser.add_argument("--rated", action="store_true", help="all movies that the user has rated")
     parser.add_argument("--pairs", type=Path, metavar="CSV", help="file of pairs to predict")
     parser.add_argument("--out", type=Path, metavar="CSV", help="file to write, with --pairs")
@@ -70,14 +77,14 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def predict_one(
-    connection: duckdb.DuckDBPyConnection, factors: Factors, run: LatestRun, user: int, movie: int
+    connection: duckdb.DuckDBPyConnection, factors: Factors, run: LatestRun, user: str, movie: str
 ) -> None:
     """Print the prediction for one pair, and the real rating if there is one."""
-    require_user(connection, user)
-    title = require_movie(connection, movie)
-    pair = np.array([user]), np.array([movie])
+    user_id = require_user(connection, user)
+    movie_id, title = require_movie(connection, movie)
+    pair = np.array([user_id]), np.array([movie_id])
     rating, source = predict_pairs(factors, *pair)
-    print(f"User {user}, {visible(title)}: predicted rating {rating[0]:.2f}")
+    print(f"User {visible(user)}, {visible(title)}: predicted rating {rating[0]:.2f}")
     scale = factors.rating_min, factors.rating_max
     low, high = interval(rating, deviations(factors, *pair), 90, scale)
     if not np.isnan(low[0]):
@@ -87,7 +94,7 @@ def predict_one(
     if source[0] in MEANING:
         print(f"  {MEANING[source[0]]}")
     query = "select rating, split from ratings where user_id = ? and movie_id = ?"
-    real = connection.execute(query, [user, movie]).fetchone()
+    real = connection.execute(query, [user_id, movie_id]).fetchone()
     if real:
         learned = learned_from(factors, run, real[1], source[0])
         known = ", and which the model has learned from" if learned else ""
@@ -95,25 +102,26 @@ def predict_one(
 
 
 def predict_rated(
-    connection: duckdb.DuckDBPyConnection, factors: Factors, run: LatestRun, user: int
+    connection: duckdb.DuckDBPyConnection, factors: Factors, run: LatestRun, user: str
 ) -> None:
     """Print all ratings of a user beside their predictions, best rated first, then the RMSE."""
-    require_user(connection, user)
+    user_id = require_user(connection, user)
     query = """
-        select movie_id, title, rating, split, coalesce(epoch(rated_at)::bigint, -1)
+        select movie_id, title, rating, split, coalesce(epoch(rated_at)::bigint, -1),
+            coalesce(source_movie_id, movie_id::varchar)
         from ratings left join movies using (movie_id)
         where user_id = ?
     """
-    rated = connection.execute(query, [user]).fetchall()
+    rated = connection.execute(query, [user_id]).fetchall()
     if not rated:
         raise JobError(f"User {user} has not rated any movie.")
     movie_ids = np.array([row[0] for row in rated])
-    pairs = np.full(len(rated), user), movie_ids
+    pairs = np.full(len(rated), user_id), movie_ids
     predicted, source = predict_pairs(factors, *pairs, np.array([row[4] for row in rated]))
     scale = factors.rating_min, factors.rating_max
     ends = zip(*interval(predicted, deviations(factors, *pairs), 90, scale), strict=True)
     columns = zip(rated, predicted, source, ends, strict=True)
-    rows = [(*row[:4], p, s, between(*end)) for row, p, s, end in columns]
+    rows = [(*row[:4], p, s, between(*end), row[5]) for row, p, s, end in columns]
     rows.sort(key=lambda row: (-row[2], -row[4], row[0]))
     told = ["90% within"] if factors.knows_sd else []
     show_table(
@@ -121,7 +129,7 @@ def predict_rated(
         ["Movie", "Title", "Rated", "Predicted", "Error", *told, "Split", "Source"],
         (
             (m, t, f"{r:g}", f"{p:.2f}", f"{p - r:+.2f}", *[inside] * len(told), sp, so)
-            for m, t, r, sp, p, so, inside in rows
+            for _, t, r, sp, p, so, inside, m in rows
         ),
         numbers={"Movie", "Rated", "Predicted", "Error", *told},
     )
@@ -152,15 +160,18 @@ def learned_from(factors: Factors, run: LatestRun, split: str, source: str) -> b
 
 
 def movies_asked(
-    arguments: argparse.Namespace, connection: duckdb.DuckDBPyConnection
+    arguments: argparse.Namespace,
+    connection: duckdb.DuckDBPyConnection,
+    user_id: int | None,
+    known: tuple[Numbers | None, Numbers | None],
 ) -> NDArray[np.integer]:
-    """Ids of all movies that are to be predicted for."""
+    """Numbers of all movies that are to be predicted for; `known` as `predict_file` takes them."""
     if arguments.pairs:
-        return movies_of(arguments.pairs)
+        return movies_of(arguments.pairs, *known)
     if arguments.movie is not None:
-        return np.array([arguments.movie])
+        return np.array([require_movie(connection, arguments.movie)[0]])
     query = "select movie_id from ratings where user_id = ?"
-    return connection.execute(query, [arguments.user]).fetchnumpy()["movie_id"]
+    return connection.execute(query, [user_id]).fetchnumpy()["movie_id"]
 
 
 def error_of(rows: list[tuple]) -> float:
@@ -183,9 +194,12 @@ def main(argv: list[str] | None = None) -> None:
             f"Release {run.release} holds no ratings, only who used what, so there is none to "
             "predict. What a user may want next: nightreel recommend --user ..."
         )
-    factors = of_published(learned, connection, movies_asked(arguments, connection), arguments.user)
+    user_id = arguments.user and require_user(connection, arguments.user)
+    users, movies = (numbers_of(connection, entity) for entity in ("user", "movie"))
+    asked = movies_asked(arguments, connection, user_id, (users, movies))
+    factors = of_published(learned, connection, asked, user_id)
     if arguments.pairs:
-        count = predict_file(factors, arguments.pairs, arguments.out)
+        count = predict_file(factors, arguments.pairs, arguments.out, users, movies)
         print(f"{arguments.out}: {count:,} predictions of model version {run.model_version}.")
     elif arguments.rated:
         predict_rated(connection, factors, run, arguments.user)

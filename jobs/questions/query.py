@@ -24,8 +24,13 @@ from jobs.published.delta import file_paths
 from jobs.published.runs_table import latest_run
 from jobs.published.versions import tables_at
 from jobs.published.views import add_version, connect_to
-from jobs.questions.recommendations import recommended, require_user, show_recommendations
-from jobs.runs.command import command_arguments, day, positive, version_or_moment
+from jobs.questions.recommendations import (
+    number_of,
+    recommended,
+    require_user,
+    show_recommendations,
+)
+from jobs.runs.command import command_arguments, day, positive, source_id, version_or_moment
 from jobs.runs.configuration import warehouse_of
 from jobs.runs.errors import JobError
 from jobs.runs.text import visible
@@ -70,7 +75,7 @@ NUMBERS = {"INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL"}
 def recommend(argv: list[str] | None = None) -> None:
     """`nightreel recommend`."""
     parser = command_arguments(RECOMMEND_HELP)
-    parser.add_argument("--user", type=positive, required=True, help="the user's id")
+    parser.add_argument("--user", type=source_id, required=True, help="the user's id")
     parser.add_argument("--top", type=positive, default=20, help="how many movies (default: 20)")
     parser.add_argument("--ds", type=day, help="the date (default: that of the newest run)")
     add_at(parser)
@@ -79,10 +84,12 @@ def recommend(argv: list[str] | None = None) -> None:
     tables = tables_at(warehouse_of(arguments), needed, arguments.at)
     published = tables.pop("recommendations")
     connection = connect_to(tables)
-    ds, user = arguments.ds or latest_run(connection).ds, arguments.user
+    latest = latest_run(connection)
+    ds, user = arguments.ds or latest.ds, arguments.user
+    user_id = number_of(connection, latest.release, "user", user)
     # Of thousands of files, those with rows of this user: one a date.
-    add_version(connection, "recommendations", published, f"ds = '{ds}' and user_id = {user}")
-    rows = recommended(connection, user, ds, arguments.top)
+    add_version(connection, "recommendations", published, f"ds = '{ds}' and user_id = {user_id}")
+    rows = recommended(connection, user_id, ds, arguments.top)
     if not rows:
         dates = {partition["ds"] for partition in published.partitions()}
         raise no_rows(connection, user, ds, sorted(dates, reverse=True))
@@ -106,13 +113,13 @@ def add_at(parser: argparse.ArgumentParser) -> None:
 
 
 def no_rows(
-    connection: duckdb.DuckDBPyConnection, user_id: int, ds: date, published: list[str]
+    connection: duckdb.DuckDBPyConnection, user: str, ds: date, published: list[str]
 ) -> JobError:
     """Why a user has no recommendations of a date; `published` are the dates, newest first."""
-    require_user(connection, user_id)
+    require_user(connection, user)
     if ds.isoformat() in published:
         return JobError(
-            f"User {user_id} has no recommendations of {ds}: either the user has rated every "
+            f"User {user} has no recommendations of {ds}: either the user has rated every "
             "movie, or was not there yet."
         )
     shown = ", ".join(published[:10]) + (", ..." if len(published) > 10 else "")

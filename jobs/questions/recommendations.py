@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
@@ -17,7 +18,8 @@ class Recommendation(NamedTuple):
     """One row of the recommendations of a user, with the movie's genres."""
 
     rank: int
-    movie_id: int
+    movie_id: str
+    """As the source writes it."""
     title: str
     genres: list[str]
     predicted_rating: float | None
@@ -43,25 +45,51 @@ class Recommendation(NamedTuple):
         return f"model version {self.model_version}{order}"
 
 
-def require_user(connection: duckdb.DuckDBPyConnection, user_id: int) -> None:
-    """Raises JobError, saying which ids there are, if the release has no such user."""
-    if not connection.execute("from users where user_id = ?", [user_id]).fetchone():
-        raise unknown(connection, "user", user_id)
+def number_of(connection: duckdb.DuckDBPyConnection, release: str, entity: str, given: str) -> int:
+    """The number in our tables of a user or movie whom the source calls so.
 
-
-def require_movie(connection: duckdb.DuckDBPyConnection, movie_id: int) -> str:
-    """The movie's title. Raises JobError, saying how to find one, if there is no such movie."""
-    query = "select title from movies where movie_id = ?"
-    row = connection.execute(query, [movie_id]).fetchone()
+    A whole number that can be one of ours is one, whether or not there is such a user or movie.
+    Raises JobError, saying which ids there are, for any other id that the release does not have.
+    """
+    if re.fullmatch(r"[1-9][0-9]{0,9}", given) and int(given) < 2**31:
+        return int(given)
+    query = f"select {entity}_id from {entity}s where source_{entity}_id = ?"
+    row = connection.execute(query, [given]).fetchone()
     if row is None:
-        raise unknown(connection, "movie", movie_id)
+        raise unknown(connection, release, entity, given)
     return row[0]
 
 
-def unknown(connection: duckdb.DuckDBPyConnection, entity: str, found: int) -> JobError:
-    query = f"select count(*), min({entity}_id), max({entity}_id) from {entity}s"
-    [(count, first, last)] = connection.execute(query).fetchall()
+def require_user(connection: duckdb.DuckDBPyConnection, given: str) -> int:
+    """The user's number. Raises JobError, saying which ids there are, if there is no such user."""
     release = latest_run(connection).release
+    user_id = number_of(connection, release, "user", given)
+    if not connection.execute("from users where user_id = ?", [user_id]).fetchone():
+        raise unknown(connection, release, "user", given)
+    return user_id
+
+
+def require_movie(connection: duckdb.DuckDBPyConnection, given: str) -> tuple[int, str]:
+    """The movie's number and title. Raises JobError, saying how to find one, if there is none."""
+    release = latest_run(connection).release
+    movie_id = number_of(connection, release, "movie", given)
+    query = "select title from movies where movie_id = ?"
+    row = connection.execute(query, [movie_id]).fetchone()
+    if row is None:
+        raise unknown(connection, release, "movie", given)
+    return movie_id, row[0]
+
+
+def unknown(
+    connection: duckdb.DuckDBPyConnection, release: str, entity: str, found: str
+) -> JobError:
+    """That there is no such user or movie, and which there are."""
+    query = (
+        f"select count(*), min({entity}_id), max({entity}_id), min(source_{entity}_id), "
+        f"max(source_{entity}_id) from {entity}s"
+    )
+    [(count, *ends, first, last)] = connection.execute(query).fetchall()
+    first, last = ends if first is None else (first, last)
     search = "nightreel sql \"from movies where title ilike '%matrix%'\""
     return JobError(
         f"There is no {entity} {found} in release {release}: "
@@ -76,14 +104,14 @@ def recommended(
     """A user's first `top` recommendations of a date; fewer, or none, if no more are published."""
     rows = connection.execute(
         """
-        select r.rank, r.movie_id, r.title, m.genres, r.predicted_rating, r.source, r.model_version,
-            r.run_id,
+        select r.rank, coalesce(r.source_movie_id, r.movie_id::varchar), r.title, m.genres,
+            r.predicted_rating, r.source, r.model_version, r.run_id,
             if(
                 damping > 0 or lower_bound is not null or r.order_version is not null,
                 r.ranking_score, null
             ),
             r.order_version, r.rating_sd,
-            coalesce(b.title, r.because_movie_id::varchar), r.because_share
+            coalesce(b.title, r.source_because_id, r.because_movie_id::varchar), r.because_share
         from recommendations r
         left join runs using (run_id)
         -- Movies are those of the release published last: another's have other ids.

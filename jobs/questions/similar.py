@@ -8,7 +8,7 @@ from jobs.published.versions import tables_at
 from jobs.published.views import add_version, connect_to
 from jobs.questions.query import add_at
 from jobs.questions.recommendations import require_movie
-from jobs.runs.command import command_arguments, day, positive
+from jobs.runs.command import command_arguments, day, positive, source_id
 from jobs.runs.configuration import warehouse_of
 from jobs.runs.errors import JobError
 from jobs.runs.text import visible
@@ -27,7 +27,7 @@ Search by title: nightreel sql "from movies where title ilike '%matrix%'"
 def main(argv: list[str] | None = None) -> None:
     """`nightreel similar`."""
     parser = command_arguments(HELP)
-    parser.add_argument("--movie", type=positive, required=True, help="the movie's id")
+    parser.add_argument("--movie", type=source_id, required=True, help="the movie's id")
     parser.add_argument("--top", type=positive, default=20, help="how many movies (default: 20)")
     parser.add_argument("--ds", type=day, help="the date (default: that of the newest run)")
     add_at(parser)
@@ -36,13 +36,13 @@ def main(argv: list[str] | None = None) -> None:
     tables = tables_at(warehouse_of(arguments), needed, arguments.at)
     published = tables.pop("similar_movies")
     connection = connect_to(tables)
-    ds, movie = arguments.ds or latest_run(connection).ds, arguments.movie
-    title = require_movie(connection, movie)
+    ds = arguments.ds or latest_run(connection).ds
+    movie, title = require_movie(connection, arguments.movie)
     where = f"ds = '{ds}' and movie_id = {movie}"
     add_version(connection, "similar_movies", published, where)
     rows = connection.execute(
-        "select rank, similar_id, s.title, array_to_string(genres, ', '), similarity, "
-        "model_version "
+        "select rank, coalesce(source_similar_id, similar_id::varchar), s.title, "
+        "array_to_string(genres, ', '), similarity, model_version "
         # Movies are those of the release published last: another's have other ids.
         "from similar_movies s left join movies m on m.movie_id = similar_id and m.title = s.title "
         f"where s.{where.replace('movie_id', 's.movie_id')} and rank <= ? order by rank",

@@ -18,8 +18,13 @@ import duckdb
 from jobs.engines.terminal import show_table
 from jobs.published.runs_table import latest_run, stands
 from jobs.published.views import connect
-from jobs.questions.recommendations import recommended, require_user, show_recommendations
-from jobs.runs.command import command_arguments, positive, run_command
+from jobs.questions.recommendations import (
+    number_of,
+    recommended,
+    require_user,
+    show_recommendations,
+)
+from jobs.runs.command import command_arguments, run_command, source_id
 from jobs.runs.configuration import warehouse_of
 from jobs.runs.errors import JobError
 from jobs.runs.evaluation import Whose
@@ -162,16 +167,22 @@ def records_of(run: Run) -> Records:
     return {step: run.record(step) for step in steps} | {"etl": run.etl_figures}
 
 
-def show_example(connection: duckdb.DuckDBPyConnection, run: Run, user: int | None) -> None:
+def show_example(connection: duckdb.DuckDBPyConnection, run: Run, user: str | None) -> None:
     """The recommendations of a user; of the one with the smallest id if none is named.
 
     Raises JobError if the user who is named has none.
     """
     named = user
     if user is None:
-        query = "select min(user_id) from recommendations where ds = ? and run_id = ?"
-        [(user,)] = connection.execute(query, [run.ds, run.run_id]).fetchall()
-    rows = recommended(connection, user, run.ds, 20) if user else []
+        query = (
+            "select user_id, coalesce(source_user_id, user_id::varchar) from recommendations "
+            "where ds = ? and run_id = ? order by user_id limit 1"
+        )
+        found = connection.execute(query, [run.ds, run.run_id]).fetchone()
+        user_id, user = found or (None, None)
+    else:
+        user_id = number_of(connection, run.release, "user", user)
+    rows = [] if user_id is None else recommended(connection, user_id, run.ds, 20)
     if rows and rows[0].run_id == run.run_id:
         show_recommendations(f"Recommendations for user {user}", rows)
         print(f"Another user's: nightreel recommend --user <id> --warehouse {run.warehouse}")
@@ -187,7 +198,7 @@ def main(argv: list[str] | None = None) -> None:
     """`nightreel summary`."""
     parser = command_arguments(__doc__)
     parser.add_argument("--run-id", help="the run (default: the newest published)")
-    parser.add_argument("--user", type=positive, help="whose recommendations (default: anybody's)")
+    parser.add_argument("--user", type=source_id, help="whose recommendations (default: anybody's)")
     parser.add_argument("--json", action="store_true", help="print figures as one line of JSON")
     parser.add_argument(
         "--step", choices=(*STEPS, "rescore", *PAGES), help="with --json: of this step"

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 
-from jobs.release.layouts import Table
+from jobs.release.layouts import ID_KINDS, Table
 from jobs.release.parts import Named
 from jobs.release.peeking import PARQUET, PIECE, whole_lines
 from jobs.runs.errors import JobError
@@ -57,8 +57,8 @@ FIELDS = {
     "genres": "genres",
 }
 NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?")
-ID = re.compile(r"\d+(\.0+)?")
-LARGEST_ID = 2**31 - 1
+WHOLE = re.compile(r"[0-9]{1,19}(\.0+)?")
+LARGEST_ID, LARGEST_LONG = 2**31 - 1, 2**63 - 1
 # Times by what most of them look like.
 TIMES: dict[str, str] = {
     # Before seconds: so few of these are of the year 1970 only.
@@ -206,22 +206,28 @@ class Peeked:
         place = table.fields.index(name)
         return (row[place] for row in self.rows if len(row) == len(table.fields))
 
-    def refuse_other_ids(self, table: Table, name: str) -> None:
-        """Raise JobError where most ids are no whole numbers that the tables hold."""
-        found = list(self.values(table, name))
-        for problem, wrong in (
-            ("no whole numbers", [value for value in found if not ID.fullmatch(value)]),
-            (
-                f"beyond {LARGEST_ID}",
-                [value for value in found if ID.fullmatch(value) and float(value) > LARGEST_ID],
-            ),
-        ):
-            if len(wrong) * 2 > len(found):
-                raise JobError(
-                    f"{self.label}: {name} holds ids that are {problem}, as {wrong[0][:40]!r}. "
-                    f"Tables hold whole numbers from 1 to {LARGEST_ID}: number them first, as "
-                    "docs/your-own-data.md shows."
-                )
+    def ids(self, table: Table, name: str) -> str:
+        """What ids a column holds, one of ID_KINDS.
+
+        They are text where a number begins with a 0, or more than a tenth are no numbers. Raises
+        JobError where most are other numbers than whole ones: they belong to another column, or
+        have lost their last digits.
+        """
+        found = [value for value in self.values(table, name) if value]
+        whole = [value.partition(".")[0] for value in found if WHOLE.fullmatch(value)]
+        fitting = [int(digits) for digits in whole if int(digits) <= LARGEST_LONG]
+        decimal = [value for value in found if NUMBER.fullmatch(value) and not value.isdigit()]
+        decimal = [value for value in decimal if not WHOLE.fullmatch(value)]
+        if len(decimal) * 2 > len(found):
+            raise JobError(
+                f"{self.label}: {name} holds numbers that are no ids, as {decimal[0][:40]!r}. "
+                f"Expected {ID_KINDS['int']}, or text. If they are in the right column, set "
+                f"ingest.ids to string; if not, say in ingest.columns which it is.{self.shown}"
+            )
+        padded = any(digits[0] == "0" and len(digits) > 1 for digits in whole)
+        if padded or (len(found) - len(fitting) - len(decimal)) * 10 > len(found):
+            return "string"
+        return "bigint" if max(fitting, default=0) > LARGEST_ID else "int"
 
     def time(self, table: Table) -> str:
         """How most times are written; `none` if all are empty."""

@@ -18,6 +18,13 @@ MOVIE_FIELDS = ("movie_id", "title", "genres")
 # After these, u.item has a flag for each genre of u.genre.
 ITEM_FIELDS = ("movie_id", "title", "release_date", "video_release_date", "url")
 NO_GENRE = "unknown"
+# What ids are: whole numbers from 1 to 2^31 - 1, which are kept as they are; such to 2^63 - 1; or
+# any text. Each is also one of the next kind.
+ID_KINDS = {
+    "int": "whole numbers from 1 to 2147483647",
+    "bigint": "whole numbers from 1 to 9223372036854775807",
+    "string": "text",
+}
 # Ends of the names of files that may hold a table.
 TABLES = {".csv", ".tsv", ".tab", ".txt", ".dat", ".data", ".parquet"}
 
@@ -75,6 +82,9 @@ class Layout:
     a decimal comma, and a time may be missing."""
     aside: tuple[str, ...] = ()
     """Columns that are not read, by name or number."""
+    user_ids: str = "int"
+    """What ids of users are, one of ID_KINDS."""
+    movie_ids: str = "int"
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -85,6 +95,10 @@ class Layout:
         """The files that it cannot do without."""
         movies = self.movies.file if self.movies else None
         return tuple(name for name in (self.ratings.file, movies, self.genre_file) if name)
+
+    def ids_of(self, entity: str) -> str:
+        """What ids of users or movies are, one of ID_KINDS."""
+        return self.user_ids if entity == "user" else self.movie_ids
 
     @property
     def implicit(self) -> bool:
@@ -107,6 +121,8 @@ class Layout:
         words = [f"{files} in {self.encoding}", scale]
         if self.own:
             words += ["no times" if self.time == "none" else f"times as {self.time}"]
+            kinds = {"users": self.user_ids, "movies": self.movie_ids}
+            words += [f"ids of {k} as {ID_KINDS[v]}" for k, v in kinds.items() if v != "int"]
             words += [] if self.movies else ["titles are the ids, for there is no file of movies"]
         if self.aside:
             words.append(f"kept aside: {', '.join(self.aside)}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from jobs.release.columns import Peeked
-from jobs.release.layouts import Layout
+from jobs.release.layouts import ID_KINDS, Layout
 from jobs.release.parquet_columns import PeekedParquet
 from jobs.release.parts import Named, own_movies, own_ratings
 from jobs.release.peeking import encoding_of, is_parquet
@@ -39,15 +39,18 @@ def own_layout(raw: Path, source: str, said: IngestSettings | None, scale: Layou
         implicit = not said.rating_scale and ratings.lacks_ratings(settings)
     needed = ("user", "movie") if implicit else ("user", "movie", "rating")
     table, aside = ratings.table(needed, ("time",), settings)
-    for name in ("user_id", "movie_id"):
-        ratings.refuse_other_ids(table, name)
+    declared = {"integer": "bigint", "string": "string"}.get(said.ids if said else "auto")
+    user_ids, movie_ids = (declared or ratings.ids(table, name) for name in ("user_id", "movie_id"))
     movies = None
     if titles:
         # A number is that of the ratings' column.
         by_name = {"movie": None} if isinstance(settings.movie, int) else {}
         named = settings.model_copy(update=by_name)
-        movies, others = peeked(titles, separator).table(("movie", "title"), ("genres",), named)
+        named_movies = peeked(titles, separator)
+        movies, others = named_movies.table(("movie", "title"), ("genres",), named)
         aside = aside + others
+        of_titles = declared or named_movies.ids(movies, "movie_id")
+        movie_ids = max(movie_ids, of_titles, key=list(ID_KINDS).index)
     # Of Parquet, texts are always in UTF-8.
     text = next((each.paths for each in (titles, files) if each and not parquet(each)), None)
     asked = said.time if said else None
@@ -64,4 +67,6 @@ def own_layout(raw: Path, source: str, said: IngestSettings | None, scale: Layou
         time=(asked or ratings.time(table)) if "timestamp" in table.fields else "none",
         own=True,
         aside=tuple(aside),
+        user_ids=user_ids,
+        movie_ids=movie_ids,
     )

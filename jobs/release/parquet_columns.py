@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from jobs.release.columns import ENOUGH, FIELDS, MOST_COLUMNS, Peeked
+from jobs.release.columns import ENOUGH, FIELDS, LARGEST_ID, MOST_COLUMNS, Peeked
 from jobs.release.layouts import Table
 from jobs.release.parts import Named
 from jobs.runs.errors import JobError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 LIST = "list<string>"
+TEXTS = ("string", "large_string", "binary", "large_binary")
 
 
 class PeekedParquet(Peeked):
@@ -32,6 +33,7 @@ class PeekedParquet(Peeked):
         self.named, self.label = named, named.label(named.files[0])
         self.separator, self.header = "", True
         self.rows: list[list[str]] = []
+        self.largest: dict[str, int] = {}
         few = -(-ENOUGH // len(named.files))
         for number, name in enumerate(named.files):
             with opened(named, name) as file:
@@ -45,6 +47,8 @@ class PeekedParquet(Peeked):
                         "of a table have the same, of the same types, in the same order."
                     )
                 self.rows += islice(rows_of(file, self.first, few), few)
+                for column, value in largest_of(file).items():
+                    self.largest[column] = max(value, self.largest.get(column, value))
 
     def refuse_likeness(self) -> None:
         """Raise JobError where Spark could not tell two columns apart."""
@@ -68,6 +72,14 @@ class PeekedParquet(Peeked):
                     "Expected numbers, text, dates or times."
                 )
         return replace(table, header=False, names=tuple(self.first)), aside
+
+    def ids(self, table: Table, name: str) -> str:
+        """What ids a column holds: its type says it, or the largest number; else as of CSV."""
+        column = self.first[table.fields.index(name)]
+        if self.kinds[column] in TEXTS:
+            return "string"
+        large = self.largest.get(column, 0) > LARGEST_ID
+        return "bigint" if large else super().ids(table, name)
 
     def time(self, table: Table) -> str:
         """How times are written: a type says it, else most of them."""
@@ -105,6 +117,18 @@ def kinds_of(file: pq.ParquetFile) -> dict[str, str]:
     return {
         field.name: kind_of(field.type, physical.get(field.name, "")) for field in file.schema_arrow
     }
+
+
+def largest_of(file: pq.ParquetFile) -> dict[str, int]:
+    """The largest value of each column of whole numbers, where the file's footer tells of it."""
+    found: dict[str, int] = {}
+    for group in map(file.metadata.row_group, range(file.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            told = column.statistics
+            if told is not None and told.has_min_max and isinstance(told.max, int):
+                name = column.path_in_schema
+                found[name] = max(told.max, found.get(name, told.max))
+    return found
 
 
 def kind_of(kind: pa.DataType, physical: str) -> str:

@@ -51,10 +51,17 @@ def step_arguments(description: str | None) -> argparse.ArgumentParser:
 
 
 def positive(text: str) -> int:
-    """The type of arguments that are ids or counts."""
+    """The type of arguments that are counts."""
     if not (text.isascii() and text.isdigit() and 1 <= int(text) < 2**31):
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
     return int(text)
+
+
+def source_id(text: str) -> str:
+    """The type of arguments that are ids, as the source writes them."""
+    if not (text := text.strip(" ")):
+        raise argparse.ArgumentTypeError("expected an id, found nothing")
+    return text
 
 
 def day(text: str) -> date:

@@ -1,6 +1,9 @@
 """Schemas of all tables, as DDL: jobs, the published tables and the tests use these strings.
 
-`user_id`, `movie_id` are the source's ids; `user_idx`, `movie_idx` are row numbers in `Factors`.
+`user_id`, `movie_id` are the source's ids where these are whole numbers from 1 to 2147483647; any
+other id has a number below 0, which jobs/cleaning/source_ids.py gives it. `source_user_id`,
+`source_movie_id` are the ids as the source writes them; null where all of its ids are such numbers.
+`user_idx`, `movie_idx` are row numbers in `Factors`.
 """
 
 import json
@@ -8,9 +11,14 @@ from typing import Any, NamedTuple
 
 # Clean tables of a run; the first four are also published.
 RATINGS = "user_id int, movie_id int, rating float, rated_at timestamp, split string"
-MOVIES = "movie_id int, title string, year int, genres array<string>"
-USERS = "user_id int, gender string, age int, occupation string, zip_code string"
+MOVIES = "movie_id int, title string, year int, genres array<string>, source_movie_id string"
+USERS = (
+    "user_id int, gender string, age int, occupation string, zip_code string, source_user_id string"
+)
 QUARANTINE = "run_id string, file string, line bigint, reason string, content string"
+
+# The numbers of ids that are none, or too large ones: -1, -2, ... in the order in which they came.
+SOURCE_IDS = "id int, source_id string"
 
 # Row numbers in Factors: an id's place among all ids.
 USER_INDEX = "user_id int, user_idx int"
@@ -45,7 +53,8 @@ CANDIDATES = "user_id int, movie_id int"
 RECOMMENDATIONS = (
     "ds date, user_id int, rank int, movie_id int, title string, predicted_rating float, "
     "source string, model_version string, run_id string, ranking_score float, "
-    "order_version string, rating_sd float, because_movie_id int, because_share float"
+    "order_version string, rating_sd float, because_movie_id int, because_share float, "
+    "source_user_id string, source_movie_id string, source_because_id string"
 )
 # model_version scored; test_rmse and test_mae are those of candidate_version, the run's own model:
 # the same version where it was promoted, and not the biases in its place. Where a split left no
@@ -73,7 +82,7 @@ RUNS = (
 # `rating/3 order/2`.
 SIMILAR_MOVIES = (
     "ds date, movie_id int, rank int, similar_id int, title string, similarity float, "
-    "model_version string"
+    "model_version string, source_movie_id string, source_similar_id string"
 )
 
 # How good lists were, of the version `order/3` of order and of what it was compared with:
@@ -139,13 +148,14 @@ BY_DATE = [name for name, (_, partition_by) in PUBLISHED.items() if partition_by
 # Their columns that may be null in rows as they are written today; docs/tables.md says when. What
 # was added later is null in older rows, too.
 NULLABLE: dict[str, tuple[str, ...]] = {
-    "movies": ("year",),
-    "users": ("gender", "age", "occupation", "zip_code"),
+    "movies": ("year", "source_movie_id"),
+    "users": ("gender", "age", "occupation", "zip_code", "source_user_id"),
     "ratings": ("rated_at",),
     "quarantine": (),
-    "similar_movies": (),
+    "similar_movies": ("source_movie_id", "source_similar_id"),
     "recommendations": (
         *("predicted_rating", "order_version", "rating_sd", "because_movie_id", "because_share"),
+        *("source_user_id", "source_movie_id", "source_because_id"),
     ),
     "runs": (
         *("test_rmse", "test_mae", "candidate_version", "users_scored", "validation_rmse"),
@@ -157,6 +167,10 @@ NULLABLE: dict[str, tuple[str, ...]] = {
     "comparisons": (*("seed", "k", "low", "high", "seconds", "cpu_seconds", "size", "settings"),),
     "replays": ("policy", "trained_until", "low", "high", "seconds"),
 }
+
+
+# What runs of earlier versions have written lacks these: they are null there.
+LATER = ("source_user_id", "source_movie_id", "source_because_id", "source_similar_id")
 
 
 class TypeNames(NamedTuple):

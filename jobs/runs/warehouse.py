@@ -70,6 +70,13 @@ class Warehouse:
         """A delivery, unchanged."""
         return self.folder / "raw" / release / digest
 
+    def source_ids(self, release: str, entity: str) -> Path:
+        """The numbers of a release's users or movies whose ids are no numbers of ours.
+
+        Whatever is cleared up, they stay: models and tables go by them.
+        """
+        return self.folder / "ids" / release / f"{entity}s"
+
     @property
     def downloads(self) -> Path:
         """Releases as they were fetched, and what is left of broken transfers."""

@@ -21,6 +21,8 @@ from jobs.runs.settings.scoring import ScoreSettings
 from jobs.scoring.given_ids import unknown_ids
 from model.factors import Factors
 
+# What the source calls a movie.
+GIVEN = "coalesce(source_movie_id, movie_id::varchar)"
 # The condition, in DuckDB's SQL, under which each filter takes a movie away; in this order.
 CONDITIONS = {
     "genres_in": "not list_has_any(coalesce(genres, []), $genres_in)",
@@ -28,7 +30,7 @@ CONDITIONS = {
     "year_from": "year is null or year < $year_from",
     "year_to": "year is null or year > $year_to",
     "min_ratings": "ratings < $min_ratings",
-    "block_list": "movie_id in (select unnest($block_list))",
+    "block_list": f"{GIVEN} in (select unnest($block_list))",
 }
 
 SOME_GENRES = "select 1 from movies where len(genres) > 0 limit 1"
@@ -49,6 +51,7 @@ class Allowed:
 def in_use(settings: ScoreSettings) -> dict[str, Any]:
     """The filters that are set, and their values."""
     values = {name: getattr(settings, name) for name in CONDITIONS}
+    values["block_list"] = list(map(str, settings.block_list))
     return {name: value for name, value in values.items() if value not in (None, [], 0)}
 
 
@@ -106,7 +109,8 @@ def refuse_unknown(
             f"movies, and release {release} has none. Leave this out."
         )
     if "block_list" in filters:
-        query = "select id from (select unnest(?) id) anti join movies on id = movie_id order by id"
+        query = f"select id from (select unnest(?) id) anti join movies on id = {GIVEN}"
+        query += " order by try_cast(id as bigint), id"
         found = tables.execute(query, [filters["block_list"]])
         strange = [row[0] for row in found.fetchall()]
         if strange:

@@ -21,6 +21,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.run import Run
 from jobs.scoring.genres import Genres
 from jobs.scoring.incremental import rests_on_histories, unchanged
+from jobs.scoring.names import Names, names_of
 from jobs.scoring.plan import ScoringPlan, candidates_folder
 from jobs.scoring.reasons import load_histories, save_histories
 from model.data.histories import Histories, read_histories
@@ -50,6 +51,8 @@ class Inputs:
     """New movies that have places of their own; None where there are none."""
     titles: pa.Array
     """By row number in the factors; empty for a movie that may not be recommended."""
+    users: Names
+    movies: Names
     histories: Histories | None
     """A history for each user, of movies by row number in the model that gives reasons; None where
     none does."""
@@ -70,6 +73,8 @@ def write_inputs(plan: ScoringPlan, folder: Path) -> Inputs:
         movie_ids = np.union1d(movie_ids, plan.newcomers.ids)
     titles = titles_of(plan.ranking, plan.run.data("movies"), movie_ids)
     pq.write_table(pa.table({"title": titles}), folder / "titles.parquet")
+    for entity in ("user", "movie"):
+        names_of(plan.run.data(f"{entity}s"), entity).save(folder / f"{entity}s.arrow")
     user_ids_U, rated, own = write_lists(plan.run, folder)
     kept_U = np.zeros(len(user_ids_U), bool)
     if plan.base:
@@ -97,6 +102,8 @@ def read_inputs(folder: Path) -> Inputs:
         catalogue=load_catalogue(folder / "catalogue"),
         newcomers=load_catalogue(folder / NEWCOMERS) if (folder / NEWCOMERS).exists() else None,
         titles=pq.read_table(folder / "titles.parquet")["title"].combine_chunks(),
+        users=Names.load(folder / "users.arrow"),
+        movies=Names.load(folder / "movies.arrow"),
         histories=load_histories(folder / HISTORIES) if (folder / HISTORIES).exists() else None,
         genres=Genres.load(folder / GENRES) if (folder / GENRES).exists() else None,
     )

@@ -39,7 +39,7 @@ class Rows(NamedTuple):
     sd_R: NDArray[np.float32]
     """Standard deviation of the rating; NaN where it is not known or not asked for."""
     because_R: NDArray[np.int32]
-    """Id of the rated movie that speaks most for a row; -1 where none is known or asked for."""
+    """Id of the rated movie that speaks most for a row; 0 where none is known or asked for."""
     share_R: NDArray[np.float32]
     """Its part of all that speaks for the row; NaN where there is none."""
 
@@ -118,7 +118,7 @@ class Scorer:
         self, users: NDArray[np.int64], row_R: Ints, movie_id_R: Ints, source_R: Ints
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Ids and shares of the reasons of R rows, of users by place among `users`."""
-        because_R = np.full(len(row_R), -1, np.int32)
+        because_R = np.zeros(len(row_R), np.int32)
         share_R = np.full(len(row_R), np.nan, np.float32)
         if self.explainer is None or self.inputs.histories is None:
             return because_R, share_R
@@ -160,6 +160,6 @@ class Scorer:
             places(columns["source"]),
             columns["ranking_score"].astype(np.float32),
             columns["rating_sd"].astype(np.float32),
-            np.nan_to_num(columns["because_movie_id"].astype(float), nan=-1).astype(np.int32),
+            np.nan_to_num(columns["because_movie_id"].astype(float), nan=0).astype(np.int32),
             columns["because_share"].astype(np.float32),
         )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from jobs.runs.run import Run
 from jobs.scoring.models import Models
+from jobs.scoring.names import names_of
 from model.factors import Factors
 from model.ranking.likeness import movies_as_users
 from model.ranking.lists import Lists
@@ -38,6 +39,7 @@ def write_similar(run: Run, models: Models, movie_ids: NDArray[np.int32]) -> int
     movies = pq.read_table(run.data("movies"), columns=["movie_id", "title"]).sort_by("movie_id")
     ids_D, titles_D = movies["movie_id"].to_numpy(), movies["title"].combine_chunks()
     of_R, similar_R, found = most_similar(models.all, ids_D, movie_ids, run.conf.score.similar)
+    names = names_of(run.data("movies"), "movie")
     columns = {
         "movie_id": of_R,
         "rank": found.rank_R,
@@ -46,6 +48,8 @@ def write_similar(run: Run, models: Models, movie_ids: NDArray[np.int32]) -> int
         # Rows have length 1 but for rounding.
         "similarity": found.score_R.clip(-1, 1),
         "model_version": pa.repeat(models.named, len(similar_R)),
+        "source_movie_id": names.of(of_R),
+        "source_similar_id": names.of(similar_R),
     }
     file = partition / "part-0.parquet"
     pq.write_table(pa.table(columns), file, ROWS_OF_GROUP, compression="zstd", store_schema=False)

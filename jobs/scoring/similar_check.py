@@ -38,7 +38,18 @@ COUNTED = f"""
     from known left join ({RANKED}) using (movie_id)
         left join nameable using (movie_id)
 """
-MISSING = " or ".join(f"{column} is null" for column in schemas.columns_of(schemas.SIMILAR_MOVIES))
+MISSING = " or ".join(
+    f"{column} is null" for column in schemas.columns_of(schemas.SIMILAR_MOVIES)
+    if column not in schemas.NULLABLE["similar_movies"]
+)  # fmt: skip
+# By what the clean movies say.
+NAMED = """
+    select shown.movie_id, similar_id, shown.source_movie_id, source_similar_id
+    from similar_movies shown join movies of_movie using (movie_id)
+        join movies alike on alike.movie_id = similar_id
+    where shown.source_movie_id is distinct from of_movie.source_movie_id
+        or source_similar_id is distinct from alike.source_movie_id
+"""
 CHECKS = {
     "no value of similar movies is missing": f"{SIMILAR} where {MISSING} or isnan(similarity)",
     "similar movies are of the run's date and models": (
@@ -54,6 +65,7 @@ CHECKS = {
     "ranks of similar movies run from 1 without gaps, each with another movie": (
         f"from ({RANKED}) where first <> 1 or last <> rows or ranks <> rows or movies <> rows"
     ),
+    "similar movies are called as the source calls them": NAMED,
     "more similar movies rank higher": (
         f"{SIMILAR} qualify similarity > lag(similarity) over (partition by movie_id order by rank)"
     ),

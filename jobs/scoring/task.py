@@ -152,19 +152,23 @@ SCHEMA = pa.schema(
         "rating_sd": pa.float32(),
         "because_movie_id": pa.int32(),
         "because_share": pa.float32(),
+        "source_user_id": pa.string(),
+        "source_movie_id": pa.string(),
+        "source_because_id": pa.string(),
     }
 )
 
 
 def table_of(rows: Rows, scorer: Scorer, scoring: Scoring) -> pa.Table:
     """Rows of schemas.RECOMMENDATIONS but for ds, which is a partition's name."""
-    same_R = np.zeros(len(rows.rank_R), np.int8)
+    same_R, inputs = np.zeros(len(rows.rank_R), np.int8), scorer.inputs
+    movie_id_R = scorer.ranking.movie_ids_M[rows.movie_idx_R].astype(np.int32)
     columns = [
         rows.user_id_R,
         rows.rank_R,
-        scorer.ranking.movie_ids_M[rows.movie_idx_R].astype(np.int32),
+        movie_id_R,
         # No dictionary of all titles, which Parquet would repeat in every row group.
-        scorer.inputs.titles.take(pa.array(rows.movie_idx_R)),
+        inputs.titles.take(pa.array(rows.movie_idx_R)),
         pa.nulls(len(same_R), pa.float32()) if scoring.implicit else rows.predicted_R,
         pa.DictionaryArray.from_arrays(rows.source_R, SOURCES),
         pa.DictionaryArray.from_arrays(same_R, [scoring.model_version]),
@@ -173,8 +177,11 @@ def table_of(rows: Rows, scorer: Scorer, scoring: Scoring) -> pa.Table:
         versions(scoring.order_version, len(same_R)),
         # NaN becomes null.
         pa.array(rows.sd_R, from_pandas=True),
-        pa.array(rows.because_R, mask=rows.because_R < 0),
+        pa.array(rows.because_R, mask=rows.because_R == 0),
         pa.array(rows.share_R, from_pandas=True),
+        inputs.users.of(rows.user_id_R),
+        inputs.movies.of(movie_id_R),
+        inputs.movies.of(rows.because_R),
     ]
     return pa.table(columns, schema=SCHEMA)
 

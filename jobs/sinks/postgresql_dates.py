@@ -85,6 +85,10 @@ def fill(connection: Connection, warehouse: Warehouse, ds: date, partition: str)
     key = ", ".join(KEYS["recommendations"])
     connection.execute(f"alter table {partition}_new alter column ds drop default")
     connection.execute(f"alter table {partition}_new add primary key ({key})")
+    # Where the source's ids are our numbers, it is empty.
+    connection.execute(
+        f"create index on {partition}_new (source_user_id, rank) where source_user_id is not null"
+    )
     connection.execute(f"analyze {partition}_new")
     return rows
 

@@ -29,7 +29,8 @@ MADE = {
             '1' as model_version, 'run' as run_id, (5 - n % {TOP_K} / 20)::float as ranking_score,
             null::varchar as order_version, null::float as rating_sd,
             (1 + (n // {TOP_K} * 7919 + 101) % {MOVIES})::int as because_movie_id,
-            0.1::float as because_share, date '{DS}' as ds
+            0.1::float as because_share, date '{DS}' as ds, null::varchar as source_user_id,
+            null::varchar as source_movie_id, null::varchar as source_because_id
         from range({USERS * TOP_K}) numbers(n)
     """,
     "ratings": f"""
@@ -37,7 +38,14 @@ MADE = {
             (1 + (n // {RATED} * 7919 + 101 + n % {RATED} * 4001) % {MOVIES})::int as movie_id
         from range({USERS * RATED}) numbers(n)
     """,
-    "users": f"select n::int as user_id from range(1, {USERS + 1}) numbers(n)",
+    "users": f"""
+        select n::int as user_id, null::varchar as source_user_id
+        from range(1, {USERS + 1}) numbers(n)
+    """,
+    "movies": f"""
+        select n::int as movie_id, null::varchar as source_movie_id
+        from range(1, {MOVIES + 1}) numbers(n)
+    """,
 }
 
 

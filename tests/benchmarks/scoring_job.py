@@ -59,7 +59,7 @@ def prepared_run(warehouse: Path, factors: Factors, rated: Lists, top_k: int) ->
     )
     shutil.rmtree(run.folder, ignore_errors=True)
     # Filters look at the ratings, too; none is set, so that there need be none.
-    for name in ("rated", "movies", "ratings"):
+    for name in ("rated", "movies", "users", "ratings"):
         run.output(name).mkdir(parents=True)
     (run.folder / "steps").mkdir()
     write_json(run.folder / "steps" / "ingest.json", {"why_base": "score.mode is full"})
@@ -67,6 +67,9 @@ def prepared_run(warehouse: Path, factors: Factors, rated: Lists, top_k: int) ->
     pq.write_table(
         pa.table({"movie_id": factors.movie_ids_M, "title": titles}),
         run.output("movies") / "part-0.parquet",
+    )
+    pq.write_table(
+        pa.table({"user_id": factors.user_ids_U}), run.output("users") / "part-0.parquet"
     )
     for i, users_ in enumerate(np.array_split(np.arange(users), FILES)):
         start, stop = users_[0], users_[-1] + 1

@@ -9,22 +9,11 @@ from jobs.release.detection import detect_layout
 from jobs.runs.configuration import load_configuration
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "your-own-data.md").read_text()
-ORDERS = "customer,sku,stars\nu-1,B00X,5\nu-2,B00X,3\nu-1,A7,4\n"
 
 
 def snippet(language: str) -> str:
     [code] = re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     return code
-
-
-def test_ids_that_are_no_numbers_are_numbered(tmp_path, monkeypatch):
-    (tmp_path / "orders.csv").write_text(ORDERS)
-    monkeypatch.chdir(tmp_path)
-    exec(snippet("python"), {})
-    rows = (tmp_path / "ratings.csv").read_text().splitlines()
-    assert rows[0] == "userId,itemId,rating"
-    assert sorted(rows[1:]) == ["1,1,4", "1,2,5", "2,2,3"]
-    assert (tmp_path / "skus.csv").read_text() == "sku,id\nA7,1\nB00X,2\n"
 
 
 def test_the_settings_are_ones_and_describe_such_a_file(tmp_path):

@@ -1,6 +1,7 @@
 """Somebody's own data goes all the way to a list: compressed ratings, and who used what."""
 
 import gzip
+import json
 import zipfile
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,28 +14,42 @@ from tests.end_to_end.conftest import SMALL, Warehouse
 USERS, ARTICLES = range(900_001, 900_121), range(5001, 5061)
 
 
+# More than 32 bits hold.
+SKU = 104_000_100_000
+
+
+def is_rated(user: int, sku: int) -> bool:
+    return (user * 7 + sku * 13) % 5 < 2
+
+
 def write_orders(file: Path) -> int:
     """Ratings from 0 to 90, of which even customers give even articles the best; returns how many.
 
-    Two lines more cannot be used.
+    Customers are called by texts. Two lines more cannot be used.
     """
     lines = [
-        f"{date(2025, 1, 1) + timedelta(days=(user * 31 + sku * 17) % 600)};web;{user};{sku}.0;"
-        f"{90 if user % 2 == sku % 2 else (user + sku) % 40}"
+        f"{date(2025, 1, 1) + timedelta(days=(user * 31 + sku * 17) % 600)};web;C-{user};"
+        f"{SKU + sku}.0;{90 if user % 2 == sku % 2 else (user + sku) % 40}"
         for user in USERS
         for sku in ARTICLES
-        if (user * 7 + sku * 13) % 5 < 2
+        if is_rated(user, sku)
     ]
-    bad = ["2025-01-01;web;900001;5001.5;90", "soon;web;900001;5001;90"]
+    bad = ["2025-01-01;web;C-900001;5001.5;90", "soon;web;C-900001;5001;90"]
     with gzip.open(file, "wt", encoding="utf-8") as opened:
         opened.write("\n".join(["at;shop;customer;sku;stars", *lines, *bad]))
     return len(lines)
 
 
 def test_own_ratings_become_lists(tmp_path):
+    """Tables and commands call customers and articles as the shop does."""
     warehouse = Warehouse(tmp_path / "warehouse")
     orders = write_orders(tmp_path / "orders.csv.gz")
+    *listed, blocked = [sku for sku in ARTICLES if not is_rated(USERS[1], sku)][:4]
+    pairs = "".join(f"C-{USERS[1]},{SKU + sku}\n" for sku in (*listed, blocked))
+    (tmp_path / "lists.csv").write_text(f"user_id,movie_id\n{pairs}")
     said = [f"--set=ingest.columns.{each}" for each in ("movie=sku", "time=at")]
+    said += [f"--set=score.block_list=[{SKU + blocked}]"]
+    said += [f"--set=score.candidates={tmp_path / 'lists.csv'}"]
     source = ["--dataset", "our_shop-1", "--source", str(tmp_path / "orders.csv.gz")]
     warehouse.steps("own", *source, "--ds", "2026-10-02", *said, *SMALL)
     assert warehouse.sql("select release, ratings, users, movies, quarantined from runs") == [
@@ -42,18 +57,51 @@ def test_own_ratings_become_lists(tmp_path):
     ]
     assert warehouse.sql("select file, line, reason from quarantine order by line") == [
         ("orders.csv", orders + 2,
-         "movie_id: expected a whole number from 1 to 2147483647, found '5001.5'"),
+         "movie_id: expected a whole number from 1 to 9223372036854775807, found '5001.5'"),
         ("orders.csv", orders + 3, "timestamp: expected a date as in 2018-01-17, found 'soon'"),
     ]  # fmt: skip
+    assert warehouse.sql(
+        "select user_id, source_user_id, movie_id, source_movie_id, title "
+        "from users, movies order by user_id desc, movie_id desc limit 1"
+    ) == [(-1, f"C-{USERS[0]}", -1, f"{SKU + ARTICLES[0]}", f"{SKU + ARTICLES[0]}")]
     [(rows, least, most)] = warehouse.sql(
         "select count(*), min(predicted_rating), max(predicted_rating) from recommendations "
         "anti join ratings using (user_id, movie_id)"
     )
-    assert rows == len(USERS) * 20
+    assert rows == (len(USERS) - 1) * 20 + len(listed)
     assert 0 <= least < most <= 90
-    done = warehouse.run("recommend", "--user", "900001", "--top", "3")
-    assert done.returncode == 0, done.stderr
-    assert "Recommendations for user 900001" in done.stdout
+    assert warehouse.sql(
+        "select source_movie_id from recommendations "
+        f"where source_user_id = 'C-{USERS[1]}' order by source_movie_id"
+    ) == [(f"{SKU + sku}",) for sku in listed]
+    assert warehouse.sql(
+        "select count(*) from recommendations r join movies m using (movie_id) "
+        "join users u using (user_id) where r.source_movie_id <> m.source_movie_id "
+        f"or r.source_user_id <> u.source_user_id or r.source_movie_id = '{SKU + blocked}'"
+    ) == [(0,)]
+
+    def answer(*asked: str) -> str:
+        done = warehouse.run(*asked)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    shown = answer("recommend", "--user", f"C-{USERS[1]}", "--top", "3")
+    assert f"Recommendations for user C-{USERS[1]}" in shown
+    assert all(f"{SKU + sku}" in shown for sku in listed)
+    shown = answer("similar", "--movie", f"{SKU + ARTICLES[0]}", "--top", "1")
+    [alike] = warehouse.sql(
+        "select source_similar_id from similar_movies "
+        f"where source_movie_id = '{SKU + ARTICLES[0]}' and rank = 1"
+    )
+    assert alike[0] in shown
+    shown = answer("predict", "--user", f"C-{USERS[0]}", "--movie", f"{SKU + ARTICLES[0]}")
+    assert f"User C-{USERS[0]}, {SKU + ARTICLES[0]}: predicted rating" in shown
+    assert f"Recommendations for user C-{USERS[-1]}" in answer("summary")
+    answer("rescore", "--run-id", "again", "--users", f"C-{USERS[2]},C-{USERS[0]}")
+    told = json.loads((warehouse.folder / "runs/again/run.json").read_text())
+    assert told["users"] == [-3, -1]
+    done = warehouse.run("rescore", "--run-id", "no", "--users", "C-7")
+    assert "There is no user C-7 in release our_shop-1: the ids of its 120" in done.stderr
 
 
 def write_loans(file: Path) -> int:

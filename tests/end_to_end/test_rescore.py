@@ -95,7 +95,7 @@ def test_rescoring_asks_for_what_there_is(published):
         (["--dataset", "ml-25m"], "The tables hold release ml-1m, of run"),
         (["--set", "score.genres_in=[Western]"], "has no genre Western. Its genres: Drama."),
         (["--set", "score.block_list=no.csv"], "score.block_list: no.csv does not exist"),
-        (["--users", "seven"], "expected a whole number from 1, found 'seven'"),
+        (["--users", "seven"], "There is no user seven in release ml-1m: the ids of its 120 users"),
     ):
         refused = published.run("rescore", "--run-id", "refused", *arguments)
         assert refused.returncode != 0

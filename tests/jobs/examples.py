@@ -1,14 +1,17 @@
 """Small runs, tables and models that several tests start from."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jobs.engines.duck import columns_in_sql
 from jobs.runs.configuration import load_configuration
 from jobs.runs.run import Run
 from jobs.runs.schemas import columns_of, names_of
@@ -121,6 +124,16 @@ def write(
     named = [dict(zip(schema.names, row, strict=False)) for row in rows]
     pq.write_table(pa.Table.from_pylist(named, schema), target / name, row_group_size=2)
     return folder
+
+
+def add_table(
+    tables: duckdb.DuckDBPyConnection, name: str, ddl: str, rows: Sequence[Sequence[object]]
+) -> None:
+    """A table of DuckDB. Of the columns that rows leave out at their end they have nulls."""
+    tables.execute(f"create table {name} ({columns_in_sql(ddl)})")
+    for row in rows:
+        marks, named = ", ".join("?" * len(row)), ", ".join(list(columns_of(ddl))[: len(row)])
+        tables.execute(f"insert into {name} ({named}) values ({marks})", row)
 
 
 def set_time(table: Path, version: int, time: str) -> None:

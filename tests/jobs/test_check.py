@@ -44,8 +44,8 @@ def test_a_filter_that_cannot_be_meant_stops_the_run_before_it_trains(run):
         replace(run, conf=conf).save()
         with pytest.raises(JobError, match=sentence):
             check.main(["--warehouse", str(run.warehouse), "--run-id", run.run_id])
-    run.output("candidates").mkdir()
-    write(run.output("candidates"), CANDIDATES, {}, [(1, 10), (5, 10)], "part-0.parquet")
+    run.output("given_candidates").mkdir()
+    write(run.output("given_candidates"), CANDIDATES, {}, [(1, 10), (5, 10)], "part-0.parquet")
     conf = load_configuration(["score.candidates=lists.csv"], warehouse=str(run.warehouse))
     replace(run, conf=conf).save()
     with pytest.raises(JobError, match=r"score.candidates: release ml-1m has no user 5\."):

@@ -73,15 +73,15 @@ def test_the_1m_layout(spark, dat):
         (3, 7, 1.0, datetime(2000, 12, 31, 22, 32, 48)),
     ]
     assert rows(spark, dat, "movies", "movie_id") == [
-        (1, "Toy Story (1995)", 1995, ["Animation", "Children's", "Comedy"]),
-        (2, "Misérables, Les (1995)", 1995, ["Drama"]),
-        (7, "Seven, and a comma", None, []),
+        (1, "Toy Story (1995)", 1995, ["Animation", "Children's", "Comedy"], None),
+        (2, "Misérables, Les (1995)", 1995, ["Drama"], None),
+        (7, "Seven, and a comma", None, [], None),
     ]
     assert rows(spark, dat, "users", "user_id") == [
-        (1, "F", 1, "K-12 student", "48067"),
-        (2, "M", 56, "self-employed", "70072"),
-        (3, None, None, None, None),  # has rated, but users.dat does not know the id
-        (9, "M", 25, "writer", "55117"),  # has not rated
+        (1, "F", 1, "K-12 student", "48067", None),
+        (2, "M", 56, "self-employed", "70072", None),
+        (3, *[None] * 5),  # has rated, but users.dat does not know the id
+        (9, "M", 25, "writer", "55117", None),  # has not rated
     ]
     assert rows(spark, dat, "rated", "user_id") == [(1, [1, 2]), (2, [1]), (3, [1, 2, 7]), (9, [])]
     assert rows(spark, dat, "movie_index", "movie_id") == [(1, 0), (2, 1), (7, 2)]
@@ -115,11 +115,11 @@ def test_the_100k_layout_and_its_own_split(spark, tmp_path):
     dealt = {row[:2]: row[4] for row in rows(spark, run, "ratings", "user_id")}
     assert {pair for pair, split in dealt.items() if split == "test"} == {(1, 3), (2, 2)}
     assert rows(spark, run, "movies", "movie_id") == [
-        (1, "Métisse (1993)", 1993, []),
-        (2, "Two", 1998, ["Drama"]),
-        (3, "Three (1990)", 1990, ["Drama"]),
+        (1, "Métisse (1993)", 1993, [], None),
+        (2, "Two", 1998, ["Drama"], None),
+        (3, "Three (1990)", 1990, ["Drama"], None),
     ]
-    assert rows(spark, run, "users", "user_id")[0] == (1, "M", 24, "technician", "85711")
+    assert rows(spark, run, "users", "user_id")[0] == (1, "M", 24, "technician", "85711", None)
 
 
 def test_the_csv_layout(spark, tmp_path):
@@ -138,8 +138,8 @@ def test_the_csv_layout(spark, tmp_path):
     figures = run_etl(spark, run)
     assert (figures["ratings"], figures["quarantined"], figures["users"]) == (2, 2, 2)
     assert rows(spark, run, "movies", "movie_id") == [
-        (31, 'Amélie, or "A" Life (2001)', 2001, ["Comedy", "Romance"]),
-        (33, "Nothing (1999)", 1999, []),
+        (31, 'Amélie, or "A" Life (2001)', 2001, ["Comedy", "Romance"], None),
+        (33, "Nothing (1999)", 1999, [], None),
     ]
     assert [r[:4] for r in rows(spark, run, "quarantine", "file")] == [
         (
@@ -184,19 +184,52 @@ def test_a_delivery_without_a_usable_rating_stops(spark, tmp_path):
         run_etl(spark, run)
 
 
+def of_own(run: Run) -> Run:
+    """The run, of somebody's own files."""
+    ingest = run.conf.ingest.model_copy(update={"dataset": "mine"})
+    return replace(run, conf=run.conf.model_copy(update={"ingest": ingest}))
+
+
+def test_ids_that_are_texts_keep_their_numbers(spark, tmp_path):
+    """On a second night some are new, and some of the first are gone."""
+    movies = b"item,title\nB1,One\n007,Seven\n7,Other\nB1,Again\n"
+    first = b"user,item,score\nu-b,B1,1\nu-a,007,2\nu-a,7,3\nu-a,b1,4\n ,B1,5\nu-c,B9,5\n"
+    night = delivery(tmp_path, "mine", {"ratings.csv": first, "movies.csv": movies})
+    run_etl(spark, of_own(night))
+    assert [(row[0], row[-1]) for row in rows(spark, night, "movies", "movie_id")] == [
+        (-2, "B1"), (-1, "007"), (7, "7")
+    ]  # fmt: skip
+    # Who has rated nothing that there is, gets no number.
+    assert [(row[0], row[-1]) for row in rows(spark, night, "users", "user_id")] == [
+        (-2, "u-b"), (-1, "u-a")
+    ]  # fmt: skip
+    clean = [row[:3] for row in rows(spark, night, "ratings", "user_id", "movie_id")]
+    assert clean == [(-2, -2, 1), (-1, -1, 2), (-1, 7, 3)]
+    assert [row[2] for row in rows(spark, night, "quarantine", "file", "line")] == [
+        "movie_id B1 was given by an earlier line",
+        "movie_id b1 is not in movies.csv",
+        "user_id: expected an id, found ' '",
+        "movie_id B9 is not in movies.csv",
+    ]
+    (night.raw / "ratings.csv").write_bytes(b"user,item,score\nu-0,B0,1\n17,B1,2\nu-b,B1,3\n")
+    (night.raw / "movies.csv").write_bytes(b"item,title\nB0,A\nB1,One\n")
+    run_etl(spark, of_own(night))
+    clean = [row[:3] for row in rows(spark, night, "ratings", "user_id", "movie_id")]
+    assert clean == [(-3, -3, 1), (-2, -2, 3), (17, -2, 2)]
+
+
 def test_own_ratings_without_a_file_of_movies(spark, tmp_path):
     """Titles are the ids, and the scale is that of the ratings."""
     lines = [f"{user},{movie},{10 * (user + movie)}" for user in (1, 2) for movie in (7, 30)]
-    run = delivery(tmp_path, "mine", {"my own.csv": "\n".join([*lines, "1,x,3"]).encode()})
-    ingest = run.conf.ingest.model_copy(update={"dataset": "mine"})
-    run = replace(run, conf=run.conf.model_copy(update={"ingest": ingest}))
-    figures = run_etl(spark, run)
-    assert rows(spark, run, "movies", "movie_id") == [(7, "7", None, []), (30, "30", None, [])]
+    run = delivery(tmp_path, "mine", {"my own.csv": "\n".join([*lines, "1,6.5,3"]).encode()})
+    figures = run_etl(spark, of_own(run))
+    movies = rows(spark, run, "movies", "movie_id")
+    assert movies == [(7, "7", None, [], None), (30, "30", None, [], None)]
     clean = [row[:4] for row in rows(spark, run, "ratings", "user_id", "movie_id")]
     assert clean == [(1, 7, 80, None), (1, 30, 310, None), (2, 7, 90, None), (2, 30, 320, None)]
     assert rows(spark, run, "quarantine", "line") == [
-        ("my own.csv", 5, "movie_id: expected a whole number from 1 to 2147483647, found 'x'",
-         "1,x,3", "run"),
+        ("my own.csv", 5, "movie_id: expected a whole number from 1 to 2147483647, found '6.5'",
+         "1,6.5,3", "run"),
     ]  # fmt: skip
     said = ("rating_min", "rating_max", "movies", "quarantined", "undated", "layout")
     assert [figures[name] for name in said] == [80, 320, 2, 1, 4, "my own.csv"]

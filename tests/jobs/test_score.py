@@ -46,6 +46,7 @@ def scored(spark, tmp_path):
         run = replace(run, base_run=base, **changes)
         run.save()
         write(run.output("movies"), schemas.MOVIES, {}, movies)
+        write(run.output("users"), schemas.USERS, {}, [(user,) for user in rated])
         write(run.output("rated"), schemas.RATED, {}, list(rated.items()))
         ratings = [(user, movie, 3.0, None, "train") for user in rated for movie in rated[user]]
         write(run.output("ratings"), schemas.RATINGS, {}, ratings)
@@ -75,8 +76,8 @@ def test_everybody_by_model_or_by_popularity(scored):
     figures, rows = scored("run")
     assert movies_of(rows) == {1: [12, 13], 2: [12, 13], 3: [14, 10], 4: [14, 10], 5: [11, 14]}
     # Unclipped scores order what lies beyond the scale; user 5 is unknown to the model.
-    assert rows[2] == (2, 1, 12, "Movie 12", 5.0, "model", "1", 7.0, *[None] * 4)
-    assert rows[8] == (5, 1, 11, "Movie 11", 4.5, "popular", "1", 4.5, *[None] * 4)
+    assert rows[2] == (2, 1, 12, "Movie 12", 5.0, "model", "1", 7.0, *[None] * 7)
+    assert rows[8] == (5, 1, 11, "Movie 11", 4.5, "popular", "1", 4.5, *[None] * 7)
     assert {name: figures[name] for name in ("users", "users_scored", "users_popular")} == {
         **{"users": 5, "users_scored": 5, "users_popular": 2}
     }
@@ -92,7 +93,9 @@ def test_similar_movies_of_each_movie_are_those_that_may_be_recommended(scored, 
     ).save(tmp_path / "factors")
     figures, _ = scored("run", "score.block_list=[11]", "score.similar=2")
     folder = tmp_path / "warehouse/runs/run/similar_movies"
-    rows = duckdb.execute(f"select * exclude ds from '{folder}/*/*.parquet'").fetchall()
+    rows = duckdb.execute(
+        f"select * exclude (ds, source_movie_id, source_similar_id) from '{folder}/*/*.parquet'"
+    ).fetchall()
     assert {row[-1] for row in rows} == {"rating/1"}
     assert [row[:-1] for row in rows] == [
         (10, 1, 14, "Movie 14", 1.0),
@@ -122,9 +125,9 @@ def test_filters_lists_and_damping(scored, tmp_path):
     # Left are 11, 12 and 14; of the lists, less what was rated, 14 for both.
     assert movies_of(rows) == {1: [12, 11], 2: [14], 3: [14, 12], 4: [14], 5: [11, 14]}
     # Movie 12 has one rating, and so half of 3 + 2 - 3; the prediction stays as it is.
-    assert rows[0] == (1, 1, 12, "Movie 12", 5.0, "model", "1", 4.0, *[None] * 4)
+    assert rows[0] == (1, 1, 12, "Movie 12", 5.0, "model", "1", 4.0, *[None] * 7)
     popular = next(row for row in rows if row[0] == 5)
-    assert popular[4:] == (4.5, "popular", "1", pytest.approx(3 + 1.5 * 8 / 9), *[None] * 4)
+    assert popular[4:] == (4.5, "popular", "1", pytest.approx(3 + 1.5 * 8 / 9), *[None] * 7)
 
 
 def test_no_movie_comes_again_before_its_time(scored, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -70,6 +70,9 @@ class IngestSettings(Section):
     rating_scale: tuple[float, float] | None = None
     """The lowest and the highest rating of own files: others go to quarantine. null: those that
     there are."""
+    ids: Literal["auto", "integer", "string"] = "auto"
+    """What the ids of own files are: `integer`, whole numbers from 1 to 2^63 - 1; `string`, any
+    text, of which 007 is another than 7; `auto`, as they look. What is none goes to quarantine."""
     implicit: bool | None = None
     """Whether own files say only who used what, so that every line is a one, whatever else they
     hold. null: where there are no columns but user, movie and perhaps time."""
@@ -100,5 +103,5 @@ class IngestSettings(Section):
     @property
     def describes_files(self) -> bool:
         """Whether it says how own files are written, so that none of GroupLens's are meant."""
-        said = (self.separator, self.time, self.rating_scale, self.implicit)
+        said = (self.separator, self.time, self.rating_scale, self.implicit, self.ids != "auto")
         return any(said) or self.columns != ColumnSettings()

@@ -61,7 +61,7 @@ class ScoreSettings(Section):
     min_ratings: Annotated[int, Field(ge=0, strict=True)]
     """Only movies with this many ratings, of all splits, in the run's data; but for those that
     new_movies has places for."""
-    block_list: list[PositiveInt] | str
+    block_list: list[PositiveInt | Annotated[str, Field(min_length=1)]] | str
     """Ids of movies that nobody is recommended; or a CSV or Parquet file with a column movie_id."""
     candidates: str | None
     """A CSV or Parquet file with columns user_id and movie_id: the users in it are recommended

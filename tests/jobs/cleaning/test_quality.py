@@ -6,7 +6,7 @@ import pytest
 from jobs.cleaning.quality import Delivered, findings
 from jobs.engines.duck import columns_in_sql
 from jobs.release.layouts import LAYOUTS
-from jobs.runs.schemas import CLEAN, QUARANTINE
+from jobs.runs.schemas import CLEAN, QUARANTINE, columns_of
 from jobs.runs.settings.cleaning import QualitySettings
 
 [LAYOUT] = [layout for layout in LAYOUTS if layout.ratings.file == "ratings.dat"]
@@ -24,6 +24,8 @@ GOOD = {
     "movies": "(10, 'A', 1999, ['Drama']), (11, 'B', null, [])",
     "users": "(1, 'F', 1, 'artist', '0'), (2, 'M', 1, 'artist', '0')",
 }
+# Columns that rows have; those after them are null.
+WIDTHS = {"movies": 4, "users": 5}
 UNKNOWN_MOVIE = "('r', 'ratings.dat', 7, 'movie_id 9 is not in movies.dat', '1::9::3::0')"
 BROKEN = "('r', 'ratings.dat', 8, 'expected 4 fields, found 3', '1::2::3')"
 
@@ -36,7 +38,8 @@ def delivered(
     for name, ddl in {**CLEAN, "quarantine": QUARANTINE}.items():
         tables.execute(f"create table {name} ({columns_in_sql(ddl)})")
         if rows := (GOOD | changed).get(name):
-            tables.execute(f"insert into {name} values {rows}")
+            given = ", ".join(list(columns_of(ddl))[: WIDTHS.get(name)])
+            tables.execute(f"insert into {name} ({given}) values {rows}")
     etl = {"lines": lines, "duplicates": duplicates, "ratings": 3}
     return Delivered(tables, LAYOUT, (1.0, 5.0), etl, ("train", "validation", "test"), previous)
 

@@ -66,7 +66,6 @@ def test_own_ratings_and_their_times(spark, tmp_path):
 1515974400;1;4;3;a
 2018-02-30;1;4;3;a
 2018-01-17;1.5;4;3;a
-2018-01-17;2147483648;4;3;a
 2018-01-17;1;4;good;a
 2018-01-17;1;4;1e400;a
 2018-01-17;1;4;3
@@ -79,7 +78,6 @@ def test_own_ratings_and_their_times(spark, tmp_path):
         "timestamp: expected a date as in 2018-01-17, found '1515974400'",
         "timestamp: expected a date as in 2018-01-17, found '2018-02-30'",
         "user_id: expected a whole number from 1 to 2147483647, found '1.5'",
-        "user_id: expected a whole number from 1 to 2147483647, found '2147483648'",
         "rating: expected any number, found 'good'",
         "rating: expected any number, found '1e400'",
         "expected 5 fields, found a line that is not CSV",
@@ -105,3 +103,32 @@ def test_own_times_in_other_units(spark, tmp_path, said, time, seconds):
         (3, 2, 100.0, seconds),
         "rating: expected 0 to 100, found '101'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "movie", "source"),
+    [
+        ("integer", " 17.0 ", 17, "17"),
+        ("integer", "017", 17, "17"),
+        ("integer", "9223372036854775807", None, "9223372036854775807"),
+        ("integer", "9223372036854775808", None, None),
+        ("integer", "0", None, None),
+        ("integer", "B7", None, None),
+        ("string", " B 7 ", None, "B 7"),
+        ("string", "17", 17, "17"),
+        ("string", "017", None, "017"),
+        ("string", "2147483648", None, "2147483648"),
+        ("string", " ", None, None),
+        ("string", "B\0", None, None),
+    ],
+)
+def test_ids_of_other_kinds(spark, tmp_path, kind, given, movie, source):
+    raw = delivered(tmp_path, ratings_csv=f"user;item;score\n1;{given};3\n".encode())
+    ingest = load_configuration(["ingest.dataset=mine", "ingest.source=x", f"ingest.ids={kind}"])
+    layout = detect_layout(raw, ingest.ingest)
+    [row] = parse_ratings(read_lines(spark, raw, layout.ratings, "UTF-8"), layout).collect()
+    assert (row.user_id, row.source_user_id) == (1, "1")
+    assert (row.movie_id, row.source_movie_id) == (movie, source)
+    expected = {"integer": "a whole number from 1 to 9223372036854775807", "string": "an id"}
+    reason = f"movie_id: expected {expected[kind]}, found '{given}'"
+    assert row.reason == (None if source else reason)

@@ -7,10 +7,10 @@ import duckdb
 import numpy as np
 import pytest
 
-from jobs.engines.duck import columns_in_sql
 from jobs.published.audit import ToPublish, audit
 from jobs.runs import schemas
 from jobs.runs.errors import JobError
+from tests.jobs.examples import add_table
 
 DS = date(2026, 1, 2)
 
@@ -29,6 +29,7 @@ GOOD += [row(3, 1, 12, because=14, share=1.0)]
 RATED = [(1, 14), (2, 11), (2, 12), (2, 14), (2, 15), (3, 14)]
 LISTED = [(3, 12), (3, 14), (3, 15)]
 GENRES = {11: ["Drama", "War"], 12: ["Drama"], 13: ["War"], 14: [], 15: ["Drama"]}
+NO_NAMES: dict[int, str] = {}
 
 
 # Of new movies 16 and 17 each list has one, if it may; user 2 has rated 16, and user 3's has none.
@@ -38,26 +39,29 @@ WITH_NEW = [
 ]
 
 
-def published(recommendations, users=(1, 2, 3), listed=LISTED, shown=()) -> ToPublish:
+def published(
+    recommendations, users=(1, 2, 3), listed=LISTED, shown=(), names=NO_NAMES
+) -> ToPublish:
     tables = duckdb.connect()
     rows = {
         "recommendations": (schemas.RECOMMENDATIONS, recommendations),
         "ratings": (schemas.RATINGS, [(*pair, 3.0, None, "train") for pair in RATED]),
-        "users": (schemas.USERS, [(user, None, None, None, None) for user in users]),
+        "users": (
+            schemas.USERS,
+            [(user, None, None, None, None, names.get(user)) for user in users],
+        ),
         "candidates": (schemas.CANDIDATES, listed),
         "shown": (schemas.CANDIDATES, shown),
-        "movies": (schemas.MOVIES, [(movie, "A", None, of) for movie, of in GENRES.items()]),
+        "movies": (schemas.MOVIES, [(m, "A", None, of, names.get(m)) for m, of in GENRES.items()]),
     }
     for name, (ddl, of_table) in rows.items():
-        tables.execute(f"create table {name} ({columns_in_sql(ddl)})")
-        for one in of_table:
-            tables.execute(f"insert into {name} values ({', '.join('?' * len(one))})", one)
+        add_table(tables, name, ddl, of_table)
     movie_ids = np.array([11, 12, 13, 14], np.int32)
     return ToPublish(tables, DS, 2, movie_ids, rating_range=(1.0, 5.0), order_version="2")
 
 
 def test_what_is_right_passes():
-    assert len(audit(published(GOOD))) == 16
+    assert len(audit(published(GOOD))) == 17
     # Without lists, user 3 may have two of the three movies that are left.
     with pytest.raises(JobError, match=r"every user has the rows.*user_id=3, rows=1"):
         audit(published(GOOD, listed=[]))
@@ -192,3 +196,21 @@ def test_movies_of_a_genre_are_no_more_than_the_cap(cap, rows, failed):
         return
     with pytest.raises(JobError, match=failed):
         audit(capped)
+
+
+def test_users_and_movies_are_called_as_the_source_calls_them():
+    names = {user: f"u-{user}" for user in (1, 2, 3)} | {
+        movie: f"m-{movie}" for movie in range(11, 16)
+    }
+    rows = [(*one, names[one[1]], names[one[3]], names.get(one[12])) for one in GOOD]
+    assert audit(published(rows, names=names))
+    called = "users and movies are called as the source calls them"
+    for place in (-1, -2, -3):
+        wrong = list(rows[3])
+        wrong[place] = "u-2"
+        with pytest.raises(JobError, match=rf"{called}\. Example: user_id=3, movie_id=12"):
+            audit(published([*rows[:3], tuple(wrong)], names=names))
+    with pytest.raises(JobError, match=called):
+        audit(published(rows))
+    with pytest.raises(JobError, match=called):
+        audit(published(GOOD, names=names))

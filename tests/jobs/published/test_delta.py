@@ -67,7 +67,7 @@ def test_a_table_without_partitions_is_replaced_whole(tmp_path):
         write(source, MOVIES, {}, [], "part-1.snappy.parquet")  # Spark's empty file
         write(source / "_temporary", MOVIES, {}, movies)  # an attempt that Spark gave up
         assert publish(tmp_path / "table", source, {}, MOVIES) == version
-    assert rows_of(DeltaTable(tmp_path / "table")) == [(1, "C", 1999, ["Drama"])]
+    assert rows_of(DeltaTable(tmp_path / "table")) == [(1, "C", 1999, ["Drama"], None)]
     assert len(DeltaTable(tmp_path / "table").file_uris()) == 1
 
 
@@ -196,11 +196,11 @@ def test_columns_that_were_added_later(tmp_path):
     def found_in(table, where=None):
         found = connection.sql(view_of(connection, table, known, where))
         assert found.columns == list(known)
-        assert [str(kind) for kind in found.types[-3:]] == ["FLOAT", "INTEGER", "FLOAT"]
+        assert [str(kind) for kind in found.types[-6:-3]] == ["FLOAT", "INTEGER", "FLOAT"]
         return sorted((str(ds), *others) for ds, *others in found.fetchall())
 
-    first = ("2026-01-01", *row, *[None] * 5)
-    second = ("2026-01-02", *row, 5.25, "2", 0.5, 10, 0.25)
+    first = ("2026-01-01", *row, *[None] * 8)
+    second = ("2026-01-02", *row, 5.25, "2", 0.5, 10, 0.25, None, None, None)
     assert found_in(table) == [first, second]
     assert found_in(before) == [first]
     # The schema has them still.

@@ -131,7 +131,9 @@ def test_an_object_store_gets_the_files_as_they_are(hostile, bucket):
 
     copy_tables(Warehouse(hostile), bucket)
     table = DeltaTable(f"{bucket}/tables/movies")
-    assert duckdb.from_arrow(table.scan()).fetchall() == [(10, HOSTILE, 3, [HOSTILE, HOSTILE])]
+    assert duckdb.from_arrow(table.scan()).fetchall() == [
+        (10, HOSTILE, 3, [HOSTILE, HOSTILE], HOSTILE)
+    ]
 
 
 def test_predictions_name_a_movie_without_them(hostile, monkeypatch, capfd):

@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.questions.pairs import predict_file
+from jobs.questions.pairs import Numbers, predict_file
 from jobs.runs.errors import JobError
 from model.dates import Clock, Dates, Effects
 from tests.jobs.examples import DOUBTFUL, MODEL
@@ -33,6 +34,18 @@ def test_each_source_worked_by_hand(tmp_path):
         "2,99,2.5,mean",
         "99,99,3,mean",
     ]
+
+
+def test_ids_may_be_texts(tmp_path):
+    """Movies go by their own numbers here; a user may be called null."""
+    users = Numbers(pa.array(["u-1", "null"]), np.array([1, 2]))
+    pairs = 'user_id,movie_id\nu-1,10\nnull,11\n"u,3",10\n'
+    assert predict(tmp_path, pairs, users=users) == [
+        '"u-1",10,3.75,"model"', '"null",11,3,"model"', '"u,3",10,4,"popular"'
+    ]  # fmt: skip
+    for line, found in ((",10", "user_id: expected an id, found ''"), ("u-1,x", "whole number")):
+        with pytest.raises(JobError, match=rf"line 2: .*{found}"):
+            predict(tmp_path, f"user_id,movie_id\n{line}\n", users=users)
 
 
 def test_a_model_that_knows_deviations_tells_them(tmp_path):

@@ -12,8 +12,9 @@ from jobs.scoring.filters import allowed, trained_movies
 from tests.model.examples import factors
 
 MOVIES = """
-    (10, 'A', 1990, ['Comedy', 'Drama']), (11, 'B', 1995, ['Drama']), (12, 'C', 2000, ['Horror']),
-    (13, 'D', null, ['Comedy']), (14, 'E', 2005, [])
+    (10, 'A', 1990, ['Comedy', 'Drama'], null), (11, 'B', 1995, ['Drama'], null),
+    (12, 'C', 2000, ['Horror'], 'B00X'), (13, 'D', null, ['Comedy'], '13'),
+    (14, 'E', 2005, [], null)
 """
 # Movie 10 has three ratings, 11 two, 12 one.
 RATINGS = [(1, 10), (2, 10), (3, 10), (1, 11), (2, 11), (1, 12)]
@@ -42,6 +43,7 @@ def applied(*settings, movies=MOVIES):
         (["year_from=1995", "year_to=1995"], [11], {"year_from": 2, "year_to": 2}),
         (["min_ratings=2"], [10, 11], {"min_ratings": 3}),
         (["block_list=[10, 14]"], [11, 12, 13], {"block_list": 2}),
+        (["block_list=[B00X, 13]"], [10, 11, 14], {"block_list": 2}),
     ],
 )
 def test_what_each_filter_takes_away(settings, left, removed):
@@ -91,7 +93,7 @@ def test_lists_need_something_to_be_chosen_from():
     with pytest.raises(JobError, match=r"diversity=0\.6 and calibration=0\.4 leave nothing"):
         applied("diversity=0.6", "calibration=0.4")
     with pytest.raises(JobError, match=r"score\.diversity: .* release ml-1m has none"):
-        applied("diversity=0.1", movies="(10, 'A', 1990, []), (11, 'B', 1995, null)")
+        applied("diversity=0.1", movies="(10, 'A', 1990, [], null), (11, 'B', 1995, null, null)")
 
 
 def test_new_movies_are_those_that_the_model_has_not_learned():

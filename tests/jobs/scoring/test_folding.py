@@ -91,6 +91,7 @@ def night(spark, tmp_path, model):
         run = dataclasses.replace(run, base_run=base)
         run.save()
         write(run.output("movies"), schemas.MOVIES, {}, [(m, f"M {m}", 2000, []) for m in MOVIES])
+        write(run.output("users"), schemas.USERS, {}, [(user,) for user in rated])
         write(run.output("rated"), schemas.RATED, {}, [(u, sorted(r)) for u, r in rated.items()])
         given = [(u, m, r, None, "train") for u, own in rated.items() for m, r in own.items()]
         write(run.output("ratings"), schemas.RATINGS, {}, given)

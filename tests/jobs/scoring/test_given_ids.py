@@ -1,20 +1,23 @@
 """Files of ids: what is read from them, what is refused, and what a run keeps."""
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from jobs import ingest
 from jobs.runs.configuration import load_configuration
 from jobs.runs.errors import JobError
 from jobs.runs.run import open_run
-from jobs.runs.schemas import CANDIDATES, MOVIES, USERS
+from jobs.runs.schemas import MOVIES, USERS
 from jobs.runs.warehouse import Warehouse
 from jobs.scoring.given_ids import (
     IdFile,
     given_lists,
     kept_lists,
-    refuse_unknown_candidates,
+    require_known,
     with_blocked,
+    write_candidates,
 )
 from tests.jobs.examples import delivered, small_run, write
 
@@ -22,7 +25,7 @@ from tests.jobs.examples import delivered, small_run, write
 def test_files_of_ids(tmp_path):
     (tmp_path / "blocked.csv").write_text('title,movie_id\nA,14\n"B, again",10\nA,14\n')
     conf = load_configuration([f"score.block_list={tmp_path}/blocked.csv"])
-    assert with_blocked(conf).score.block_list == [10, 14]
+    assert with_blocked(conf, numbers=True).score.block_list == [10, 14]
 
     duckdb.execute(
         "copy (select 7::bigint as movie_id, unnest([2, 1]) as user_id) "
@@ -32,7 +35,9 @@ def test_files_of_ids(tmp_path):
     assert lists.write(tmp_path / "kept") == 2
     kept = IdFile("score.candidates", f"{tmp_path}/kept/part-0.parquet", ("user_id", "movie_id"))
     assert kept.rows() == [(1, 7), (2, 7)]
-    assert kept.absent("user_id", tmp_path / "kept") == []
+
+    (tmp_path / "blocked.csv").write_text("movie_id\nB00X\n 7 \n007\n")
+    assert with_blocked(conf, numbers=False).score.block_list == ["007", "7", "B00X"]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +55,7 @@ def test_a_file_that_holds_no_ids_is_refused(tmp_path, content, sentence):
     if content is not None:
         (tmp_path / "ids.csv").write_text(content)
     with pytest.raises(JobError, match=sentence):
-        IdFile("score.candidates", f"{tmp_path}/ids.csv", ("user_id", "movie_id"))
+        IdFile("score.candidates", f"{tmp_path}/ids.csv", ("user_id", "movie_id"), numbers=True)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -69,7 +74,7 @@ def test_no_error_repeats_what_a_file_holds(tmp_path, content, suffix):
     file = tmp_path / f"ids.{suffix}"
     file.write_text(content)
     with pytest.raises(JobError) as refused:
-        IdFile("score.candidates", str(file), ("user_id", "movie_id"))
+        IdFile("score.candidates", str(file), ("user_id", "movie_id"), numbers=True)
     assert "hidden" not in str(refused.value)
 
 
@@ -79,12 +84,12 @@ def test_files_may_be_named_in_the_folders_of_the_variable_alone(tmp_path, monke
         (tmp_path / folder / "ids.csv").write_text("user_id,movie_id\n1,2\n")
     (tmp_path / "lists" / "link.csv").symlink_to(tmp_path / "private" / "ids.csv")
     monkeypatch.setenv("NIGHTREEL_INPUTS", f"{tmp_path}/elsewhere:{tmp_path}/lists")
-    assert given_lists(load_configuration([f"score.candidates={tmp_path}/lists/ids.csv"]))
+    assert given_lists(load_configuration([f"score.candidates={tmp_path}/lists/ids.csv"]), True)
     for name in ("private/ids.csv", "lists/link.csv", "lists/../private/ids.csv"):
         with pytest.raises(JobError, match=r"score\.candidates: .* in none of the folders"):
-            given_lists(load_configuration([f"score.candidates={tmp_path}/{name}"]))
+            given_lists(load_configuration([f"score.candidates={tmp_path}/{name}"]), True)
         with pytest.raises(JobError, match=r"score\.block_list: .* in none of the folders"):
-            with_blocked(load_configuration([f"score.block_list={tmp_path}/{name}"]))
+            with_blocked(load_configuration([f"score.block_list={tmp_path}/{name}"]), True)
     source = ["--dataset=ml-1m", f"--source={tmp_path}/private"]
     with pytest.raises(JobError, match=r"ingest\.source: .* in none of the folders"):
         ingest.main([f"--warehouse={tmp_path}/w", "--run-id=a", *source])
@@ -132,18 +137,34 @@ def test_files_of_ids_are_kept_with_the_run(tmp_path):
     assert not (tmp_path / "other").exists()
 
 
-def test_candidates_must_be_users_and_movies_of_the_data(tmp_path):
+@pytest.mark.parametrize(
+    ("pairs", "kept"),
+    [
+        ("1,10\n5,10\n", r"has no user 5\."),
+        ("1,12\n1,11\n", r"has no movie 11, 12\."),
+        # What is no number may be anything, and is not shown.
+        ("1,10\nhidden,10\n", r"has none of 1 users that are named there\."),
+        ("1,hidden\n1,11\n", r"has no movie 11 and 1 more\."),
+        ("1,10\n", [(1, 10)]),
+        ("u-2,10\n1,B00X\n u-2,B00X\n", [(-2, -1), (-2, 10), (1, -1)]),
+    ],
+)
+def test_candidates_must_be_users_and_movies_of_the_data(tmp_path, pairs, kept):
     run = small_run(tmp_path, overrides=["score.candidates=lists.csv"])
-    write(run.data("users"), USERS, {}, [(1, None, None, None, None)])
-    write(run.data("movies"), MOVIES, {}, [(10, "A", 1999, [])])
-    for pairs, found in (
-        ([(1, 10), (5, 10)], r"user 5\."),
-        ([(1, 12), (1, 11)], r"movie 11, 12\."),
-        ([(1, 10)], None),
-    ):
-        write(run.output("candidates"), CANDIDATES, {}, pairs, "part-0.parquet")
-        if found is None:
-            refuse_unknown_candidates(kept_lists(run), run)
-        else:
-            with pytest.raises(JobError, match=f"score.candidates: release ml-1m has no {found}"):
-                refuse_unknown_candidates(kept_lists(run), run)
+    blank = (None, None, None, None)
+    write(run.data("users"), USERS, {}, [(1, *blank, "1"), (-2, *blank, "u-2")])
+    write(run.data("movies"), MOVIES, {}, [(10, "A", 1999, [], None), (-1, "B", 1999, [], "B00X")])
+    (tmp_path / "lists.csv").write_text(f"user_id,movie_id\n{pairs}")
+    given = IdFile("score.candidates", f"{tmp_path}/lists.csv", ("user_id", "movie_id"))
+    given.write(run.output("given_candidates"))
+    lists = kept_lists(run)
+    assert lists
+    if isinstance(kept, str):
+        with pytest.raises(JobError, match=rf"score\.candidates: release ml-1m {kept}$"):
+            require_known(lists, run)
+        return
+    require_known(lists, run)
+    assert write_candidates(lists, run) == len(kept)
+    found = pq.read_table(run.output("candidates"))
+    assert [tuple(row.values()) for row in found.to_pylist()] == kept
+    assert found.schema.types == [pa.int32(), pa.int32()]

@@ -7,10 +7,10 @@ import duckdb
 import numpy as np
 import pytest
 
-from jobs.engines.duck import columns_in_sql
 from jobs.runs import schemas
 from jobs.runs.errors import JobError
 from jobs.scoring.similar_check import SimilarToPublish, check_similar
+from tests.jobs.examples import add_table
 from tests.model.examples import factors
 
 DS = date(2026, 1, 2)
@@ -31,23 +31,21 @@ def row(movie_id, rank, similar_id, similarity=1.0, **changes):
 GOOD = [row(10, 1, 11), row(11, 1, 10), row(12, 1, 10, -1.0), row(12, 2, 11, -1.0)]
 
 
-def published(rows) -> SimilarToPublish:
+def published(rows, names=None) -> SimilarToPublish:
     tables = duckdb.connect()
-    movies = [(movie, "A", None, None) for movie in range(10, 14)]
+    movies = [(m, "A", None, None, (names or {}).get(m)) for m in range(10, 14)]
     for name, ddl, cells in (
         ("similar_movies", schemas.SIMILAR_MOVIES, rows),
         ("movies", schemas.MOVIES, movies),
     ):
-        tables.execute(f"create table {name} ({columns_in_sql(ddl)})")
-        for one in cells:
-            tables.execute(f"insert into {name} values ({', '.join('?' * len(one))})", one)
+        add_table(tables, name, ddl, cells)
     return SimilarToPublish(
         tables, DS, 2, np.array([10, 11, 13], np.int32), [MODEL, OTHER], "rating/1 order/3"
     )
 
 
 def test_what_is_right_passes():
-    assert len(check_similar(published(GOOD))) == 9
+    assert len(check_similar(published(GOOD))) == 10
     assert check_similar(replace(published([]), top=0))
     assert check_similar(replace(published(GOOD[:3]), top=1))
 
@@ -76,3 +74,12 @@ def test_what_is_wrong_is_found_with_an_example(wrong, failed):
     rows = [row for row in (dict(enumerate(GOOD)) | wrong).values() if row]
     with pytest.raises(JobError, match=f"nothing was published: .*{failed}"):
         check_similar(published(rows))
+
+
+def test_movies_are_called_as_the_source_calls_them():
+    names = {10: "B00X", 11: "a b", 12: "c", 13: "d"}
+    rows = [(*one, names[one[1]], names[one[3]]) for one in GOOD]
+    assert check_similar(published(rows, names))
+    for wrong in ((*rows[0][:-1], "B00X"), (*rows[0][:-2], "a b", "a b"), GOOD[0]):
+        with pytest.raises(JobError, match=r"called as the source calls them.*similar_id=11"):
+            check_similar(published([wrong, *rows[1:]], names))

@@ -29,7 +29,7 @@ OLDER = factors(
 MOVIES: list[tuple] = [
     (10, "A", 2000, []),
     (11, "B", 2000, []),
-    (12, "C", 2000, []),
+    (12, "C", 2000, [], "B00X"),
     (13, "D", 2000, []),
 ]
 MOVIES += [(20, "New", 2000, [])]
@@ -44,6 +44,7 @@ def inputs_of(tmp_path, rated, users=None) -> Inputs:
     """What is scored of these data, which lie in two files, in the order of users over both."""
     run = replace(small_run(tmp_path), users=users)
     write(run.data("movies"), schemas.MOVIES, {}, MOVIES)
+    write(run.data("users"), schemas.USERS, {}, [(99, *[None] * 4, "u-99"), (1,), (2,)])
     rows = list(rated.items())
     write(run.data("rated"), schemas.RATED, {}, rows[:1], "part-0.parquet")
     write(run.data("rated"), schemas.RATED, {}, rows[1:], "part-1.parquet")
@@ -75,6 +76,10 @@ def scored(tmp_path, top_k=2, users=None) -> list[tuple]:
     assert set(table.column_names) == set(schemas.columns_of(schemas.RECOMMENDATIONS))
     names = ["user_id", "rank", "movie_id", "title", "predicted_rating", "source"]
     assert set(table["run_id"].to_pylist()) == {"run"}
+    # Who and what has no number of ours is called as the source calls it.
+    for entity, by_id in (("user", {99: "u-99"}), ("movie", {12: "B00X"})):
+        ids = table[f"{entity}_id"].to_pylist()
+        assert table[f"source_{entity}_id"].to_pylist() == list(map(by_id.get, ids))
     return [tuple(row.values()) for row in table.select(names).to_pylist()]
 
 

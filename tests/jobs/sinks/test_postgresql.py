@@ -41,7 +41,7 @@ def publish_run(warehouse, ds, run_id, titles):
         row = given | {"rank": rank, "movie_id": rank, "title": title, "run_id": run_id}
         rows.append(tuple(row.get(name.split()[0]) for name in names[1:]))
     publish(warehouse, "recommendations", rows, run_id, {"ds": f"{ds}"})
-    publish(warehouse, "movies", [(1, titles[0], 1999, ["Drama", 'a "b"']), *[]], run_id)
+    publish(warehouse, "movies", [(1, titles[0], 1999, ["Drama", 'a "b"'], "B,00"), *[]], run_id)
     run = (ds, "ml-1m", 4, 3, 3, 0, run_id, True, 0.9, 0.7, 1, 6.0, FINISHED, run_id)
     publish(warehouse, "runs", [(*run, None, None, 0.0)], run_id, {"run_id": run_id})
 
@@ -90,7 +90,7 @@ def test_what_the_tables_hold_is_there_and_current_is_the_newest_date(dsn, wareh
         (DAYS[1], "B1"),
         (DAYS[1], "B2"),
     ]
-    assert rows_of(dsn, "select * from movies") == [(1, "B1", 1999, ["Drama", 'a "b"'])]
+    assert rows_of(dsn, "select * from movies") == [(1, "B1", 1999, ["Drama", 'a "b"'], "B,00")]
     assert rows_of(dsn, "select run_id, finished_at from runs order by 1") == [
         ("a", FINISHED),
         ("b", FINISHED),
