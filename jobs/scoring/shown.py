@@ -26,6 +26,8 @@ from model.ranking.lists import Lists
 
 COLUMNS = ["user_id", "movie_id"]
 NOTHING = np.empty(0, np.int32)
+# What makes the lowest number in 32 bits 0.
+LOWEST = np.int64(2**31)
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,11 @@ class Shown:
     def to(self, user_ids_U: NDArray[np.int32]) -> Lists:
         """What each of U users, whose ids ascend, was shown."""
         place_N = index_of(user_ids_U, self.user_id_N).astype(np.int64)
-        pair_P = np.unique((place_N << 32 | self.movie_id_N)[place_N >= 0])
+        # Ids may be below 0; in both halves of a pair numbers then ascend from 0.
+        pair_N = place_N << 32 | self.movie_id_N + LOWEST
+        pair_P = np.unique(pair_N[place_N >= 0])
         count_U = np.bincount(pair_P >> 32, minlength=len(user_ids_U))
-        movie_P = (pair_P & 0xFFFFFFFF).astype(np.int32)
+        movie_P = ((pair_P & 0xFFFFFFFF) - LOWEST).astype(np.int32)
         return Lists(np.concatenate([[0], np.cumsum(count_U)]), movie_P)
 
 

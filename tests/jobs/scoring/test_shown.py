@@ -12,7 +12,8 @@ from jobs.scoring.shown import Shown
 from tests.jobs.examples import small_run
 from tests.jobs.scoring.test_incremental import publish
 
-# The run is of 2026-01-02, whose own rows, and those of a later date, do not count.
+# The run is of 2026-01-02, whose own rows, and those of a later date, do not count. Movies below 0
+# are those that the source calls by texts.
 NIGHTS = {
     "2026-01-03": [("ours", 1, 15)],
     "2026-01-02": [("ours", 1, 14)],
@@ -20,8 +21,8 @@ NIGHTS = {
     "2025-12-30": [("other", 1, 99)],
     # Chosen users were scored by a run of their own.
     "2025-12-29": [("ours", 1, 11), ("ours", 2, 11), ("some", 3, 12), ("other", 2, 98)],
-    "2025-12-01": [("ours", 1, 11), ("ours", 1, 13), ("ours", 4, 11)],
-    "2025-11-30": [("ours", 2, 13)],
+    "2025-12-01": [("ours", 1, 11), ("ours", 1, -13), ("ours", 4, 11)],
+    "2025-11-30": [("ours", 2, -13)],
 }
 
 
@@ -57,8 +58,8 @@ def by_audit(run: Run) -> list[tuple[int, int]]:
     [
         (0, []),
         (1, [(1, 11), (2, 11), (3, 12)]),
-        (2, [(1, 11), (1, 13), (2, 11), (3, 12)]),
-        (9, [(1, 11), (1, 13), (2, 11), (2, 13), (3, 12)]),
+        (2, [(1, -13), (1, 11), (2, 11), (3, 12)]),
+        (9, [(1, -13), (1, 11), (2, -13), (2, 11), (3, 12)]),
     ],
 )
 def test_of_the_nights_before_that_hold_rows_of_the_release(warehouse, nights, shown):
