@@ -27,7 +27,11 @@ from jobs.cleaning.ratings import newest, with_time
 from jobs.cleaning.splits import with_split
 from jobs.cleaning.users import all_users
 from jobs.engines.spark import spark_session, together
+from jobs.published.runs_table import latest_run
+from jobs.published.versions import versions_at
+from jobs.published.views import connect
 from jobs.release.detection import detect_layout
+from jobs.release.layouts import Layout
 from jobs.release.raw import require_whole
 from jobs.runs import schemas
 from jobs.runs.command import run_command, step_arguments
@@ -106,12 +110,27 @@ def clean_ratings(delivery: Delivery, run: Run, given_test: DataFrame | None) ->
     ).sortWithinPartitions("user_id", "movie_id")
 
 
+def lowest_published(run: Run, layout: Layout) -> dict[str, int]:
+    """The lowest numbers of users and movies that published tables have of the run's release.
+
+    0 where they have none below, or the delivery brings none.
+    """
+    lowest = {"user": 0, "movie": 0}
+    asked = [entity for entity in lowest if layout.ids_of(entity) != "int"]
+    if asked and {"runs", "users", "movies"} <= versions_at(run.warehouse, None).keys():
+        with connect(run.warehouse, ("runs", "users", "movies")) as tables:
+            for entity in asked if latest_run(tables).release == run.release else ():
+                query = f"select least(min({entity}_id), 0) from {entity}s"
+                [(lowest[entity],)] = tables.execute(query).fetchall()
+    return lowest
+
+
 def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
     """Do all of it; returns the figures of the step."""
     layout, conf = detect_layout(run.raw, run.conf.ingest), run.conf.etl
     print(f"etl: {layout}", flush=True)
     given_test = own_test(spark, run.raw, layout, conf.given) if conf.split == "given" else None
-    delivery = read_delivery(spark, run, layout)
+    delivery = read_delivery(spark, run, layout, lowest_published(run, layout))
     bad = quarantine(delivery.files, run.run_id)
     if delivery.ratings.bad == delivery.ratings.lines:
         write(run, bad, "quarantine", schemas.QUARANTINE, "run_id")

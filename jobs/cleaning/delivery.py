@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -20,6 +21,8 @@ from jobs.engines.spark import together
 from jobs.release.layouts import Layout, Table
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
+
+NONE_GIVEN = {"user": 0, "movie": 0}
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,14 @@ class Delivery:
         return [file for file in (self.ratings, self.movies, self.users) if file]
 
 
-def read_delivery(spark: SparkSession, run: Run, layout: Layout) -> Delivery:
-    """Parse the files that a layout names."""
+def read_delivery(
+    spark: SparkSession, run: Run, layout: Layout, given: Mapping[str, int] = NONE_GIVEN
+) -> Delivery:
+    """Parse the files that a layout names.
+
+    `given`: the lowest numbers of users and movies that published tables have, which
+    `SourceIds.with_added` holds against its own.
+    """
 
     def lines_of(table: Table) -> DataFrame:
         if table.names:
@@ -86,22 +95,25 @@ def read_delivery(spark: SparkSession, run: Run, layout: Layout) -> Delivery:
         return counted(layout.users.files, parse_users(lines, layout.users), header=False)
 
     known, profiles = together(spark, movies, users)
-    known = numbered(known, "movie", run, layout)
+    known = numbered(known, "movie", run, layout, given)
     indexed = with_index(known.usable, "movie")
     rows = parse_ratings(lines_of(layout.ratings), layout)
     known_only = refuse_unknown_movies(rows, indexed, layout)
     ratings = counted(layout.ratings.files, known_only, layout.ratings.header)
-    return Delivery(numbered(ratings, "user", run, layout), known, indexed, profiles)
+    ratings = numbered(ratings, "user", run, layout, given)
+    return Delivery(ratings, known, indexed, profiles)
 
 
-def numbered(parsed: Parsed, entity: str, run: Run, layout: Layout) -> Parsed:
+def numbered(
+    parsed: Parsed, entity: str, run: Run, layout: Layout, given: Mapping[str, int]
+) -> Parsed:
     """The same with numbers for all usable ids; new ones are put into the release's index."""
     if layout.ids_of(entity) == "int":
         return parsed
     without = parsed.usable.filter(F.col(f"{entity}_id").isNull())
     texts = without.select(F.col(f"source_{entity}_id").alias("source_id")).distinct()
     ids = SourceIds(run.warehouse.source_ids(run.release, entity))
-    index = ids.with_added(texts, run.staging / f"new_{entity}s")
+    index = ids.with_added(texts, run.staging / f"new_{entity}s", given[entity])
     return replace(parsed, index=(entity, index))
 
 

@@ -16,6 +16,8 @@ from jobs.release.layouts import ID_KINDS, Layout, Table
 
 # A block's number is that of its file, and so many bits of where it starts there.
 START_BITS = 48
+# Of an id that is a text: more than any UUID, URL or path that serves as one.
+MOST_ID_BYTES = 500
 
 
 def read_lines(spark: SparkSession, raw: Path, table: Table, encoding: str) -> DataFrame:
@@ -185,11 +187,13 @@ def source_id(name: str, kind: str) -> Column:
     """A field of own files as an id of one of ID_KINDS but `int`; null where it is none.
 
     As it is written, without spaces around it; of whole numbers without zeros around them. A text
-    with control characters is none: a terminal obeys them, and PostgreSQL takes no NUL.
+    with control characters is none: a terminal obeys them, and PostgreSQL takes no NUL; neither is
+    one of more than MOST_ID_BYTES, which its index would refuse, or of bytes that are no UTF-8.
     """
     text = F.trim(name)
     if kind == "string":
-        return F.when((text != "") & ~text.rlike(r"\p{Cc}"), text)
+        fits = F.octet_length(text).between(1, MOST_ID_BYTES) & F.is_valid_utf8(text)
+        return F.when(fits & ~text.rlike(r"\p{Cc}"), text)
     number = F.regexp_extract(text, r"^([0-9]{1,19})(\.0+)?$", 1).try_cast("bigint")
     return F.when(number > 0, number.cast("string"))
 

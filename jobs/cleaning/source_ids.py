@@ -15,7 +15,9 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
+from jobs.cleaning.lines import literal_path
 from jobs.engines.duck import open_memory, parquet_files, quoted
+from jobs.runs.errors import JobError
 from jobs.runs.files import exclusive, replacing
 from jobs.runs.schemas import SOURCE_IDS
 from model.files import make_folder
@@ -41,19 +43,27 @@ class SourceIds:
 
     def read(self, spark: SparkSession) -> DataFrame:
         """schemas.SOURCE_IDS of all ids that have a number yet."""
-        files = [str(file) for file in parquet_files(self.folder)]
+        files = [literal_path(file) for file in parquet_files(self.folder)]
         if not files:
             return spark.createDataFrame([], SOURCE_IDS)
         return spark.read.schema(SOURCE_IDS).parquet(*files)
 
-    def with_added(self, texts: DataFrame, scratch: Path) -> DataFrame:
+    def with_added(self, texts: DataFrame, scratch: Path, given: int = 0) -> DataFrame:
         """The index once it has each of these ids, distinct ones in a column `source_id`.
 
         New ones are numbered in their order, so that the same delivery to an empty index gives the
-        same numbers. One run at a time adds; who is killed has added all or nothing.
+        same numbers. One run at a time adds; who is killed has added all or nothing. `given` is the
+        lowest number that is known elsewhere to have been given: JobError is raised for an index
+        that does not know it any more.
         """
         make_folder(self.folder)
         with exclusive(self.folder / ".lock", "another run to have numbered its ids"):
+            if given < self.lowest:
+                raise JobError(
+                    f"{self.folder} holds no numbers below {self.lowest}, and published tables "
+                    f"speak of {given}: part of it is lost, and known ids would get the numbers of "
+                    "others. Put it back from a copy of the warehouse, or start a new one."
+                )
             known = self.read(texts.sparkSession)
             place = F.row_number().over(Window.orderBy("source_id"))
             new = texts.join(known, "source_id", "left_anti").select(

@@ -25,7 +25,8 @@ from jobs.published.runs_table import latest_run
 from jobs.published.versions import tables_at
 from jobs.published.views import add_version, connect_to
 from jobs.questions.recommendations import (
-    number_of,
+    number_on,
+    own_number,
     recommended,
     require_user,
     show_recommendations,
@@ -86,10 +87,12 @@ def recommend(argv: list[str] | None = None) -> None:
     connection = connect_to(tables)
     latest = latest_run(connection)
     ds, user = arguments.ds or latest.ds, arguments.user
-    user_id = number_of(connection, latest.release, "user", user)
-    # Of thousands of files, those with rows of this user: one a date.
-    add_version(connection, "recommendations", published, f"ds = '{ds}' and user_id = {user_id}")
-    rows = recommended(connection, user_id, ds, arguments.top)
+    own = own_number(user)
+    # Of thousands of files, those with rows of this user: one a date. Of a text, those of the date.
+    of_user = "" if own is None else f" and user_id = {own}"
+    add_version(connection, "recommendations", published, f"ds = '{ds}'{of_user}")
+    user_id = number_on(connection, ds, user)
+    rows = [] if user_id is None else recommended(connection, user_id, ds, arguments.top)
     if not rows:
         dates = {partition["ds"] for partition in published.partitions()}
         raise no_rows(connection, user, ds, sorted(dates, reverse=True))

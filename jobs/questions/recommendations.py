@@ -51,13 +51,31 @@ def number_of(connection: duckdb.DuckDBPyConnection, release: str, entity: str, 
     A whole number that can be one of ours is one, whether or not there is such a user or movie.
     Raises JobError, saying which ids there are, for any other id that the release does not have.
     """
-    if re.fullmatch(r"[1-9][0-9]{0,9}", given) and int(given) < 2**31:
-        return int(given)
+    if (own := own_number(given)) is not None:
+        return own
     query = f"select {entity}_id from {entity}s where source_{entity}_id = ?"
     row = connection.execute(query, [given]).fetchone()
     if row is None:
         raise unknown(connection, release, entity, given)
     return row[0]
+
+
+def own_number(given: str) -> int | None:
+    """An id that is a number of ours already; None of any other."""
+    is_own = re.fullmatch(r"[1-9][0-9]{0,9}", given) and int(given) < 2**31
+    return int(given) if is_own else None
+
+
+def number_on(connection: duckdb.DuckDBPyConnection, ds: date, given: str) -> int | None:
+    """The number of a user in the recommendations of a date; None if nobody is called so there.
+
+    Another release's date may have given the number to somebody else.
+    """
+    if (own := own_number(given)) is not None:
+        return own
+    query = "select user_id from recommendations where ds = ? and source_user_id = ? limit 1"
+    row = connection.execute(query, [ds, given]).fetchone()
+    return row[0] if row else None
 
 
 def require_user(connection: duckdb.DuckDBPyConnection, given: str) -> int:

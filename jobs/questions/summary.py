@@ -19,7 +19,7 @@ from jobs.engines.terminal import show_table
 from jobs.published.runs_table import latest_run, stands
 from jobs.published.views import connect
 from jobs.questions.recommendations import (
-    number_of,
+    number_on,
     recommended,
     require_user,
     show_recommendations,
@@ -181,7 +181,7 @@ def show_example(connection: duckdb.DuckDBPyConnection, run: Run, user: str | No
         found = connection.execute(query, [run.ds, run.run_id]).fetchone()
         user_id, user = found or (None, None)
     else:
-        user_id = number_of(connection, run.release, "user", user)
+        user_id = number_on(connection, run.ds, user)
     rows = [] if user_id is None else recommended(connection, user_id, run.ds, 20)
     if rows and rows[0].run_id == run.run_id:
         show_recommendations(f"Recommendations for user {user}", rows)

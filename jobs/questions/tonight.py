@@ -28,7 +28,12 @@ def of_published(
         return factors
     query = "select movie_id, title, year, genres from movies"
     known = CatalogueContent.of(connection.sql(query).to_arrow_table())
-    return with_new_movies(factors, new_movies(version, known, wanted))
+    try:
+        new = new_movies(version, known, wanted)
+    except ValueError:
+        # It has learned none of these movies: others tell nothing of them.
+        return factors
+    return with_new_movies(factors, new)
 
 
 def with_users(

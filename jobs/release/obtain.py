@@ -12,7 +12,7 @@ from jobs.release.dated import day_of
 from jobs.release.download import DownloadError, download, name_of
 from jobs.release.foreign_tables import is_delta, is_postgresql, write_delta, write_postgresql
 from jobs.release.sample import write_sample
-from jobs.release.unpacking import copy_folder, take_over
+from jobs.release.unpacking import MAX_FILES, MAX_PARTS, copy_folder, take_over
 from jobs.runs.addresses import is_object_uri
 from jobs.runs.errors import JobError
 from jobs.runs.files import exclusive
@@ -56,6 +56,7 @@ def obtain(settings: IngestSettings, downloads: Path, folder: Path) -> tuple[Pat
             )
         write_sample(folder)
         return folder, "generated, seed 1"
+    most = MAX_FILES if settings.dataset in RELEASES else MAX_PARTS
     web = source is None or source.startswith(("http://", "https://"))
     if source and is_postgresql(source):
         source = write_postgresql(source, folder, settings.max_unpacked_gib)
@@ -67,11 +68,11 @@ def obtain(settings: IngestSettings, downloads: Path, folder: Path) -> tuple[Pat
         # Another address may end in the same name, and another run's download take its place.
         with exclusive(lock, "another run to have unpacked its download of that name"):
             file = fetch(settings, source, downloads)
-            take_over(file, folder, settings.max_unpacked_gib)
+            take_over(file, folder, settings.max_unpacked_gib, most)
     elif Path(source).is_dir():
-        copy_folder(Path(source), folder, settings.max_unpacked_gib)
+        copy_folder(Path(source), folder, settings.max_unpacked_gib, most)
     elif Path(source).is_file():
-        take_over(Path(source), folder, settings.max_unpacked_gib)
+        take_over(Path(source), folder, settings.max_unpacked_gib, most)
     else:
         raise JobError(
             f"ingest.source {source} does not exist. "

@@ -24,8 +24,10 @@ from jobs.runs.errors import JobError
 # Left by macOS and Windows, and by Nightreel in raw/: no part of a release.
 NOT_DELIVERED = {"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini", "manifest.json"}
 CHUNK = 1 << 20
-# No release of GroupLens has as many as thirty files; all of one are kept, its licence too.
+# No release of GroupLens has as many as thirty files; all of one are kept, its licence too. What
+# grows has some for each day.
 MAX_FILES = 1000
+MAX_PARTS = 100_000
 # Bytes of a zip's directory, all of which zipfile keeps in memory.
 MAX_DIRECTORY = 4 << 20
 MAX_NAME = 255
@@ -53,7 +55,7 @@ class Careful(io.FileIO):
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > MAX_DIRECTORY:
-            raise too_many_files(Path(str(self.name)))
+            raise too_many_files(Path(str(self.name)), MAX_FILES)
         return super().read(-1 if size is None else size) or b""
 
 
@@ -74,17 +76,18 @@ class Allowance:
             )
 
 
-def take_over(file: Path, folder: Path, max_gib: float) -> None:
+def take_over(file: Path, folder: Path, max_gib: float, most: int = MAX_FILES) -> None:
     """Unpack a zip, or copy any other file of a table, into an existing, empty folder.
 
-    Raises JobError for a bad or hostile zip, and for what is neither.
+    Raises JobError for a bad or hostile zip, as one of more than `most` files, and for what is
+    neither.
     """
     with file.open("rb") as content:
         start = content.read(4)
     table = PurePath(file.name.removesuffix(compression_of(file.name) or "")).suffix.lower()
     # Whatever a file is called, a zip says what it is; and what is called a table and is none, too.
     if start.startswith(b"PK") or table not in TABLES:
-        unpack_zip(file, folder, max_gib)
+        unpack_zip(file, folder, max_gib, most)
     else:
         write_file(folder / file.name, read_file(file), Allowance(file, max_gib))
 
@@ -94,15 +97,15 @@ def is_delivered(path: PurePath) -> bool:
     return NOT_DELIVERED.isdisjoint(path.parts) and not path.name.startswith("._")
 
 
-def unpack_zip(file: Path, folder: Path, max_gib: float) -> None:
+def unpack_zip(file: Path, folder: Path, max_gib: float, most: int = MAX_FILES) -> None:
     """Unpack a zip into an existing, empty folder. Raises JobError for a bad or hostile zip."""
     allowance = Allowance(file, max_gib)
     with Careful(file) as opened, opened_zip(file, opened) as archive:
         # Everything that the directory shows is checked before the first byte is written.
         # zipfile's own is_dir looks at the last character of a name that may have none.
         members = [member for member in archive.infolist() if not member.filename.endswith("/")]
-        if len(members) > MAX_FILES:
-            raise too_many_files(file)
+        if len(members) > most:
+            raise too_many_files(file, most)
         paths = [safe_path(file, member) for member in members]
         refuse_clashes(file, paths)
         for member, path in zip(members, paths, strict=True):
@@ -124,10 +127,13 @@ def opened_zip(file: Path, opened: Careful) -> zipfile.ZipFile:
         raise damaged(file, ", its directory at the end cannot be read", error) from None
 
 
-def copy_folder(source: Path, folder: Path, max_gib: float) -> None:
-    """Copy a folder's files into an existing, empty folder. Raises JobError for links in it."""
+def copy_folder(source: Path, folder: Path, max_gib: float, most: int = MAX_FILES) -> None:
+    """Copy a folder's files into an existing, empty folder.
+
+    Raises JobError for links in it, and where it holds more than `most` files and folders.
+    """
     allowance = Allowance(source, max_gib)
-    for file in sorted(few_files(source)):
+    for file in sorted(few_files(source, most)):
         path = file.relative_to(source)
         if file.is_symlink() or not (file.is_file() or file.is_dir()):
             raise JobError(
@@ -138,18 +144,19 @@ def copy_folder(source: Path, folder: Path, max_gib: float) -> None:
             write_file(folder / path, read_file(file), allowance)
 
 
-def few_files(source: Path) -> Iterator[Path]:
+def few_files(source: Path, most: int) -> Iterator[Path]:
     """What lies in a folder. Raises JobError if that is too much, before all of it was listed."""
     for number, path in enumerate(source.rglob("*")):
-        if number >= MAX_FILES:
-            raise too_many_files(source)
+        if number >= most:
+            raise too_many_files(source, most)
         yield path
 
 
-def too_many_files(source: Path) -> JobError:
+def too_many_files(source: Path, most: int) -> JobError:
+    kind = "it is no release of MovieLens" if most == MAX_FILES else "it is refused"
     return JobError(
-        f"{source} holds more than {MAX_FILES:,} files, so it is no release of MovieLens. Give the "
-        "release alone, as a zip or a folder."
+        f"{source} holds more than {most:,} files, so {kind}. Give the ratings alone, as a zip or "
+        "a folder."
     )
 
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def code_version(root: Path = ROOT) -> str:
     """The package's version and, of a checkout, its commit: 0.1.0+c278a4e, or 0.1.0+c278a4e.dirty.
 
-    dirty: with changes that are not committed.
+    dirty: with changes that are not committed; 0.1.0+unknown: git does not say.
     """
     own = version("nightreel")
     if not (root / ".git").exists():
@@ -26,6 +26,6 @@ def code_version(root: Path = ROOT) -> str:
             described, env=variables, capture_output=True, text=True, timeout=20, check=True
         )
     except (OSError, subprocess.SubprocessError):
-        # No git here, or none that may read the checkout: the package still has a version.
-        return own
+        # No git here, or none that may read the checkout.
+        return f"{own}+unknown"
     return f"{own}+{told.stdout.strip()}"

@@ -140,9 +140,16 @@ def given_lists(conf: Configuration, numbers: bool) -> IdFile | None:
 
 
 def kept_lists(run: Run) -> IdFile | None:
-    """The same as a run has kept it."""
+    """The same as a run has kept it. Raises JobError for a run of before they were kept so."""
+    if not run.conf.score.candidates:
+        return None
     file = run.output("given_candidates") / "part-0.parquet"
-    return IdFile("score.candidates", str(file), COLUMNS) if run.conf.score.candidates else None
+    if not file.is_file():
+        raise JobError(
+            f"Run {run.run_id} has not kept its lists of candidates. Start it again: nightreel "
+            f"ingest --run-id {run.run_id}"
+        )
+    return IdFile("score.candidates", str(file), COLUMNS)
 
 
 def require_known(lists: IdFile, run: Run) -> None:

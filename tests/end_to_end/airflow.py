@@ -114,7 +114,13 @@ class Airflow:
     def wait_for_end(self, dag: str, run: str) -> str:
         """The state in which a run ends."""
         ended = ("success", "failed")
-        wait_for(f"the end of {run}", lambda: self.state(dag, run) in ended, 900)
+
+        def has_ended() -> bool:
+            # Each question costs the server what tasks could use.
+            time.sleep(0.5)
+            return self.state(dag, run) in ended
+
+        wait_for(f"the end of {run}", has_ended, 900)
         return self.state(dag, run)
 
     def listeners(self) -> set[tuple[str, int]]:

@@ -79,7 +79,7 @@ class Watch:
         self.watching.start()
 
     def watch(self) -> None:
-        while not self.ended.wait(0.1):
+        while not self.ended.wait(0.2):
             for process in psutil.process_iter(["cmdline"]):
                 line = " ".join(process.info["cmdline"] or [])
                 self.saw_ranks |= "model.training.worker" in line

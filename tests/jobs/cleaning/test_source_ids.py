@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.cleaning.source_ids import SourceIds, with_numbers
+from jobs.runs.errors import JobError
 
 TEXTS = st.sets(st.sampled_from(["b", "B", "007", "2147483648", "\u00e9", "e\u0301", "a b"]))
 
@@ -45,6 +46,14 @@ def test_new_ids_are_numbered_in_their_order_and_all_or_none(spark, tmp_path, mo
     assert numbered(spark, tmp_path, {"b"}) == {"a": -1, "b": -2}
     assert numbered(spark, tmp_path, {"c"}) == {"a": -1, "b": -2, "c": -3}
     assert len(list((tmp_path / "ids").glob("*.parquet"))) == 2
+
+
+def test_an_index_that_has_lost_numbers_gives_no_more(spark, tmp_path):
+    numbered(spark, tmp_path, {"a", "b"})
+    texts = spark.createDataFrame([("c",)], "source_id string")
+    with pytest.raises(JobError, match="no numbers below -2, and published tables speak of -3: "):
+        SourceIds(tmp_path / "ids").with_added(texts, tmp_path / "scratch", given=-3)
+    assert numbered(spark, tmp_path, {"c"})["c"] == -3
 
 
 def test_rows_get_the_numbers_that_they_have_not(spark, tmp_path):

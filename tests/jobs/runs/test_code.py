@@ -16,7 +16,7 @@ def test_a_checkout_is_named_by_its_commit_and_whether_it_was_changed(tmp_path, 
     assert code_version(tmp_path) == own
     git("init", "--quiet")
     # Nothing is committed yet.
-    assert code_version(tmp_path) == own
+    assert code_version(tmp_path) == f"{own}+unknown"
     (tmp_path / "file").write_text("a")
     git("add", ".")
     git("commit", "--quiet", "--message=a")
@@ -27,4 +27,4 @@ def test_a_checkout_is_named_by_its_commit_and_whether_it_was_changed(tmp_path, 
     (tmp_path / "file").write_text("b")
     assert code_version(tmp_path) == f"{own}+{commit}.dirty"
     monkeypatch.setenv("PATH", "")
-    assert code_version(tmp_path) == own
+    assert code_version(tmp_path) == f"{own}+unknown"
