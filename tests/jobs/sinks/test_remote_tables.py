@@ -165,7 +165,7 @@ def test_a_column_added_later_is_added_there_too(bucket, warehouse, monkeypatch)
     copy_tables(Warehouse(warehouse), bucket)
     ddl, partition_by = PUBLISHED["movies"]
     monkeypatch.setitem(PUBLISHED, "movies", (ddl + ", later int", partition_by))
-    publish(warehouse, "movies", [(1, "A", 1999, [], 5)], "later")
+    publish(warehouse, "movies", [(1, "A", 1999, [], None, 5)], "later")
     copy_tables(Warehouse(warehouse), bucket)
     assert DeltaTable(f"{bucket}/tables/movies").schema().fields[-1].name == "later"
     assert add_actions(f"{bucket}/tables/movies") == add_actions(f"{warehouse}/tables/movies")
