@@ -64,6 +64,9 @@ def fill(run: Run, share: float) -> int:
             "rating_sd": pa.nulls(users * TOP_K // FILES, pa.float32()),
             "because_movie_id": pa.nulls(users * TOP_K // FILES, pa.int32()),
             "because_share": pa.nulls(users * TOP_K // FILES, pa.float32()),
+            "source_user_id": pa.nulls(users * TOP_K // FILES, pa.string()),
+            "source_movie_id": pa.nulls(users * TOP_K // FILES, pa.string()),
+            "source_because_id": pa.nulls(users * TOP_K // FILES, pa.string()),
         },
     }
     size = 0

@@ -122,6 +122,9 @@ def write_rows(source: Path, ds: str, run_id: str, users: int) -> int:
             "rating_sd": pa.nulls(count, pa.float32()),
             "because_movie_id": ranks,
             "because_share": scores / 5,
+            "source_user_id": pa.nulls(count, pa.string()),
+            "source_movie_id": pa.nulls(count, pa.string()),
+            "source_because_id": pa.nulls(count, pa.string()),
         }
         pq.write_table(pa.table(columns), folder / f"part-{number}.parquet", row_group_size=77_000)
     return users * TOP_K
