@@ -58,29 +58,30 @@ class SourceIds:
         """
         make_folder(self.folder)
         with exclusive(self.folder / ".lock", "another run to have numbered its ids"):
-            if given < self.lowest:
+            lowest = self.lowest
+            if given < lowest:
                 raise JobError(
-                    f"{self.folder} holds no numbers below {self.lowest}, and published tables "
+                    f"{self.folder} holds no numbers below {lowest}, and published tables "
                     f"speak of {given}: part of it is lost, and known ids would get the numbers of "
                     "others. Put it back from a copy of the warehouse, or start a new one."
                 )
             known = self.read(texts.sparkSession)
             place = F.row_number().over(Window.orderBy("source_id"))
             new = texts.join(known, "source_id", "left_anti").select(
-                (F.lit(self.lowest) - place).alias("id"), "source_id"
+                (F.lit(lowest) - place).alias("id"), "source_id"
             )
             new.coalesce(1).write.mode("overwrite").parquet(str(scratch))
-            self.add(parquet_files(scratch))
+            self.add(parquet_files(scratch), lowest)
             return self.read(texts.sparkSession)
 
-    def add(self, files: list[Path]) -> None:
-        """Take in files of new ids, of which there is one at most; empty ones are left."""
+    def add(self, files: list[Path], lowest: int) -> None:
+        """Take in files of ids with numbers below the lowest: one at most; empty ones are left."""
         from pyarrow.parquet import read_metadata
 
         for file in files:
             if rows := read_metadata(file).num_rows:
                 # By the numbers that it holds, but for their sign.
-                name = f"{1 - self.lowest}-{rows - self.lowest}.parquet"
+                name = f"{1 - lowest}-{rows - lowest}.parquet"
                 with replacing(self.folder / name) as new:
                     file.rename(new)
 

@@ -6,6 +6,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.runs.schemas import DESCRIBED
 from model.data.histories import TRAIN, UNKNOWN, Histories
 from model.data.movie_content import CatalogueContent
 from model.factors import Factors
@@ -22,7 +23,7 @@ def of_published(
     """A version, with rows of what it has not learned: of these movies, and of one user or all."""
     factors = with_users(version, connection, user)
     unknown = np.unique(movie_ids[version.learned_movies(movie_ids) < 0])
-    query = "select movie_id from movies where year is not null or len(genres) > 0"
+    query = f"select movie_id from movies where {DESCRIBED}"
     wanted = np.intersect1d(unknown, connection.execute(query).fetchnumpy()["movie_id"])
     if not len(wanted):
         return factors

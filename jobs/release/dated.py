@@ -67,9 +67,11 @@ def told_since(
     same = dated.difference(new, gone)
     changed = sorted(n for n in same if files[n]["sha256"] != before[n]["sha256"])
     sentences = [f"new among {len(dated) - len(gone):,} files in folders of days: {len(new):,}"]
-    for names, what in ((changed, "read as they are now"), (gone, "counted no longer")):
+    for word, names, what in (
+        ("changed", changed, "read as they are now"),
+        ("gone", gone, "counted no longer"),
+    ):
         if names:
             more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-            word = "changed" if names is changed else "gone"
             sentences.append(f"{word} since {when}, and {what}: {', '.join(names[:SHOWN])}{more}")
     return {"new": len(new), "changed": len(changed), "gone": len(gone)}, sentences

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 # Clean tables of a run; the first four are also published.
 RATINGS = "user_id int, movie_id int, rating float, rated_at timestamp, split string"
 MOVIES = "movie_id int, title string, year int, genres array<string>, source_movie_id string"
+# In SQL: whether enough is said of a movie to tell it from others without a rating.
+DESCRIBED = "year is not null or len(genres) > 0"
 USERS = (
     "user_id int, gender string, age int, occupation string, zip_code string, source_user_id string"
 )

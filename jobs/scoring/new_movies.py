@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from jobs.engines.duck import open_tables
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
+from jobs.runs.schemas import DESCRIBED
 from jobs.scoring.filters import allowed
 from jobs.scoring.models import Models
 from model.data.movie_content import CatalogueContent
@@ -29,7 +30,7 @@ def ids_of_new(run: Run, models: Models) -> NDArray[np.int32]:
     filters = run.conf.score.model_copy(update={"min_ratings": 0})
     with open_tables({name: run.data(name) for name in ("movies", "ratings")}) as tables:
         left = allowed(tables, filters, run.release).movie_ids
-        query = "select movie_id from movies where year is not null or len(genres) > 0"
+        query = f"select movie_id from movies where {DESCRIBED}"
         told = tables.execute(query).fetchnumpy()["movie_id"]
     return np.setdiff1d(np.intersect1d(left, told), models.known(left)).astype(np.int32)
 
