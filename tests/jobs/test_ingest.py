@@ -258,11 +258,11 @@ from jobs.release import obtain
 
 unpack = obtain.take_over
 
-def late(file, folder, max_gib):
+def late(*arguments):
     # Between having the file and opening it.
     while not Path(sys.argv[2]).exists():
         time.sleep(0.05)
-    unpack(file, folder, max_gib)
+    unpack(*arguments)
 
 obtain.take_over = late
 main(["--warehouse", sys.argv[1], "--run-id", sys.argv[4], "--dataset", "ml-1m", "--source",
