@@ -30,6 +30,7 @@ help:
 	@echo "make audit         known vulnerabilities of the pinned packages"
 	@echo "make benchmark     speed and memory beside peers, into docs/performance.md (an hour)"
 	@echo "                     ONLY=\"etl kernel\"  some of it: see tests/benchmarks/performance.py"
+	@echo "make text          install what start_from: text needs (docs/training.md)"
 	@echo "make environments  set up .venv and .venv-airflow (done by the others when needed)"
 	@echo "make locks         write the digests of all packages anew, after a change of requirements"
 	@echo "make clean         remove the environments, Airflow's database and caches; the warehouse stays"
@@ -58,6 +59,11 @@ lint: environments
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo --no-cache
+
+# Without what they say they need: conf/requirements-text.txt tells why.
+.PHONY: text
+text: environments
+	@.venv/bin/python $(PIP_INSTALL) --require-hashes --no-deps -r conf/locks/text.lock
 
 # An environment is ready when its stamp is newer than what it was made from.
 .PHONY: environments

@@ -65,6 +65,7 @@ SETTINGS = {
     "learning_rate": "train.matrix_factorisation.learning_rate",
     "regularisation": "train.matrix_factorisation.regularisation",
     "epochs": "train.matrix_factorisation.epochs",
+    "start_from": "train.matrix_factorisation.start_from",
     "warm_start": "train.warm_start",
     "refit": "train.refit",
     "ranks": "train.ranks",
@@ -131,6 +132,13 @@ PARAMETERS: dict[str, Param] = {
         "in conf.",
         minimum=1,
         maximum=10_000,
+    ),
+    "start_from": optional(
+        "string",
+        "Start from",
+        "Of matrix_factorisation: what movies' rows start from, a model of another release by "
+        "title and year, as in 'ml-25m/3', or 'text', their titles and genres. Empty: as in conf.",
+        pattern="^(text|[A-Za-z0-9][A-Za-z0-9_-]*/((rating|order)/)?[1-9][0-9]*)$",
     ),
     "warm_start": optional(
         "boolean",

@@ -1,7 +1,7 @@
-"""What a model of order takes over from an earlier one of its kind (`train.warm_start`).
+"""What a model of order takes over from an earlier one of its kind.
 
-Rows of movies are mapped by id, as row numbers are others in every run; all other weights are taken
-as they are. What is no weight, as which movies are known, is this training's own.
+Rows of movies are mapped (model/earlier.py), as row numbers are others in every run; all other
+weights are taken as they are. What is no weight, as which movies are known, is this training's own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from model.earlier import Earlier
 from model.factors import Factors
 from model.settings import LoopSettings
 
@@ -21,7 +22,7 @@ Weights = dict[str, Tensor]
 """By the names that they have in the learner's module."""
 
 # Of such a module as `with_reader` is about.
-MOVIE_WEIGHTS = ("reader.movie.weight", "output_MK", "bias_M")
+MOVIE_WEIGHTS = {"reader.movie.weight": "width", "output_MK": "width", "bias_M": ""}
 
 
 def with_reader(factors: Factors, encoder: Path) -> Weights:
@@ -37,16 +38,14 @@ def take_over(
     module: nn.Module,
     earlier: Weights,
     by_movie: Collection[str],
-    factors: Factors,
-    movie_ids: np.ndarray,
+    known: Earlier,
 ) -> int:
-    """Copy all weights, of those `by_movie` the rows of known ids; how many movies were known.
+    """Copy all weights, of those `by_movie` the rows of known movies; how many these are.
 
     Names and shapes agree, as `differing` finds.
     """
-    idx = factors.learned_movies(movie_ids)
-    here = np.flatnonzero(idx >= 0)
-    here_S, there_S = torch.from_numpy(here), torch.from_numpy(idx[here]).long()
+    here, there = known.here
+    here_S, there_S = torch.from_numpy(here), torch.from_numpy(there).long()
     with torch.no_grad():
         for name, weight in learned(module).items():
             if name in by_movie:
@@ -81,11 +80,11 @@ def shape(sizes: Collection[int]) -> str:
     return " x ".join(map(str, sizes))
 
 
-def refused(model: str, settings: LoopSettings, factors: Factors, why: str) -> ValueError:
+def refused(model: str, settings: LoopSettings, earlier: Earlier, why: str) -> ValueError:
     """The error for an earlier model of other weights; it names the settings that differ."""
     loop = {field.name for field in fields(LoopSettings)}
     names = [field.name for field in fields(settings) if field.name not in loop]
-    theirs = factors.manifest["settings"]
+    theirs = earlier.factors.manifest["settings"]
     others = [
         f"train.{model}.{name} is {here}, there {theirs.get(name, 'not known')}"
         for name in names
@@ -94,5 +93,5 @@ def refused(model: str, settings: LoopSettings, factors: Factors, why: str) -> V
     mend = f"{', '.join(others)}. Set it as there, or start" if others else "Start"
     return ValueError(
         f"The model to start from is of another form: {why}. {mend} without an earlier model: "
-        "train.warm_start=false."
+        f"{earlier.without}."
     )

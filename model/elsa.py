@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -88,7 +88,7 @@ class Elsa(OrderLearner):
     """The learner; its score is that of the rows, of rated movies 1 above the model's."""
 
     Settings = ElsaSettings
-    movie_weights = ("row_MK",)
+    movie_weights: ClassVar[dict[str, str]] = {"row_MK": "factors"}
 
     def __init__(self, settings: ElsaSettings, data: HistoryData, seed: int) -> None:
         torch.manual_seed(seed)

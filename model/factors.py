@@ -165,6 +165,11 @@ class Factors:
         """Row numbers of movies; -1 where the model does not know the id."""
         return index_of(self.movie_ids_M, movie_ids)
 
+    def learned_users(self, user_ids: Int) -> Int:
+        """Row numbers of users; -1 where the model knows the id not, or nothing of the user."""
+        place = self.user_idx(user_ids)
+        return np.where(is_trained(place, self.user_trained_U), place, -1)
+
     def learned_movies(self, movie_ids: Int) -> Int:
         """Row numbers of movies; -1 where the model knows the id not, or nothing of the movie."""
         place = self.movie_idx(movie_ids)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from model.data.sets import Sets
     from model.data.windows import Windows
     from model.dates import Dates
+    from model.earlier import Earlier
 
     # Of the kind that the model reads.
     Data: TypeAlias = Dataset | HistoryData
@@ -59,6 +60,7 @@ ORDER_MODELS = {
     "elsa": "model.elsa:Elsa",
     "vae": "model.vae:Vae",
     "prod2vec": "model.prod2vec:Prod2vec",
+    "two_tower_order": "model.two_tower_order:TwoTowerOrder",
     "order_blend": "model.order_blend:OrderBlend",
 }
 FAMILY = RATING_MODELS | ORDER_MODELS
@@ -236,13 +238,35 @@ class Combiner(Model, Protocol):
 
 @runtime_checkable
 class WarmStart(Protocol):
-    """A model that can go on from an earlier one (`train.warm_start`)."""
+    """A model that can go on from an earlier one of its kind (`train.warm_start`)."""
 
-    def start_from(self, folder: Path, data: Data) -> str:
-        """Take over the rows of known ids from the folder of `Factors`; what was taken, in words.
+    def start_from(self, earlier: Earlier) -> str:
+        """Take over the rows of known users and movies; what was taken, in words.
 
         Raises ValueError with a sentence if the earlier model is of another form.
         """
+
+
+@dataclass(frozen=True)
+class MovieTable:
+    """Weights of a learner with a row for each movie."""
+
+    row_MK: Tensor
+    """Themselves."""
+    setting: str
+    """That which says how long a row is."""
+    drawn: bool = True
+    """Whether they start at random, and not from anything that was computed."""
+    bias_M: Tensor | None = None
+    """What is added to ratings beside the rows, where there is such a weight; also itself."""
+
+
+@runtime_checkable
+class MovieRows(Protocol):
+    """A learner whose movies' rows may start from another model's, or from texts (`start_from`)."""
+
+    def movie_tables(self) -> list[MovieTable]:
+        """All of them."""
 
 
 class Encoder(Protocol):

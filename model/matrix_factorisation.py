@@ -10,7 +10,6 @@ exchange gradients of these (model/training/exchange.py).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -20,8 +19,8 @@ from torch import Tensor, nn
 
 from model.data.dataset import Dataset, of_pairs
 from model.data.ratings import Ratings
-from model.factors import Factors, load_factors
-from model.family import Rows, Step
+from model.earlier import Earlier
+from model.family import MovieTable, Rows, Step
 from model.settings import LoopSettings
 from model.training.exchange import Exchange, NoExchange
 from model.training.optimisers import gradients_of, make_optimiser
@@ -160,11 +159,16 @@ class MatrixFactorisation:
         else:
             self.optimiser.load_state_dict(state["optimiser"])
 
-    def start_from(self, folder: Path, data: Dataset) -> str:
-        """Copy the trained rows of an earlier model by id."""
-        ids = data.user_ids, data.movie_ids
-        users, movies = start_from(self.embeddings, load_factors(folder), *ids)
+    def start_from(self, earlier: Earlier) -> str:
+        """Copy the trained rows of an earlier model."""
+        users, movies = start_from(self.embeddings, earlier)
         return f"the rows of {users:,} users and {movies:,} movies"
+
+    def movie_tables(self) -> list[MovieTable]:
+        """Movies' part of the table."""
+        model = self.embeddings
+        table, K = model.table.data[model.users :], model.factors
+        return [MovieTable(table[:, :K], "factors", bias_M=table[:, K] if model.biases else None)]
 
     def rows(self) -> Rows:
         """The table, cut into its parts."""
@@ -285,36 +289,35 @@ def penalties(model: EmbeddingModel, settings: MatrixFactorisationSettings) -> l
     return result
 
 
-def start_from(
-    model: EmbeddingModel, factors: Factors, user_ids: np.ndarray, movie_ids: np.ndarray
-) -> tuple[int, int]:
-    """Copy the trained rows of `Factors` by id; returns how many users and movies were known.
+def start_from(model: EmbeddingModel, earlier: Earlier) -> tuple[int, int]:
+    """Copy the trained rows of known users and movies; returns how many there were of each.
 
     Pairs of known users and movies keep their score: a mean that has changed moves to the biases.
     Raises ValueError if the model has another number of factors, or no biases to put theirs in.
     """
+    factors = earlier.factors
     known = factors.user_UK.shape[1]
     if known != model.factors:
         raise ValueError(
             f"The model to start from has {known} factors, and "
             f"train.matrix_factorisation.factors is {model.factors}. Set it to {known}, or start "
-            "without an earlier model: train.warm_start=false."
+            f"without an earlier model: {earlier.without}."
         )
     with_biases = factors.mean != 0 or factors.user_bias_U.any() or factors.movie_bias_M.any()
     if with_biases and not model.biases:
         raise ValueError(
             "The model to start from has biases, and train.matrix_factorisation.biases is false. "
-            "Set it to true, or start without an earlier model: train.warm_start=false."
+            f"Set it to true, or start without an earlier model: {earlier.without}."
         )
     sides = (
-        (0, factors.user_idx(user_ids), factors.user_trained_U, factors.user_UK),
-        (model.users, factors.movie_idx(movie_ids), factors.movie_trained_M, factors.movie_MK),
+        (0, earlier.user_U, factors.user_UK),
+        (model.users, earlier.movie_M, factors.movie_MK),
     )
     biases = (factors.user_bias_U, factors.movie_bias_M + (factors.mean - model.mean))
     table = model.table.detach()
     counts = []
-    for (first, idx, trained, rows), bias in zip(sides, biases, strict=True):
-        here = np.flatnonzero((idx >= 0) & trained[np.maximum(idx, 0)])
+    for (first, idx, rows), bias in zip(sides, biases, strict=True):
+        here = np.flatnonzero(idx >= 0)
         there = idx[here]
         values = rows[there]
         if model.biases:

@@ -9,9 +9,10 @@ import numpy as np
 from torch import Tensor
 
 from model.data.history_data import HistoryData
-from model.earlier_weights import Weights, differing, refused, take_over
-from model.factors import Factors, load_factors
-from model.family import Encoder, Rows, name_of
+from model.earlier import Earlier
+from model.earlier_weights import Weights, differing, learned, refused, take_over
+from model.factors import Factors
+from model.family import Encoder, MovieTable, Rows, name_of
 from model.settings import LoopSettings
 from model.training.autograd import ModuleLearner
 from model.validation_lists import validation_figures
@@ -24,28 +25,39 @@ class OrderLearner(ModuleLearner):
     objective = "order"
     data: HistoryData
     settings: LoopSettings
-    movie_weights: ClassVar[tuple[str, ...]]
-    """Which of the module's weights have a row or a number for each movie."""
+    movie_weights: ClassVar[dict[str, str]]
+    """Which of the module's weights have a row for each movie, with the setting that says how long
+    it is; or a number, with none."""
+    drawn: ClassVar[bool] = True
+    """Whether rows start at random, but for those that start at zero."""
 
     @staticmethod
     def earlier_weights(factors: Factors, folder: Path) -> Weights:
         """The module's weights, as `Factors` and encoder of an earlier training have them."""
         raise NotImplementedError
 
-    def start_from(self, folder: Path, data: HistoryData) -> str:
-        """Take over an earlier model's weights, its movies' rows by id."""
-        factors, ours = load_factors(folder), name_of(type(self))
-        theirs = factors.manifest["model"]
-        if theirs != ours:
+    def start_from(self, earlier: Earlier) -> str:
+        """Take over an earlier model's weights, and its rows of known movies."""
+        ours = name_of(type(self))
+        if earlier.model != ours:
             raise ValueError(
-                f"The model to start from is of {theirs}, and this one of {ours}. Start without "
-                "an earlier model: train.warm_start=false."
+                f"The model to start from is of {earlier.model}, and this one of {ours}. Start "
+                f"without an earlier model: {earlier.without}."
             )
-        weights = self.earlier_weights(factors, folder)
+        weights = self.earlier_weights(earlier.factors, earlier.folder)
         if other := differing(self.module, weights, self.movie_weights):
-            raise refused(ours, self.settings, factors, other)
-        known = take_over(self.module, weights, self.movie_weights, factors, data.movie_ids)
+            raise refused(ours, self.settings, earlier, other)
+        known = take_over(self.module, weights, self.movie_weights, earlier)
         return f"the rows of {known:,} movies, and all other weights,"
+
+    def movie_tables(self) -> list[MovieTable]:
+        """Those of the module."""
+        weights = learned(self.module)
+        return [
+            MovieTable(weights[name].data, setting, self.drawn and bool(weights[name].any()))
+            for name, setting in self.movie_weights.items()
+            if setting
+        ]
 
     @property
     def made(self) -> Encoder:

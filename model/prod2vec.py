@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -101,7 +101,7 @@ class Prod2vec(OrderLearner):
     """The learner."""
 
     Settings = Prod2vecSettings
-    movie_weights = ("input_MK", "output_MK")
+    movie_weights: ClassVar[dict[str, str]] = {"input_MK": "width", "output_MK": "width"}
     settings: Prod2vecSettings
     module: TwoRows
 

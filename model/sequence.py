@@ -88,6 +88,8 @@ class SequenceLearner(OrderLearner):
 
     Settings: ClassVar[type[SequenceSettings]]
     movie_weights = MOVIE_WEIGHTS
+    # They start from the regression.
+    drawn = False
     settings: SequenceSettings
 
     @staticmethod

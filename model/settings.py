@@ -46,6 +46,11 @@ class LoopSettings:
     """Stop after this many epochs without a better validation loss."""
     compression: Literal["none", "fp16", "bf16"]
     """Precision of the gradients that ranks exchange; none is float32."""
+    # Models that were saved before there was this setting do not name it.
+    start_from: str | None = field(default=None, kw_only=True)
+    """What movies' rows start from: a model of another release, as ml-25m/3, or of the other
+    objective, as ml-25m/order/3, movies being matched by title and year; or text, the embeddings
+    of titles and genres. null: from none."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,8 @@ class TrainingSpec:
     """Of a model that is made of others: the settings of each of them, by its name."""
     course: Course | None = None
     """The way to go where nothing is held back."""
+    transfers: dict[str, str] = field(default_factory=dict)
+    """Folders of the `Factors` that `start_from` names, by the model, or member, that it is of."""
 
     @property
     def all_settings(self) -> dict[str, Any]:
@@ -164,6 +171,11 @@ class TrainingSpec:
         )
 
     @property
+    def sources(self) -> list[str]:
+        """Folders of `transfers`, in the order of their names."""
+        return [folder for _, folder in sorted(self.transfers.items())]
+
+    @property
     def reads_times(self) -> bool:
         """Whether the model, or one of its members, learns from when ratings were given."""
         return any(
@@ -177,8 +189,8 @@ class TrainingSpec:
         A warehouse may move; a checkpoint names its model itself.
         """
         parts: list[Any] = [self.all_settings, self.provenance, self.rating_min, self.rating_max]
-        if self.initial_factors:
-            parts.append((Path(self.initial_factors) / "manifest.json").read_text(encoding="utf-8"))
+        for folder in (*([self.initial_factors] if self.initial_factors else ()), *self.sources):
+            parts.append((Path(folder) / "manifest.json").read_text(encoding="utf-8"))
         if self.course:
             parts.append(asdict(self.course))
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

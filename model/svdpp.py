@@ -24,7 +24,7 @@ from torch.nn.functional import embedding_bag
 from model.data.collectives import alone, gather_ratings, sum_over_ranks
 from model.data.dataset import Dataset
 from model.data.ratings import Ratings
-from model.family import Rows, Step
+from model.family import MovieTable, Rows, Step
 from model.settings import LoopSettings
 from model.training.exchange import Exchange
 from model.training.optimisers import gradients_of, make_optimiser, torch_optimiser
@@ -122,6 +122,11 @@ class Svdpp:
     def validate(self, data: Dataset) -> dict[str, float]:
         """Errors of the scores."""
         return data.validation_errors(self.rows().rate)
+
+    def movie_tables(self) -> list[MovieTable]:
+        """Movies' own rows."""
+        table = self.table.data[self.users :]
+        return [MovieTable(table[:, :-1], "factors", bias_M=table[:, -1])]
 
     def weights(self) -> dict[str, Tensor]:
         """Own rows, implicit ones, and the sums of these."""

@@ -5,8 +5,8 @@
 A tower reads an embedding of the id, what the release says (age, gender, occupation; genres, year)
 and how many ratings there are (Covington et al., "Deep Neural Networks for YouTube", RecSys
 2016). As they meet in nothing but the product, each is run once for every user and
-movie, and its outputs are the exported rows. It is a model of ratings: here the loss is the squared
-error, so that it stands beside embeddings without towers on the same figures.
+movie, and its outputs are the exported rows. This is the model of ratings: the loss is the squared
+error. That of order, whose user tower reads a history, is model/two_tower_order.py.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from model.data.dataset import Dataset
 from model.data.ratings import Ratings
-from model.family import Rows
+from model.family import MovieTable, Rows
 from model.settings import LoopSettings
 from model.training.autograd import ModuleLearner
 
@@ -28,8 +28,8 @@ OF_USERS, OF_MOVIES = ["age", "gender", "occupation"], ["genres", "year"]
 
 
 @dataclass(frozen=True)
-class TwoTowerSettings(LoopSettings):
-    """The towers, and what keeps them from learning ratings by heart."""
+class TowerSettings(LoopSettings):
+    """The layers of a tower, and what keeps them from learning by heart."""
 
     embedding: Annotated[int, Ge(1)]
     """Length of the embedding of an id."""
@@ -45,6 +45,12 @@ class TwoTowerSettings(LoopSettings):
     """Share of what the layers read that is set to 0 in training."""
     init_scale: Annotated[float, Gt(0)]
     """Embeddings start normal with this standard deviation."""
+
+
+@dataclass(frozen=True)
+class TwoTowerSettings(TowerSettings):
+    """Towers of ratings."""
+
     regularisation: Annotated[float, Ge(0)]
     """L2 penalty, per rating, on the embeddings of its ids and on its biases."""
 
@@ -52,7 +58,7 @@ class TwoTowerSettings(LoopSettings):
 class Tower(nn.Module):
     """From N row numbers to rows and biases."""
 
-    def __init__(self, told_NF: Tensor, count_N: Tensor, settings: TwoTowerSettings) -> None:
+    def __init__(self, told_NF: Tensor, count_N: Tensor, settings: TowerSettings) -> None:
         super().__init__()
         log_N = count_N.double().log1p()
         log_N = (log_N - log_N.mean()) / log_N.std().clamp(min=1e-6)
@@ -62,15 +68,7 @@ class Tower(nn.Module):
         nn.init.normal_(self.id.weight, std=settings.init_scale)
         self.bias = nn.Embedding(len(count_N), 1)
         nn.init.zeros_(self.bias.weight)
-        layers: list[nn.Module] = []
-        width = settings.embedding + self.told_NF.shape[1]
-        for units in settings.hidden:
-            layers += [nn.Dropout(settings.dropout), nn.Linear(width, units)]
-            layers += [nn.LayerNorm(units)] if settings.normalised else []
-            layers += [nn.ReLU()]
-            width = units
-        layers += [nn.Dropout(settings.dropout), nn.Linear(width, settings.factors)]
-        self.layers = nn.Sequential(*layers)
+        self.layers = dense(settings.embedding + self.told_NF.shape[1], settings)
 
     def forward(self, row_B: Tensor) -> Tensor:
         """B x K."""
@@ -78,6 +76,22 @@ class Tower(nn.Module):
         one_C, place_B = row_B.unique(return_inverse=True)
         read_CW = torch.cat([self.id(one_C), self.told_NF[one_C]], 1)
         return self.layers(read_CW).index_select(0, place_B)
+
+    def rows(self) -> Tensor:
+        """Of all, N x K."""
+        return self.layers(torch.cat([self.id.weight, self.told_NF], 1))
+
+
+def dense(width: int, settings: TowerSettings) -> nn.Sequential:
+    """The layers of a tower over so many numbers."""
+    layers: list[nn.Module] = []
+    for units in settings.hidden:
+        layers += [nn.Dropout(settings.dropout), nn.Linear(width, units)]
+        layers += [nn.LayerNorm(units)] if settings.normalised else []
+        layers += [nn.ReLU()]
+        width = units
+    layers += [nn.Dropout(settings.dropout), nn.Linear(width, settings.factors)]
+    return nn.Sequential(*layers)
 
 
 class Towers(nn.Module):
@@ -125,6 +139,11 @@ class TwoTower(ModuleLearner):
         )
         return loss_B + self.regularisation * squares_B
 
+    def movie_tables(self) -> list[MovieTable]:
+        """The embeddings of movies' ids."""
+        movie = self.towers.movie
+        return [MovieTable(movie.id.weight.data, "embedding", bias_M=movie.bias.weight.data[:, 0])]
+
     def score(self, user_B: Tensor, movie_B: Tensor) -> Tensor:
         """Of the towers, with nothing left out."""
         return super().score(user_B.long(), movie_B.long())
@@ -138,6 +157,5 @@ class TwoTower(ModuleLearner):
         """The towers' outputs for all users and movies."""
         self.towers.eval()
         user, movie = self.towers.user, self.towers.movie
-        rows = [t(torch.arange(len(t.told_NF), device=t.told_NF.device)) for t in (user, movie)]
         biases = [tower.bias.weight.detach()[:, 0] for tower in (user, movie)]
-        return Rows(rows[0], rows[1], biases[0], biases[1], self.towers.mean)
+        return Rows(user.rows(), movie.rows(), biases[0], biases[1], self.towers.mean)

@@ -14,7 +14,7 @@ import math
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from model.data.histories import Histories
 from model.data.history_data import HistoryData
 from model.data.sets import Sets, sets_of
-from model.earlier_weights import MOVIE_WEIGHTS, Weights, with_reader
+from model.earlier_weights import Weights, with_reader
 from model.factors import Factors
 from model.family import Step
 from model.order_learner import OrderLearner
@@ -122,7 +122,11 @@ class Vae(OrderLearner):
     """The learner."""
 
     Settings = VaeSettings
-    movie_weights = MOVIE_WEIGHTS
+    movie_weights: ClassVar[dict[str, str]] = {
+        "reader.movie.weight": "hidden",
+        "output_MK": "latent",
+        "bias_M": "",
+    }
     settings: VaeSettings
     module: Autoencoder
 

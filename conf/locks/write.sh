@@ -36,4 +36,5 @@ lock torch "$work/torch.txt" -c "$conf/requirements-jobs.txt"
 lock jobs "$work/jobs.txt"
 lock airflow "$conf/requirements-airflow.txt" "$work/pytest.txt" -c "$conf/requirements-test.txt"
 lock audit "$conf/requirements-audit.txt"
+lock text "$conf/requirements-text.txt" --no-deps
 lock benchmark "$conf/requirements-benchmark.txt" -c "$conf/requirements-jobs.txt"

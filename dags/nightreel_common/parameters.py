@@ -29,7 +29,7 @@ RATING_MEMBERS = [
 ]
 ORDER_MEMBERS = [
     *("visits", "ridge", "elsa", "ials", "item_linear", "vae", "recency", "gru", "convolution"),
-    *("prod2vec", "transformer", "order_blend"),
+    *("prod2vec", "two_tower_order", "transformer", "order_blend"),
 ]
 
 # Of an address on the web, where with more in it the workers have the whole one in

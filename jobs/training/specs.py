@@ -9,6 +9,7 @@ from typing import Any
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
 from jobs.training.registry import Registry
+from jobs.training.transfers import transfers
 from model.family import ORDER_MODELS, load
 from model.settings import Course, TrainingSpec, chosen
 
@@ -75,6 +76,7 @@ def training_spec(run: Run, model: str, output: str) -> TrainingSpec:
         events=str(run.output("tensorboard")),
         rating_min=low,
         rating_max=high,
+        transfers=transfers(run, model),
         provenance={
             "run_id": run.run_id,
             "ds": run.ds.isoformat(),

@@ -27,14 +27,16 @@ from model.data.dataset import Dataset, of_pairs
 from model.data.datasets import read_dataset
 from model.data.devices import pick_device
 from model.data.history_data import HistoryData
-from model.family import Combiner, Fitter, Ordering, Rows, Sampler, Step, WarmStart, load
+from model.family import Combiner, Fitter, Ordering, Rows, Sampler, Step, load
 from model.settings import LoopSettings, SamplingSettings, TrainingSpec
+from model.titles import save_titles
 from model.training.combining import combine
 from model.training.export import export, known_ratings
 from model.training.progress import Reporter, write_events
 from model.training.resuming import Resumable, go_on
 from model.training.sampling import Sampling, sample
 from model.training.schedules import learning_rate
+from model.training.starting import start
 from model.training.state import Training
 
 # Between steps after which ranks look up: is the loss finite, how far are we, save?
@@ -61,8 +63,14 @@ def train(
     metrics = summarise(history, best, data)
     noise = noise_of(rows, data)
     if hvd.rank() == 0:
-        encoder = model.save_encoder if isinstance(model, Ordering) else None
-        save(rows, encoder, history, data, spec, metrics, best.get("choices", {}), noise)
+
+        def beside(folder: Path) -> None:
+            if isinstance(model, Ordering):
+                model.save_encoder(folder)
+            if spec.movies:
+                save_titles(spec.movies, data.movie_ids, folder)
+
+        save(rows, beside, history, data, spec, metrics, best.get("choices", {}), noise)
         # What it was for is done; a later attempt is to learn anew.
         shutil.rmtree(spec.checkpoints, ignore_errors=True)
     hvd.barrier()
@@ -170,13 +178,8 @@ def learn(
     """
     learner = training.learner
     reporter.say(f"it learns by {learner.form}")
-    if spec.initial_factors and hvd.rank() == 0:
-        if not isinstance(learner, WarmStart):
-            raise ValueError(
-                f"{spec.model} cannot start from an earlier model. Set train.warm_start=false."
-            )
-        taken = learner.start_from(Path(spec.initial_factors), data)
-        reporter.say(f"starting from {taken} in {spec.initial_factors}")
+    if hvd.rank() == 0:
+        start(learner, data, spec, reporter.say)
     checkpoint = go_on(training, spec, reporter.say, committed, commit)
     while not training.finished:
         figures = run_epoch(training, data, spec, reporter, checkpoint)
@@ -300,7 +303,7 @@ def noise_of(rows: Rows, data: Data) -> float | None:
 
 def save(
     rows: Rows,
-    encoder: Callable[[Path], None] | None,
+    beside: Callable[[Path], None],
     history: list[dict[str, Any]],
     data: Data,
     spec: TrainingSpec,
@@ -322,7 +325,7 @@ def save(
         known_U = known_ratings(Path(spec.histories), data.user_ids, data.movie_ids)
     factors = export(rows, data, manifest, noise, known_U)
     try:
-        factors.save(Path(spec.output), encoder)
+        factors.save(Path(spec.output), beside)
         if spec.events:
             write_events(Path(spec.events), history)
     except OSError as error:

@@ -31,6 +31,7 @@ class Release:
     genre_MG: np.ndarray
     genres: list[str]
     gender_U: np.ndarray
+    title_M: list[str]
 
 
 def lines(archive: zipfile.ZipFile, name: str, separator: str, header=None) -> pd.DataFrame:
@@ -41,6 +42,23 @@ def lines(archive: zipfile.ZipFile, name: str, separator: str, header=None) -> p
         # A separator of one character is parsed much faster; no line holds it.
         text, separator = text.replace("::", "\x1f"), "\x1f"
     return pd.read_csv(io.StringIO(text), sep=separator, header=header)
+
+
+def read_titles(file: Path) -> pd.Series:
+    """The title of each movie, by its id."""
+    with zipfile.ZipFile(file) as archive:
+        if file.name.startswith("ml-1m"):
+            movies = lines(archive, "movies.dat", "::")
+        elif file.name.startswith("ml-100k"):
+            movies = lines(archive, "u.item", "|")
+        else:
+            movies = lines(archive, "movies.csv", ",", header=0)
+    return pd.Series(movies.iloc[:, 1].to_numpy(), movies.iloc[:, 0])
+
+
+def years(titles: pd.Series) -> pd.Series:
+    """When each came out, as the titles say; null of those that do not."""
+    return titles.str.extract(r"\((\d{4})[^)]*\)\s*$")[0].astype("Int32")
 
 
 def read_release(file: Path) -> tuple[pd.DataFrame, dict[int, list[str]], dict[int, str]]:
@@ -94,7 +112,8 @@ def release(file: Path, ratings: pd.DataFrame | None = None, most_user: int | No
     )
     genre_MG = np.array([[g in genres.get(movie, []) for g in named] for movie in movie_ids])
     gender_U = np.array([gender.get(user, "") for user in user_ids])
-    return Release(file.stem, histories, user_ids, movie_ids, genre_MG, named, gender_U)
+    title_M = read_titles(file).reindex(movie_ids).fillna("").tolist()
+    return Release(file.stem, histories, user_ids, movie_ids, genre_MG, named, gender_U, title_M)
 
 
 def in_order(file: Path, order: Path) -> pd.DataFrame:
@@ -144,7 +163,14 @@ def write_inputs(shown: Release, histories: Histories, folder: Path) -> None:
         tables[f"{entity}_index"] = pa.table(index)
     named = [[g for g, has in zip(shown.genres, row, strict=True) if has] for row in shown.genre_MG]
     genres = pa.array(named, pa.list_(pa.string()))
-    tables["movies"] = pa.table({"movie_id": shown.movie_ids, "genres": genres})
+    tables["movies"] = pa.table(
+        {
+            "movie_id": shown.movie_ids,
+            "title": shown.title_M,
+            "year": pa.array(years(pd.Series(shown.title_M, dtype=str)), pa.int32()),
+            "genres": genres,
+        }
+    )
     for name, table in tables.items():
         (folder / name).mkdir(parents=True)
         pq.write_table(table, folder / name / "0.parquet", row_group_size=500)

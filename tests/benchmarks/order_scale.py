@@ -60,7 +60,8 @@ def planted(users: int) -> Release:
         split_UL.ravel(),
     )
     ids = np.arange(1, users + 1), np.arange(1, MOVIES + 1)
-    return Release("planted", histories, *ids, np.zeros((MOVIES, 0), bool), [], np.full(users, ""))
+    none = np.full(users, ""), [""] * MOVIES
+    return Release("planted", histories, *ids, np.zeros((MOVIES, 0), bool), [], *none)
 
 
 def main() -> None:

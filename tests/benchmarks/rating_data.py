@@ -14,7 +14,7 @@ from jobs.cleaning.splits import BUCKETS
 from jobs.runs.configuration import load_configuration
 from jobs.runs.settings.cleaning import EtlSettings
 from model.data.columns import DATED
-from tests.benchmarks.order_data import lines, read_release
+from tests.benchmarks.order_data import lines, read_release, read_titles, years
 
 KFOLD = ["split=kfold", "folds=10", "split_seed=0"]
 FIVE_PERCENT = ["train_share=0.85", "validation_share=0.05"]
@@ -73,24 +73,26 @@ def read_tables(file: Path) -> dict[str, pa.Table]:
         if file.name.startswith("ml-1m"):
             movies, users = lines(archive, "movies.dat", "::"), lines(archive, "users.dat", "::")
             users = users[[0, 1, 2, 3]].set_axis(["user_id", "gender", "age", "occupation"], axis=1)
-            titles = movies[1]
         elif file.name.startswith("ml-100k"):
             movies, users = lines(archive, "u.item", "|"), lines(archive, "u.user", "|")
             users = users[[0, 2, 1, 3]].set_axis(["user_id", "gender", "age", "occupation"], axis=1)
-            titles = movies[1]
         else:
             movies = lines(archive, "movies.csv", ",", header=0)
             users = pd.DataFrame(columns=["user_id", "gender", "age", "occupation"], dtype="Int32")
-            titles = movies["title"]
     _, genres, _ = read_release(file)
-    year = titles.str.extract(r"\((\d{4})[^)]*\)\s*$")[0].astype("Int32")
+    titles = read_titles(file)
     movie_ids = movies.iloc[:, 0]
     told = [[g for g in genres[movie] if g not in NO_GENRE] for movie in movie_ids]
     users["occupation"] = users["occupation"].astype(str)
     return {
         "users": pa.Table.from_pandas(users, preserve_index=False),
         "movies": pa.table(
-            {"movie_id": movie_ids, "title": titles, "year": pa.array(year), "genres": told}
+            {
+                "movie_id": movie_ids,
+                "title": titles.to_numpy(),
+                "year": pa.array(years(titles)),
+                "genres": told,
+            }
         ),
     }
 

@@ -88,6 +88,16 @@ CHANGES: dict[str, dict[str, Any]] = {
         "epochs": 20,
         "patience": 20,
     },
+    "two_tower_order": {
+        "hidden": [],
+        "dropout": 0.2,
+        "input_dropout": 0.0,
+        "learning_rate": 0.03,
+        "warmup_epochs": 2,
+        "batch_size": 128,
+        "epochs": 40,
+        "patience": 40,
+    },
     "visits": {"factors": 30, "penalty": 3},
     **{
         model: {

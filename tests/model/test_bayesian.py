@@ -97,9 +97,9 @@ def test_what_the_release_says_tells_of_those_with_few_ratings(spec, tmp_path):
     }
     for entity, (column, told) in described.items():
         ids = [10 * number + 7 for number in range(len(told))]
-        pq.write_table(
-            pa.table({f"{entity}_id": ids, column: told}), tmp_path / f"{entity}.parquet"
-        )
+        titles = {"title": ["A"] * len(ids), "year": [1990] * len(ids)}
+        table = pa.table({f"{entity}_id": ids, column: told} | titles)
+        pq.write_table(table, tmp_path / f"{entity}.parquet")
     given = replace(
         spec(
             model="bayesian",

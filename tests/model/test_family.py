@@ -13,6 +13,7 @@ from jobs.runs.configuration import load_configuration
 from jobs.runs.settings.whole import with_models
 from model.data.datasets import DATASETS, read_dataset
 from model.data.histories import TEST, read_histories
+from model.earlier import Earlier
 from model.factors import Factors, load_factors
 from model.family import (
     FAMILY,
@@ -48,7 +49,7 @@ LONG = {
 ORDER_LEARNERS = pytest.mark.parametrize(
     ("model", "length"),
     [
-        (m, {"elsa": "factors", "vae": "latent"}.get(m, "width"))
+        (m, {"elsa": "factors", "vae": "latent", "two_tower_order": "embedding"}.get(m, "width"))
         for m in ORDER_MODELS
         if issubclass(load(m).Settings, LoopSettings)
     ],
@@ -274,7 +275,8 @@ def test_of_order_it_goes_on_from_an_earlier_one_whose_movies_had_other_numbers(
     def started(data, **changes):
         learner = load(model)(replace(chosen.settings, **changes), data, seed=9)
         fresh = {name: weight.clone() for name, weight in learner.weights().items()}
-        return learner, fresh, learner.start_from(folder, data)
+        known = Earlier.by_id(folder, data.user_ids, data.movie_ids)
+        return learner, fresh, learner.start_from(known)
 
     learner, _, said = started(data)
     assert said.startswith(f"the rows of {MOVIES - 1} movies")
@@ -309,7 +311,7 @@ def test_of_order_it_goes_on_from_no_other_model(spec):
     data = read_dataset(other, torch.device("cpu"))
     gru = load("gru")(other.settings, data, other.seed)
     with pytest.raises(ValueError, match="is of recency, and this one of gru"):
-        gru.start_from(Path(chosen.output), data)
+        gru.start_from(Earlier.by_id(Path(chosen.output), data.user_ids, data.movie_ids))
 
 
 @EVERY_MODEL

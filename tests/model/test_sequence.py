@@ -122,6 +122,7 @@ def test_the_gap_is_that_to_the_next_movie_and_at_the_end_to_when_it_is_asked_fo
 @pytest.mark.parametrize("told", ["rating", "gap", "genres"])
 def test_what_it_is_told_of_a_place_is_in_the_encoder_that_it_leaves(spec, tmp_path, told):
     table = {"movie_id": [17, 27, 37], "genres": [["Crime", "Drama"], ["Crime"], ["Drama"]]}
+    table |= {"title": ["A", "B", "C"], "year": [1990, 1991, 1992]}
     (tmp_path / "movies").mkdir()
     pq.write_table(pa.table(table), tmp_path / "movies/0.parquet")
     chosen = replace(spec(model="recency", **{told: True}), movies=str(tmp_path / "movies"))

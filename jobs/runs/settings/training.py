@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -10,6 +11,8 @@ from jobs.runs.settings.section import PositiveInt, Section, WholeNumber
 from model.family import FAMILY, ORDER_MODELS, RATING_MODELS
 from model.settings import SHARED
 
+# What a model may start from; see `start_from` in model/settings.py.
+START = r"text|[A-Za-z0-9][A-Za-z0-9_-]*/((rating|order)/)?[1-9][0-9]*"
 NO_INTERFACE = (
     "hosts and discovery_script need the network interface by which the hosts reach one another, "
     "as in horovodrun_options=[--network-interfaces, eth0]: ranks and horovodrun listen there alone"
@@ -104,6 +107,17 @@ class TrainSettings(LaunchSettings):
             if isinstance(batch, int) and batch < self.ranks:
                 raise ValueError(
                     f"a batch of {batch} ratings cannot be shared by {self.ranks} ranks"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def starts_are_named(self) -> TrainSettings:
+        for model in FAMILY:
+            wanted = self.of(model).get("start_from")
+            if wanted is not None and not re.fullmatch(START, str(wanted)):
+                raise ValueError(
+                    f"{model}.start_from is {wanted!r}, and expected is text, or a version of a "
+                    "model of another release, as ml-25m/3, or of one objective, as ml-25m/order/3"
                 )
         return self
 
