@@ -28,6 +28,7 @@ TABLES = [
     "replays",
     "metrics",
     "similar_movies",
+    "recommendations_shadow",
 ]
 # Which asset has changed is known when the table is.
 RESTORED = AssetAlias("restored", group="nightreel")

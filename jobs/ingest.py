@@ -40,6 +40,7 @@ from jobs.runs.settings.whole import Configuration, with_models
 from jobs.runs.warehouse import Warehouse, warehouse_named
 from jobs.scoring.given_ids import given_lists, with_blocked
 from jobs.scoring.incremental import find_base
+from jobs.scoring.variants import require_challenger
 from jobs.training.promotion import present_champion
 from jobs.training.registry import Registry
 
@@ -133,6 +134,7 @@ def deliver(
         size = sum(int(file["bytes"]) for file in files.values())
         run = Run(warehouse, run_id, ds, release, digest_of(files), None, conf)
         run = with_champions(run)
+        require_challenger(run)
         manifest = {
             "release": release,
             "source": source,

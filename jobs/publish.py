@@ -34,9 +34,9 @@ from jobs.engines.duck import (
     quoted,
     write_few_rows,
 )
-from jobs.published.audit import ToPublish, add_shown, audit
-from jobs.published.commit import commit, versions_after
-from jobs.published.delta import open_table
+from jobs.published.audit import ToPublish, add_shown, audit, is_challengers
+from jobs.published.commit import commit, lists, versions_after, with_others
+from jobs.published.delta import is_published, open_table
 from jobs.published.parquet import read_footer
 from jobs.published.runs_table import newer_run, releases_of
 from jobs.published.views import view_of
@@ -53,6 +53,7 @@ from jobs.scoring.folded_check import check_folded_in
 from jobs.scoring.models import Models
 from jobs.scoring.new_movies import ids_of_new
 from jobs.scoring.similar_check import SimilarToPublish, check_similar
+from jobs.scoring.variants import CHALLENGER, CHAMPION, models_beside, output_of
 from jobs.sinks.sinks import copy_all, sinks_of
 from jobs.training.promotion import may_crown
 from jobs.training.registry import Registry
@@ -62,16 +63,24 @@ from jobs.training.registry import Registry
 ROWS_OF_GROUP = 40 * 2048
 
 
-def to_audit(run: Run, models: Models) -> ToPublish:
-    """The recommendations of a run by these models, and what they are checked against."""
-    scored = {"recommendations": run.output("scored")}
+def to_audit(run: Run, models: Models, variant: str = CHAMPION) -> ToPublish:
+    """What a variant has scored by these models, and what that is checked against."""
     clean = {name: run.data(name) for name in ("ratings", "movies")}
-    tables = open_tables(scored | clean, scratch=run.staging)
+    tables = open_tables(clean, scratch=run.staging)
+    written = schemas.PUBLISHED["recommendations"]
+    add_view(tables, "written", run.output(output_of(run, variant)), *written)
     add_view(tables, "everybody", run.data("users"), schemas.USERS)
-    chosen = "from everybody"
+    chosen, rows = "from everybody", "from written"
+    if run.conf.score.challenger and not run.conf.score.shadow:
+        # By the users, not by what rows say: that is checked.
+        share = is_challengers(run.conf.score.challenger_share)
+        tables.execute(f"create view theirs as select user_id from everybody where {share}")
+        join = "anti" if variant == CHAMPION else "semi"
+        chosen, rows = (f"{of} {join} join theirs using (user_id)" for of in (chosen, rows))
     if run.users is not None:
         chosen += f" where list_contains({list(run.users)}, user_id)"
     tables.execute(f"create view users as {chosen}")
+    tables.execute(f"create view recommendations as {rows}")
     if run.conf.score.candidates:
         add_view(tables, "candidates", run.output("candidates"), schemas.CANDIDATES)
     else:
@@ -84,6 +93,8 @@ def to_audit(run: Run, models: Models) -> ToPublish:
         top_k=None if score.top_k == "all" else score.top_k,
         movie_ids=models.known(allowed_movies(run).movie_ids),
         rating_range=run.rating_range,
+        variant=variant,
+        model_version=models.rating.version,
         order_version=models.order.version if models.order else None,
         implicit=run.implicit,
         by_score=not (score.diversity or score.calibration),
@@ -152,27 +163,34 @@ def of_order(run: Run, evaluation: Evaluation | None) -> dict[str, Any]:
     }
 
 
-def merge_others(tables: duckdb.DuckDBPyConnection, run: Run) -> None:
-    """Write `merged`: the scored users' rows, and what is published for the others of that date.
+def merge_others(run: Run, name: str, scored: str) -> None:
+    """Write what a table gets: the chosen users' rows, and those published for others of that date.
 
+    `scored` is the output that has the chosen users'.
     Raises JobError if nothing is published for the date, or another release's.
     """
+    assert run.users is not None
+    tables = open_tables({}, scratch=run.staging)
+    add_view(tables, "chosen", run.output(scored), *schemas.PUBLISHED[name])
     of_date = f"ds = {quoted(run.ds.isoformat())}"
-    table = open_table(run.warehouse, "recommendations")
     columns = schemas.columns_of(schemas.RECOMMENDATIONS)
+    nothing = f"Nothing is published for {run.ds} in {name} yet: score all users, without --users."
+    if not is_published(run.warehouse, name):
+        raise JobError(nothing)
+    table = open_table(run.warehouse, name)
     published = f"({view_of(tables, table, columns, of_date)}) where {of_date}"
     run_ids = tables.execute(f"select distinct run_id from {published}").fetchall()
     if not run_ids:
-        raise JobError(f"Nothing is published for {run.ds} yet: score all users, without --users.")
+        raise JobError(nothing)
     releases = releases_of(run.warehouse, [run_id for (run_id,) in run_ids])
     if releases != {run.release}:
         raise JobError(
             f"What is published for {run.ds} is of release {', '.join(sorted(releases))}, and not "
             f"of {run.release}: score all users, without --users."
         )
-    others = f"from (from {published}) anti join users using (user_id)"
-    rows = f"from recommendations union all by name ({others})"
-    write_by_user(tables, rows, run.output("merged") / f"ds={run.ds}")
+    others = f"from {published} and not list_contains({list(run.users)}, user_id)"
+    rows = f"from chosen union all by name ({others})"
+    write_by_user(tables, rows, with_others(run, scored) / f"ds={run.ds}")
 
 
 def refuse_older(run: Run) -> None:
@@ -186,15 +204,27 @@ def refuse_older(run: Run) -> None:
         )
 
 
+def check_variant(run: Run, models: Models, variant: str) -> list[str]:
+    """Make all checks of what a variant has scored by these models; returns their names.
+
+    Raises JobError with the first that fails.
+    """
+    data = to_audit(run, models, variant)
+    checks = audit(data) + check_folded_in(run, models, variant) + check_chosen(run, models, data)
+    # Similar movies are the champions'.
+    if run.users is None and variant == CHAMPION:
+        checks += check_similar(similar_to_audit(run, models, data))
+    return checks
+
+
 def publish(run: Run, started: float) -> dict[str, Any]:
     """Audit, then show all tables at once; returns the figures of the step."""
     # The models are those that score has noted; all else is worked out anew.
     scored_by = run.record("score")
     models = Models.of(run, scored_by["model_version"], scored_by["order_version"])
-    data = to_audit(run, models)
-    checks = audit(data) + check_folded_in(run, models) + check_chosen(run, models, data)
-    if run.users is None:
-        checks += check_similar(similar_to_audit(run, models, data))
+    checks = check_variant(run, models, CHAMPION)
+    if run.conf.score.challenger:
+        checks += check_variant(run, models_beside(run, models), CHALLENGER)
     print(f"publish: {len(checks)} checks passed", flush=True)
     scored = parquet_files(run.output("scored"))
     # All that can fail comes before the first commit.
@@ -212,7 +242,8 @@ def publish(run: Run, started: float) -> dict[str, Any]:
         with publishing(run.warehouse):
             refuse_older(run)
             if run.users is not None:
-                merge_others(data.tables, run)
+                for name, output in lists(run).items():
+                    merge_others(run, name, output)
             versions = versions_after(run)
             write_few_rows(run.output("summary"), "runs", [runs_row(run, started, versions)])
             versions = commit(run, versions)

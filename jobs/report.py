@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from duckdb import DuckDBPyConnection
 
+from jobs.pages.challenger import challenger
 from jobs.pages.coverage import add_scored, coverage, recommended
 from jobs.pages.drift import drift
 from jobs.pages.errors import errors, held_back
@@ -74,6 +75,7 @@ def run_report(run: Run) -> Page:
                 *model_sections(connection, run),
                 scope(run.record("score"), run.conf.score),
                 coverage(connection, given),
+                *challenger(connection, run),
                 examples(connection),
                 drift(connection, run, sizes, test_rmse),
             ],

@@ -5,6 +5,7 @@
     nightreel rescore --run-id wednesday --order-version 2    ordered by another version
     nightreel rescore --run-id wednesday --set score.top_k=50
     nightreel rescore --run-id wednesday --users 17,2000      these only; others keep their rows
+    nightreel rescore --run-id wednesday --set score.challenger=rating/2    a tenth by a challenger
 
 The data is that of the newest published run, and so is the date, unless --ds says otherwise. Then
 follow: nightreel score, nightreel publish.
@@ -31,6 +32,7 @@ from jobs.scoring.filters import allowed_movies
 from jobs.scoring.given_ids import given_lists, require_known, with_blocked, write_candidates
 from jobs.scoring.incremental import find_base
 from jobs.scoring.uncertainty import refuse_to_score
+from jobs.scoring.variants import require_challenger
 from jobs.training.promotion import present_champion
 from jobs.training.registry import Registry
 
@@ -131,7 +133,7 @@ def plan_run(arguments: argparse.Namespace) -> Run:
     refuse_to_score(conf.score, registry.factors(version), version)
     ds: date = arguments.ds or data.ds
     refuse_future(ds)
-    return Run(
+    run = Run(
         warehouse=warehouse,
         run_id=run_id,
         named=named,
@@ -146,6 +148,8 @@ def plan_run(arguments: argparse.Namespace) -> Run:
         data_run=data.run_id,
         users=numbers_of(arguments.users, data) if arguments.users else None,
     )
+    require_challenger(run)
+    return run
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -16,7 +16,9 @@ by score.damping or less score.lower_bound standard deviations. With score.mode=
 for whom nothing has changed since the newest published run keep its rows. With score.reasons every
 row names the rated movie that speaks most for it (model/reasons.py). With score.repeat_after no
 movie comes again that the user's lists of the nights before held; with score.diversity, calibration
-or genre_cap, lists are chosen of each user's best (model/ranking/reranking.py).
+or genre_cap, lists are chosen of each user's best (model/ranking/reranking.py). With
+score.challenger, another version scores a share of the users in the champion's stead, or with
+score.shadow everybody once more, into `shadow` (jobs/scoring/variants.py).
 
 A pandas UDF of Spark scores: it is handed numbers of ranges of users, maps the model, writes their
 rows itself (jobs/scoring/task.py), and only figures come back.
@@ -40,9 +42,10 @@ from jobs.runs.implicit import require_order
 from jobs.runs.run import Run, run_of
 from jobs.scoring.inputs import Inputs, write_inputs
 from jobs.scoring.models import Models
-from jobs.scoring.plan import plan_scoring
+from jobs.scoring.plan import ScoringPlan, plan_scoring
 from jobs.scoring.similar import write_similar
 from jobs.scoring.task import Scoring, even_ranges, score_range, task_device
+from jobs.scoring.variants import CHALLENGER, CHAMPION, output_of, variants_of
 from model.factors import is_trained
 from model.ranking.reranking import Wanted
 
@@ -83,56 +86,71 @@ def score_all(spark: SparkSession, scoring: Scoring, inputs: Inputs) -> dict[str
     return total.asDict()
 
 
-def require_users(inputs: Inputs, user_ids: list[int], release: str) -> None:
-    """Raises JobError, naming them, if some of the wanted users are unknown."""
-    unknown = set(user_ids) - set(inputs.user_ids_U.tolist())
-    if unknown:
-        raise JobError(f"Release {release} has no user {', '.join(map(str, sorted(unknown)))}.")
-
-
 def score(spark: SparkSession, run: Run, models: Models) -> dict[str, Any]:
-    """Score with models as the run's settings say; returns the figures."""
+    """Score as the run's settings say, with models as champions; returns the figures.
+
+    Those of a challenger stand by themselves; where it scores some of the users, all together too.
+    """
     require_order(run, models.order.version if models.order else None)
-    plan = plan_scoring(run, models)
-    print(f"score: {plan}", flush=True)
+    plans: dict[str, ScoringPlan] = {}
+    # All of them first: what cannot be scored is refused before anything is written.
+    for variant in variants_of(run, models):
+        read = plans[CHAMPION].known if plans else None
+        plans[variant.name] = plan_scoring(run, variant, read)
+        by = f"by {run.conf.score.challenger}, " if variant.name == CHALLENGER else ""
+        print(f"score: {by}{plans[variant.name]}", flush=True)
     # What is left of an attempt that was killed, which can then write nothing more.
     for abandoned in run.staging.glob("scoring-*"):
         shutil.rmtree(abandoned)
+    for output in ("scored", "shadow"):
+        shutil.rmtree(run.output(output), ignore_errors=True)
+    done = {name: score_variant(spark, plan, name) for name, plan in plans.items()}
+    champion = plans[CHAMPION]
+    similar = write_similar(run, models, champion.movie_ids) if run.users is None else None
+    figures = champion.figures | done[CHAMPION] | {"similar": similar}
+    if beside := done.get(CHALLENGER):
+        if not run.conf.score.shadow:
+            figures |= {name: count + beside[name] for name, count in done[CHAMPION].items()}
+        figures["challenger"] = plans[CHALLENGER].figures | beside
+    return figures
+
+
+def score_variant(spark: SparkSession, plan: ScoringPlan, variant: str) -> dict[str, int]:
+    """Write the rows of a variant, beside those of others; returns how many there are of what."""
+    run, base = plan.run, plan.base
+    base_record = base and base.finished("score")
     # Another name at each attempt: processes that are kept keep what they have mapped.
     prepared = run.staging / f"scoring-{uuid4().hex}"
-    base = plan.base
-    base_record = base and base.finished("score")
     inputs = write_inputs(plan, prepared)
-    if run.users is not None:
-        require_users(inputs, run.users, run.release)
-    factors = models.rating.folder
-    if plan.model is not models.rating.factors:
+    factors = plan.models.rating.folder
+    if plan.model is not plan.models.rating.factors:
         factors = prepared / "rating"
         plan.model.save(factors)
     ranking = factors
     if plan.ranking is not plan.model:
         ranking = prepared / "ranking"
         plan.ranking.save(ranking)
-    target = run.output("scored") / f"ds={run.ds.isoformat()}"
-    shutil.rmtree(run.output("scored"), ignore_errors=True)
-    target.mkdir(parents=True)
+    output = output_of(run, variant)
+    target = run.output(output) / f"ds={run.ds.isoformat()}"
+    target.mkdir(parents=True, exist_ok=True)
     top_k = run.conf.score.top_k
     scoring = Scoring(
         factors=factors,
         ranking=ranking,
         inputs=prepared,
         target=target,
-        base=base.output("scored") if base else None,
+        base=base.output(output) if base else None,
         top_k=None if top_k == "all" else top_k,
         device=run.conf.score.device,
-        model_version=models.rating.version,
-        order_version=models.order.version if models.order else None,
+        model_version=plan.figures["model_version"],
+        order_version=plan.figures["order_version"],
         run_id=run.run_id,
         uncertainty=plan.uncertainty,
         explained=plan.explained.folder if plan.explained else None,
         implicit=run.implicit,
         wanted=Wanted(**run.conf.score.by_genres),
         new_movies=run.conf.score.new_movies,
+        variant=variant,
     )
     scored = score_all(spark, scoring, inputs)
     if base and base.finished("score") != base_record:
@@ -140,13 +158,12 @@ def score(spark: SparkSession, run: Run, models: Models) -> dict[str, Any]:
             f"Run {base.run_id}, of which rows are taken over, was made again meanwhile. Run score "
             "again."
         )
-    similar = write_similar(run, models, plan.movie_ids) if run.users is None else None
     kept = int(inputs.kept_U.sum())
     trained = is_trained(plan.ranking.user_idx(inputs.user_ids_U), plan.ranking.user_trained_U)
     folded = plan.model.is_folded(plan.model.user_idx(inputs.user_ids_U))
     shutil.rmtree(prepared)
     users = scored["users"]
-    return plan.figures | {
+    return {
         "users": users,
         "users_scored": users - kept,
         "users_kept": kept,
@@ -154,7 +171,6 @@ def score(spark: SparkSession, run: Run, models: Models) -> dict[str, Any]:
         "users_folded_in": int((folded & trained).sum()),
         "rows": scored["rows"],
         "reasons": scored["reasons"],
-        "similar": similar,
     }
 
 

@@ -108,6 +108,9 @@ SCORING = {
     "calibration": "score.calibration",
     "genre_cap": "score.genre_cap",
     "new_movies": "score.new_movies",
+    "challenger": "score.challenger",
+    "challenger_share": "score.challenger_share",
+    "shadow": "score.shadow",
     "genres_in": "score.genres_in",
     "genres_out": "score.genres_out",
     "year_from": "score.year_from",
@@ -203,6 +206,27 @@ def scoring_parameters() -> dict[str, Param]:
             "So many places of each list are for movies that nobody has rated yet, by their "
             "genres, years and titles; 0: none. Empty: as in conf.",
             minimum=0,
+        ),
+        "challenger": optional(
+            "string",
+            "Challenger",
+            "Another version in the registry that scores beside the champion, as in 'rating/3', a "
+            "model of ratings, or 'order/2', one of order. Empty: as in conf.",
+            pattern="^(rating|order)/[1-9][0-9]*$",
+        ),
+        "challenger_share": optional(
+            "number",
+            "Challenger's share",
+            "The share of users who are recommended what the challenger says, above 0 and below 1; "
+            "the same users every night. Empty: as in conf.",
+            exclusiveMinimum=0,
+            exclusiveMaximum=1,
+        ),
+        "shadow": optional(
+            "boolean",
+            "Shadow",
+            "The challenger scores everybody, into the table recommendations_shadow, and what "
+            "users are recommended stays the champion's. Empty: as in conf.",
         ),
         "genres_in": optional(
             "string",

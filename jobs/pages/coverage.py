@@ -31,10 +31,12 @@ class Recommended(NamedTuple):
     """Rows that rest on popularity, not on the model, because nothing is known of the user."""
 
 
-def add_scored(connection: DuckDBPyConnection, run: Run, name: str = "scored") -> None:
+def add_scored(
+    connection: DuckDBPyConnection, run: Run, name: str = "scored", output: str = "scored"
+) -> None:
     """A view of a run's recommendations up to rank TOP; columns added later are null."""
     ddl, partition_by = schemas.PUBLISHED["recommendations"]
-    add_view(connection, f"all_{name}", run.output("scored"), ddl, partition_by)
+    add_view(connection, f"all_{name}", run.output(output), ddl, partition_by)
     rows = f"from all_{name} where rank <= {TOP} union all by name {no_rows(duckdb_columns(ddl))}"
     connection.execute(f"create view {name} as {rows}")
 

@@ -41,6 +41,8 @@ class ToPublish:
     movie_ids: NDArray[np.int32]
     """All that could be recommended: what the filters leave and the models know."""
     rating_range: tuple[float, float]
+    model_version: str
+    """What predicted the ratings."""
     order_version: str | None = None
     """What ordered the movies; None: predicted ratings did."""
     implicit: bool = False
@@ -53,6 +55,8 @@ class ToPublish:
     """Places of each list for movies that are new to a model."""
     new_ids: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
     """Those that may have these, none of them among `movie_ids`."""
+    variant: str = "champion"
+    """Whose rows these are."""
 
 
 # How many rows each user has, of known movies and of new ones, and how many of those that could be
@@ -173,6 +177,10 @@ def checks(
             f"from ({RANKED}) where first <> 1 or last <> rows or ranks <> rows or movies <> rows"
         ),
         **of_lists,
+        "every row says which variant it is": (f"{ROWS} where variant is distinct from $variant"),
+        "every row says what predicted it": (
+            f"{ROWS} where model_version is distinct from $model_version"
+        ),
         "every row says what ordered it": (
             f"{ROWS} where order_version is distinct from $order_version"
         ),
@@ -200,6 +208,12 @@ def checks(
             NAMED if named else f"{ROWS} where {sources}"
         ),
     }
+
+
+def is_challengers(share: float) -> str:
+    """SQL of whether a user of the view `everybody` is one of a challenger's share."""
+    called = "coalesce(source_user_id, user_id::varchar)"
+    return f"('0x' || md5({called})[1:8])::bigint < {share!r} * 4294967296"
 
 
 def add_shown(
@@ -253,6 +267,8 @@ def audit(data: ToPublish) -> list[str]:
         "movies": len(data.movie_ids),
         "new": len(data.new_ids),
         "new_movies": data.new_movies,
+        "variant": data.variant,
+        "model_version": data.model_version,
         "order_version": data.order_version,
         "low": low,
         "high": high,

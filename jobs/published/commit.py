@@ -31,13 +31,25 @@ from jobs.runs.run import Run
 from jobs.runs.warehouse import Warehouse
 
 
+def lists(run: Run) -> dict[str, str]:
+    """The tables of recommendations that a run publishes, and the outputs that it has scored."""
+    shadow = {"recommendations_shadow": "shadow"} if run.conf.score.shadow else {}
+    return shadow | {"recommendations": "scored"}
+
+
+def with_others(run: Run, scored: str) -> Path:
+    """Where those of chosen users lie together with what was published for all others."""
+    return run.output(f"merged_{scored}")
+
+
 def outputs(run: Run) -> dict[str, Path]:
     """The tables that a run publishes, in this order, and the folder that each comes from."""
     metrics = {"metrics": run.output("metrics")} if run.trains else {}
-    published = metrics | {
-        "recommendations": run.output("scored" if run.users is None else "merged"),
-        "runs": run.output("summary"),
+    of_lists = {
+        name: run.output(scored) if run.users is None else with_others(run, scored)
+        for name, scored in lists(run).items()
     }
+    published = metrics | of_lists | {"runs": run.output("summary")}
     # Whoever scores chosen users leaves what is published of movies.
     if run.users is None:
         published = {"similar_movies": run.output("similar_movies")} | published

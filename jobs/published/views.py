@@ -36,10 +36,17 @@ def connect_to(tables: dict[str, DeltaTable]) -> duckdb.DuckDBPyConnection:
 
 
 def add_version(
-    connection: duckdb.DuckDBPyConnection, name: str, table: DeltaTable, where: str | None = None
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    version: DeltaTable,
+    where: str | None = None,
+    table: str | None = None,
 ) -> None:
-    """Show a version of a published table as a view; see `view_of`."""
-    view = view_of(connection, table, columns_of(PUBLISHED[name][0]), where)
+    """Show a version of a published table as a view; see `view_of`.
+
+    `table` is what it is published as, where the view is called otherwise.
+    """
+    view = view_of(connection, version, columns_of(PUBLISHED[table or name][0]), where)
     connection.execute(f"create view {name} as {view}")
 
 

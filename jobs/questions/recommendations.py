@@ -37,12 +37,15 @@ class Recommendation(NamedTuple):
     """Title of the rated movie that speaks most for it; None where the table does not say."""
     because_share: float | None
     """Its part of all that speaks for it."""
+    variant: str | None
+    """champion or challenger; None of rows of before there was one."""
 
     @property
     def made_by(self) -> str:
         """Which models, for a title."""
         order = f", ordered by version {self.order_version}" if self.order_version else ""
-        return f"model version {self.model_version}{order}"
+        variant = f"{self.variant}: " if self.variant else ""
+        return f"{variant}model version {self.model_version}{order}"
 
 
 def number_of(connection: duckdb.DuckDBPyConnection, release: str, entity: str, given: str) -> int:
@@ -129,7 +132,8 @@ def recommended(
                 r.ranking_score, null
             ),
             r.order_version, r.rating_sd,
-            coalesce(b.title, r.source_because_id, r.because_movie_id::varchar), r.because_share
+            coalesce(b.title, r.source_because_id, r.because_movie_id::varchar), r.because_share,
+            r.variant
         from recommendations r
         left join runs using (run_id)
         -- Movies are those of the release published last: another's have other ids.

@@ -63,6 +63,8 @@ def users_note(score: dict[str, Any]) -> str:
     # Earlier versions of Nightreel folded nobody in.
     folded = score.get("users_folded_in", 0)
     notes += [f"{folded:,} folded in"] if folded else []
+    if beside := score.get("challenger"):
+        notes.append(f"{beside['users']:,} by the challenger")
     return ", ".join(notes)
 
 

@@ -51,12 +51,13 @@ CANDIDATES = "user_id int, movie_id int"
 # predicted_rating is null where the data holds no ratings.
 # because_movie_id: with score.reasons, the movie rated by the user that speaks most for the row, of
 # all that speaks for it because_share, above 0 and at most 1; null without, of popular and content,
-# and where no rated movie does.
+# and where no rated movie does. variant: champion, or challenger, of users whom the version that
+# score.challenger names has scored; null in rows that were published before there was one.
 RECOMMENDATIONS = (
     "ds date, user_id int, rank int, movie_id int, title string, predicted_rating float, "
     "source string, model_version string, run_id string, ranking_score float, "
     "order_version string, rating_sd float, because_movie_id int, because_share float, "
-    "source_user_id string, source_movie_id string, source_because_id string"
+    "source_user_id string, source_movie_id string, source_because_id string, variant string"
 )
 # model_version scored; test_rmse and test_mae are those of candidate_version, the run's own model:
 # the same version where it was promoted, and not the biases in its place. Where a split left no
@@ -133,6 +134,8 @@ PUBLISHED: dict[str, tuple[str, list[str]]] = {
     "ratings": (RATINGS, []),
     "quarantine": (QUARANTINE, ["run_id"]),
     "similar_movies": (SIMILAR_MOVIES, ["ds"]),
+    # What a challenger would recommend to everybody, of the runs that asked for it.
+    "recommendations_shadow": (RECOMMENDATIONS, ["ds"]),
     "recommendations": (RECOMMENDATIONS, ["ds"]),
     "runs": (RUNS, ["run_id"]),
     "quality": (QUALITY, ["run_id"]),
@@ -147,6 +150,10 @@ ALONE = ("quality", "comparisons", "replays")
 # Those whose dates can be taken out; whoever is stopped finds the dates in the last again.
 BY_DATE = [name for name, (_, partition_by) in PUBLISHED.items() if partition_by == ["ds"]]
 
+NULLABLE_RECOMMENDATIONS = (
+    *("predicted_rating", "order_version", "rating_sd", "because_movie_id", "because_share"),
+    *("source_user_id", "source_movie_id", "source_because_id"),
+)
 # Their columns that may be null in rows as they are written today; docs/tables.md says when. What
 # was added later is null in older rows, too.
 NULLABLE: dict[str, tuple[str, ...]] = {
@@ -155,10 +162,8 @@ NULLABLE: dict[str, tuple[str, ...]] = {
     "ratings": ("rated_at",),
     "quarantine": (),
     "similar_movies": ("source_movie_id", "source_similar_id"),
-    "recommendations": (
-        *("predicted_rating", "order_version", "rating_sd", "because_movie_id", "because_share"),
-        *("source_user_id", "source_movie_id", "source_because_id"),
-    ),
+    "recommendations": NULLABLE_RECOMMENDATIONS,
+    "recommendations_shadow": NULLABLE_RECOMMENDATIONS,
     "runs": (
         *("test_rmse", "test_mae", "candidate_version", "users_scored", "validation_rmse"),
         *("data_run", "order_version", "order_candidate_version", "ndcg_10", "hr_10"),
@@ -172,7 +177,7 @@ NULLABLE: dict[str, tuple[str, ...]] = {
 
 
 # What runs of earlier versions have written lacks these: they are null there.
-LATER = ("source_user_id", "source_movie_id", "source_because_id", "source_similar_id")
+LATER = ("source_user_id", "source_movie_id", "source_because_id", "source_similar_id", "variant")
 
 
 class TypeNames(NamedTuple):

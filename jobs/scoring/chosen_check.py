@@ -53,6 +53,8 @@ def check_chosen(run: Run, models: Models, data: ToPublish) -> list[str]:
         f"qualify row_number() over (order by user_id) % {nth} = 0"
     )
     lists = ids_by_user(data, "recommendations", "rank")
+    if not lists:
+        return [CHECK]
     barred = [ids_by_user(data, name) for name in ("ratings", "shown")]
     own = ids_by_user(data, "candidates")
     user_ids = np.array(sorted(lists), np.int32)

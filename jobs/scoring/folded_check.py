@@ -17,6 +17,7 @@ from jobs.engines.duck import quoted
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
 from jobs.scoring.models import Models
+from jobs.scoring.variants import CHAMPION, output_of
 from model.factors import Factors, is_trained
 from model.known_ratings import rating_hashes
 
@@ -57,14 +58,17 @@ class Rated:
         return is_trained(factors.movie_idx(self.movie_id_N), factors.movie_trained_M)
 
 
-def check_folded_in(run: Run, models: Models) -> list[str]:
-    """Check the rows of `scored`; returns the names of the checks.
+def check_folded_in(run: Run, models: Models, variant: str = CHAMPION) -> list[str]:
+    """Check the rows of a variant, which these models scored; returns the names of the checks.
 
     Raises JobError with the first that fails, and an example.
     """
-    files = quoted(str(run.output("scored") / "*" / "*.parquet"))
+    files = quoted(str(run.output(output_of(run, variant)) / "*" / "*.parquet"))
     tables = duckdb.connect()
-    tables.execute(f"create view scored as from read_parquet({files}, hive_partitioning = false)")
+    tables.execute(
+        f"create view scored as from read_parquet({files}, hive_partitioning = false) "
+        f"where variant = {quoted(variant)}"
+    )
     users = tables.execute("""
         select user_id, min(source) low, max(source) high,
             count_if(source = 'folded_in' and rating_sd is not null) sure

@@ -4,9 +4,10 @@ A user's rows follow from the models, the movies that may be recommended, their 
 are chosen by them, what is known of new movies, and the settings of score, the same for everybody,
 and from the user's own rated movies and list; where users can be folded in or a model orders
 movies, also from when and how the user has rated them.
-Where all of these are as they were in an earlier run, so are the rows. That run, the base, is fixed
-when a run starts. Where there is none, or what it wrote is gone or was made otherwise, everybody is
-scored, and the step says why.
+Where all of these are as they were in an earlier run, so are the rows. With a challenger, that
+holds of each variant's users for themselves, and nobody keeps rows of the other variant. That run,
+the base, is fixed when a run starts. Where there is none, or what it wrote is gone or was made
+otherwise, everybody is scored, and the step says why.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from jobs.scoring.genres import Genres
 from jobs.scoring.models import Models
 from jobs.scoring.new_movies import Newcomers
 from jobs.scoring.uncertainty import known_to
+from jobs.scoring.variants import CHALLENGER, CHAMPION, output_of
 from jobs.training.registered import digest_of
 from model.factors import Factors
 from model.fold_in import can_fold_in
@@ -166,8 +168,10 @@ def rests_on_histories(rating: Factors, order_version: str | None) -> bool:
     return order_version is not None or can_fold_in(rating)
 
 
-def usable_base(run: Run, basis: Basis, histories: bool) -> tuple[Run | None, str | None]:
-    """The run's base if rows may be taken from it; else None, and why not.
+def usable_base(
+    run: Run, basis: Basis, histories: bool, variant: str = CHAMPION
+) -> tuple[Run | None, str | None]:
+    """The run's base if rows of a variant may be taken from it; else None, and why not.
 
     `histories`: whether rows rest on them.
     """
@@ -181,11 +185,15 @@ def usable_base(run: Run, basis: Basis, histories: bool) -> tuple[Run | None, st
     scored = base.finished("score")
     if scored is None or base.finished("publish") is None:
         return None, f"{name} is being made again"
+    if variant == CHALLENGER:
+        if "challenger" not in scored or base.conf.score.shadow != run.conf.score.shadow:
+            return None, f"{name} had no such challenger"
+        scored = scored["challenger"]
     if "basis" not in scored:
         return None, f"{name} is of another version of Nightreel"
     if changed := basis.changed_since(scored["basis"]):
         return None, f"since {name}, this has changed: {', '.join(changed)}"
-    needed = [base.output("scored"), base.data("rated")]
+    needed = [base.output(output_of(base, variant)), base.data("rated")]
     needed += [base.output("candidates")] if base.conf.score.candidates else []
     needed += [base.data("histories")] if histories else []
     if missing := [folder for folder in needed if not folder.is_dir()]:

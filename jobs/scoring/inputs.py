@@ -24,6 +24,7 @@ from jobs.scoring.incremental import rests_on_histories, unchanged
 from jobs.scoring.names import Names, names_of
 from jobs.scoring.plan import ScoringPlan, candidates_folder
 from jobs.scoring.reasons import load_histories, save_histories
+from jobs.scoring.variants import is_challengers
 from model.data.histories import Histories, read_histories
 from model.data.indexes import read_ids
 from model.factors import Factors, index_of
@@ -75,12 +76,15 @@ def write_inputs(plan: ScoringPlan, folder: Path) -> Inputs:
     pq.write_table(pa.table({"title": titles}), folder / "titles.parquet")
     for entity in ("user", "movie"):
         names_of(plan.run.data(f"{entity}s"), entity).save(folder / f"{entity}s.arrow")
-    user_ids_U, rated, own = write_lists(plan.run, folder)
+    user_ids_U, rated, own = write_lists(plan.run, plan.user_ids, folder)
     kept_U = np.zeros(len(user_ids_U), bool)
     if plan.base:
-        user_ids_before, rated_before, own_before = write_lists(plan.base, folder / "before")
+        before = write_lists(plan.base, None, folder / "before")
+        user_ids_before, rated_before, own_before = before
         place_U = index_of(user_ids_before, user_ids_U)
         kept_U = unchanged(rated, rated_before, place_U) & unchanged(own, own_before, place_U)
+        # Whose rows were the other variant's is scored.
+        kept_U &= is_challengers(plan.run, user_ids_U) == is_challengers(plan.base, user_ids_U)
         if rests_on_histories(plan.model, plan.figures["order_version"]):
             kept_U &= same_histories(plan.run, plan.base, user_ids_U)
     np.save(folder / "kept.npy", kept_U)
@@ -120,9 +124,14 @@ def titles_of(factors: Factors, movies: Path, movie_ids: NDArray[np.int32]) -> p
     return titles.fill_null("")
 
 
-def write_lists(run: Run, folder: Path) -> tuple[NDArray[np.int32], Lists, Lists]:
-    """A run's users, and what they have rated and what their own lists hold; written and mapped."""
-    write_rated(run.data("rated"), run.users, folder)
+def write_lists(
+    run: Run, user_ids: NDArray[np.int32] | None, folder: Path
+) -> tuple[NDArray[np.int32], Lists, Lists]:
+    """Users, and what they have rated and what their own lists hold; written and mapped.
+
+    Those of a run with these ids, or all.
+    """
+    write_rated(run.data("rated"), user_ids, folder)
     user_ids_U = np.load(folder / "user_ids.npy", mmap_mode="r")
     own_lists(run, user_ids_U).save(folder / "own")
     return read_lists(folder)
@@ -134,7 +143,7 @@ def read_lists(folder: Path) -> tuple[NDArray[np.int32], Lists, Lists]:
     return user_ids_U, load_lists(folder / "rated"), load_lists(folder / "own")
 
 
-def write_rated(source: Path, user_ids: list[int] | None, folder: Path) -> None:
+def write_rated(source: Path, user_ids: NDArray[np.int32] | None, folder: Path) -> None:
     """Users and their rated movies from a folder of schemas.RATED; of certain users if given."""
     chosen = None if user_ids is None else pc.field("user_id").isin(user_ids)
     users, counts = [np.empty(0, np.int32)], [np.zeros(1, np.int64)]

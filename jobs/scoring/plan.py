@@ -24,6 +24,7 @@ from jobs.scoring.new_movies import Newcomers
 from jobs.scoring.reasons import Explained
 from jobs.scoring.shown import Shown
 from jobs.scoring.uncertainty import known_to, need_of
+from jobs.scoring.variants import Variant
 from jobs.training.fresh_rows import with_fresh_rows
 from model.factors import Factors
 from model.ranking.lower_bound import by_rating
@@ -34,6 +35,8 @@ class ScoringPlan:
     """All that scoring a run needs to know."""
 
     run: Run
+    models: Models
+    """The versions that score, as they are in the registry."""
     model: Factors
     """Predicts ratings: with rows of tonight for users who are new to it, or have rated since."""
     ranking: Factors
@@ -55,6 +58,10 @@ class ScoringPlan:
     """What lists are chosen by besides scores; None: they are by score alone."""
     newcomers: Newcomers | None = None
     """New movies that have places in lists; rows of theirs are in both models."""
+    user_ids: NDArray[np.int32] | None = None
+    """Whom to score, ascending; None: everybody in the run's data."""
+    known: Known | None = None
+    """What the run knows of its users, where that was read."""
 
     def __str__(self) -> str:
         f = self.figures
@@ -75,12 +82,13 @@ class ScoringPlan:
         return f"{movies}. Everybody is scored: {f['why_all']}"
 
 
-def plan_scoring(run: Run, models: Models) -> ScoringPlan:
+def plan_scoring(run: Run, variant: Variant, known: Known | None = None) -> ScoringPlan:
     """Apply the filters, look at the base, and make ready what ranks.
 
-    Raises JobError if the run cannot be scored as its settings say.
+    `known` is what the run knows of its users, if it was read already. Raises JobError if the run
+    cannot be scored as its settings say.
     """
-    rating = models.rating
+    models, rating = variant.models, variant.models.rating
     settings = known_to(rating.factors, run.conf.score)
     if settings != run.conf.score:
         print(
@@ -105,13 +113,18 @@ def plan_scoring(run: Run, models: Models) -> ScoringPlan:
         )
     basis = Basis.of(run, models, movie_ids, genres, newcomers)
     rests = rests_on_histories(rating.factors, basis.order_version)
-    base, why_all = usable_base(run, basis, rests)
-    known = Known.of(run) if rests else None
-    model = of_tonight(rating, known)
+    base, why_all = usable_base(run, basis, rests, variant.name)
+    if rests and known is None:
+        known = Known.of(run)
+    own = known if rests else None
+    # Of a variant without users, models keep rows of everybody.
+    if own and variant.user_ids is not None and len(variant.user_ids):
+        own = own.among(variant.user_ids)
+    model = of_tonight(rating, own)
     if newcomers:
         model = newcomers.added_to(model, rating.factors)
-    ranking = ranking_model(run, model, models, known, newcomers)
-    explained = Explained.of(models, known) if known and settings.reasons else None
+    ranking = ranking_model(run, model, models, own, newcomers)
+    explained = Explained.of(models, own) if own and settings.reasons else None
     shown = Shown.before(run)
     figures = {
         "model_version": models.rating.version,
@@ -130,6 +143,7 @@ def plan_scoring(run: Run, models: Models) -> ScoringPlan:
     }
     return ScoringPlan(
         run,
+        models,
         model,
         ranking,
         movie_ids,
@@ -140,6 +154,8 @@ def plan_scoring(run: Run, models: Models) -> ScoringPlan:
         shown,
         genres,
         newcomers,
+        variant.user_ids,
+        known,
     )
 
 

@@ -24,6 +24,7 @@ from jobs.runs.files import exclusive
 from jobs.scoring.inputs import read_inputs
 from jobs.scoring.lists import ListMaker
 from jobs.scoring.rows import SOURCES, Rows, Scorer
+from jobs.scoring.variants import CHAMPION
 from model.factors import load_factors
 from model.ranking.lists import Lists
 from model.ranking.ranker import Ranker
@@ -71,6 +72,8 @@ class Scoring:
     """What lists are chosen for besides scores."""
     new_movies: int = 0
     """Places of each list for new movies."""
+    variant: str = CHAMPION
+    """Whose these rows are, the champion's or the challenger's."""
 
 
 @cache
@@ -114,7 +117,7 @@ def score_range(scoring: Scoring, users: tuple[int, int], device: str) -> tuple[
     """Write the rows of a range of users; how many users, rows, and rows with a reason they are."""
     start, stop = users
     scorer = scorer_of(scoring, device)
-    target = scoring.target / f"part-{start:09d}-{stop:09d}.parquet"
+    target = scoring.target / f"part-{scoring.variant}-{start:09d}-{stop:09d}.parquet"
     temporary = scoring.inputs / f"{target.name}.{uuid4().hex}"
     rows = reasons = 0
     # Parquet holds plain strings, as Spark would write them.
@@ -155,6 +158,7 @@ SCHEMA = pa.schema(
         "source_user_id": pa.string(),
         "source_movie_id": pa.string(),
         "source_because_id": pa.string(),
+        "variant": pa.dictionary(pa.int8(), pa.string()),
     }
 )
 
@@ -182,6 +186,7 @@ def table_of(rows: Rows, scorer: Scorer, scoring: Scoring) -> pa.Table:
         inputs.users.of(rows.user_id_R),
         inputs.movies.of(movie_id_R),
         inputs.movies.of(rows.because_R),
+        pa.DictionaryArray.from_arrays(same_R, [scoring.variant]),
     ]
     return pa.table(columns, schema=SCHEMA)
 

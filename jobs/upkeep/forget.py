@@ -3,11 +3,11 @@
     nightreel forget --ds 2031-01-02              shows what would go
     nightreel forget --ds 2031-01-02 --apply
 
-The date's recommendations and similar movies go, and the rows of its runs in `runs`, `metrics` and
-`quarantine`. Where `movies`, `users` and `ratings` are of such a run they go back to the version
-before, and the next night's replace them. Readers see all of it at once. The versions from before
-stay until cleanup removes them: `nightreel sql --at` reads them. The runs' folders, models and
-champion stay.
+The date's recommendations, those of a challenger too, and similar movies go, and the rows of its
+runs in `runs`, `metrics` and `quarantine`. Where `movies`, `users` and `ratings` are of such a run
+they go back to the version before, and the next night's replace them. Readers see all of it at
+once. The versions from before stay until cleanup removes them: `nightreel sql --at` reads them. The
+runs' folders, models and champion stay.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Dates that leave `recommendations` and `similar_movies`, by publish.keep_dates.
+"""Dates that leave `recommendations`, also a challenger's, and `similar_movies`, by keep_dates.
 
 Each Delta table loses all of them in one commit, before which they can still be read and restored
 until their files go; `recommendations` last, by which dates are known. PostgreSQL follows; an

@@ -30,7 +30,8 @@ MADE = {
             null::varchar as order_version, null::float as rating_sd,
             (1 + (n // {TOP_K} * 7919 + 101) % {MOVIES})::int as because_movie_id,
             0.1::float as because_share, date '{DS}' as ds, null::varchar as source_user_id,
-            null::varchar as source_movie_id, null::varchar as source_because_id
+            null::varchar as source_movie_id, null::varchar as source_because_id,
+            'champion' as variant
         from range({USERS * TOP_K}) numbers(n)
     """,
     "ratings": f"""
@@ -69,7 +70,7 @@ def main() -> None:
         for name in ("candidates", "shown"):
             tables.execute(f"create view {name} as {lists}")
         movie_ids = np.arange(1, MOVIES + 1, dtype=np.int32)
-        data = ToPublish(tables, DS, TOP_K, movie_ids, rating_range=(1.0, 5.0))
+        data = ToPublish(tables, DS, TOP_K, movie_ids, rating_range=(1.0, 5.0), model_version="1")
 
         def read() -> None:
             for name in MADE:

@@ -67,6 +67,7 @@ def fill(run: Run, share: float) -> int:
             "source_user_id": pa.nulls(users * TOP_K // FILES, pa.string()),
             "source_movie_id": pa.nulls(users * TOP_K // FILES, pa.string()),
             "source_because_id": pa.nulls(users * TOP_K // FILES, pa.string()),
+            "variant": pa.array(["champion"] * (users * TOP_K // FILES)),
         },
     }
     size = 0

@@ -55,7 +55,8 @@ def recommendations(users: int) -> str:
             (5 - n % {TOP_K} / 25)::float as ranking_score, '1' as order_version,
             null::float as rating_sd, (1 + hash(n + 1) % {MOVIES})::integer as because_movie_id,
             0.1::float as because_share, null::varchar as source_user_id,
-            null::varchar as source_movie_id, null::varchar as source_because_id
+            null::varchar as source_movie_id, null::varchar as source_because_id,
+            'champion' as variant
         from range({users * TOP_K}) numbers(n)
     """
 

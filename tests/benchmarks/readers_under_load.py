@@ -125,6 +125,7 @@ def write_rows(source: Path, ds: str, run_id: str, users: int) -> int:
             "source_user_id": pa.nulls(count, pa.string()),
             "source_movie_id": pa.nulls(count, pa.string()),
             "source_because_id": pa.nulls(count, pa.string()),
+            "variant": pa.array(["champion"] * count),
         }
         pq.write_table(pa.table(columns), folder / f"part-{number}.parquet", row_group_size=77_000)
     return users * TOP_K

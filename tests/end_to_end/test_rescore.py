@@ -2,9 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 
 from deltalake import DeltaTable
 
+from jobs.runs.run import open_run
+from jobs.runs.warehouse import warehouse_named
+from jobs.training.registering import register
+from jobs.training.registry import Registry
 from tests.end_to_end.conftest import SMALL
 
 DS = "2025-12-31"
@@ -89,12 +94,54 @@ def test_users_for_whom_nothing_has_changed_keep_their_rows(published):
     assert rows == published.sql(of_run.format(record["base_run"]))
 
 
+def test_a_challenger_scores_some_users_or_all_in_the_shadow(published):
+    """A version that recommends the other way round, of the model that `first` has trained."""
+    run = open_run(warehouse_named(str(published.folder)), "first")
+    registry = Registry.of(run)
+    champion = registry.factors(run.record("score")["model_version"])
+    other = published.folder / "other"
+    replace(champion, movie_MK=-champion.movie_MK, movie_bias_M=-champion.movie_bias_M).save(other)
+    version = register(registry, "other", other, {}, {})
+    challenger = [f"--set=score.challenger=rating/{version}", "--set=train.order.model=none"]
+    for run_id, settings in (
+        ("split", ["--set=score.challenger_share=0.3"]),
+        ("shadow", ["--set=score.shadow=true"]),
+    ):
+        for command in (
+            ["rescore", "--ds", "2026-01-01", *challenger, *settings],
+            *(["score"], ["publish"], ["report"]),
+        ):
+            done = published.run(command[0], "--run-id", run_id, *command[1:])
+            assert done.returncode == 0, done.stderr
+        page = (published.folder / f"runs/{run_id}/report.html").read_text(encoding="utf-8")
+        assert "<h2>Champion and challenger</h2>" in page
+        variants = "select variant, model_version, count(*), count(distinct user_id) from "
+        rows = published.sql(f"{variants} recommendations where run_id = '{run_id}' group by all")
+        by_variant = {variant: figures for variant, *figures in rows}
+        if run_id == "split":
+            assert by_variant["challenger"][0] == version
+            assert by_variant["champion"][0] != version
+            assert sum(users for *_, users in by_variant.values()) == 120
+            assert 20 < by_variant["challenger"][2] < 52
+            [(user,)] = published.sql(
+                "select min(user_id) from recommendations where variant = 'challenger'"
+            )
+            told = published.run("recommend", "--user", str(user), "--ds", "2026-01-01").stdout
+            assert f"challenger: model version {version}" in " ".join(told.split())
+    assert by_variant.keys() == {"champion"}
+    assert published.sql(f"{variants} recommendations_shadow group by all") == [
+        ("challenger", version, 2400, 120)
+    ]
+    assert "rank-biased overlap" in page
+
+
 def test_rescoring_asks_for_what_there_is(published):
     for arguments, sentence in (
         (["--model-version", "99"], "There is no version 99 of nightreel-ml-1m"),
         (["--dataset", "ml-25m"], "The tables hold release ml-1m, of run"),
         (["--set", "score.genres_in=[Western]"], "has no genre Western. Its genres: Drama."),
         (["--set", "score.block_list=no.csv"], "score.block_list: no.csv does not exist"),
+        (["--set", "score.challenger=rating/99"], "release ml-1m has no version that could be it"),
         (["--users", "seven"], "There is no user seven in release ml-1m: the ids of its 120 users"),
     ):
         refused = published.run("rescore", "--run-id", "refused", *arguments)

@@ -19,7 +19,7 @@ def test_a_question_about_one_user_reads_one_row_group(tmp_path):
             'title' as title, 4 as predicted_rating, 'model' as source, '1' as model_version,
             'run' as run_id, 4 as ranking_score, null as order_version, null as rating_sd,
             null as because_movie_id, null as because_share, null as source_user_id,
-            null as source_movie_id, null as source_because_id
+            null as source_movie_id, null as source_because_id, 'champion' as variant
         from range({USERS * TOP_K}) numbers(n) order by movie_id
     """
     write_by_user(tables, rows, tmp_path / "scored" / "ds=2026-11-23")

@@ -81,6 +81,25 @@ def finished_run(warehouse, run_id="run", ds=date(2026, 1, 2), scored=SCORED, **
     return run
 
 
+def with_challenger(run, *settings, shadow=None, **beside):
+    """The run, as if version 3 of order had scored beside; with rows of the table in its shadow."""
+    overrides = ["score.challenger=order/3", *settings]
+    run = replace(run, conf=small_run(run.warehouse.folder, overrides=overrides).conf)
+    run.save()
+    if shadow is not None:
+        write(run.output("shadow"), schemas.RECOMMENDATIONS, {"ds": run.ds.isoformat()}, shadow)
+    score = run.record("score") | {"model_version": "2", "order_version": "1"}
+    score["challenger"] = {"model_version": "2", "order_version": "3", **beside}
+    write_json(run.folder / "steps/score.json", score)
+    return run
+
+
+def by(variant, user, rank, movie, predicted, run_id="run", order="1"):
+    """A row of the table in which a variant recommends a movie."""
+    told = (predicted, "model", "2", run_id, predicted * 2, order, *[None] * 6, variant)
+    return (user, rank, movie, f"Movie {movie}", *told)
+
+
 def publish_rows(warehouse, *rows):
     """Rows (run_id, ds, ratings, test_rmse) of the table `runs`, in the order of publishing."""
     for minute, (run_id, ds, ratings, rmse) in enumerate(rows):
@@ -251,3 +270,54 @@ def test_a_model_made_of_others_has_no_training_loss_to_show():
     members = [{"epoch": 1, "train_loss": 0.5, "validation_rmse": 0.9}]
     plot = curves([*members, {"epoch": 2, "validation_rmse": 0.8}], 2)
     assert plot.caption == "Of 2 epochs, epoch 2 was kept (dashed line): validation RMSE 0.8000."
+
+
+def test_in_the_shadow_lists_of_the_same_users_are_compared(tmp_path):
+    scored = [by("champion", 2, 1, 12, 4.0), by("champion", 3, 1, 10, 3.0)]
+    scored += [by("champion", 3, 2, 11, 2.0)]
+    shadow = [by("challenger", 2, 1, 12, 4.0), by("challenger", 3, 1, 11, 2.0)]
+    shadow += [by("challenger", 3, 2, 10, 3.0)]
+    run = with_challenger(
+        finished_run(tmp_path, scored=scored), "score.shadow=true", shadow=shadow, users=2
+    )
+    page = page_of(run)
+    assert "Version order/3 scored everybody too; nobody is shown what it recommends." in page
+    rows = rows_of(page)
+    assert ["Orders", "order/1", "order/3"] in rows
+    assert ["Recommendations", "3", "3"] in rows
+    assert ["Mean predicted rating", "3.000", "3.000"] in rows
+    assert ["Mean ranking score", "6.000", "6.000"] in rows
+    assert ["Movies named", "3 (100%)", "3 (100%)"] in rows
+    # One list of one movie that is the same, and two movies the other way round: of ten places, one
+    # and two are shared.
+    assert "over the 2 users of both: lists share 0.150 of their first 10 movies" in page
+    # From depth 1, or 2, on both have all that the other has, and that is all there is.
+    weights = [(1 - 0.9) / 0.9 * 0.9**depth for depth in range(1, 11)]
+    same = [sum(n / d * w for d, w in enumerate(weights, 1)) + n / 10 * 0.9**10 for n in (1, 2)]
+    alike = (same[0] + same[1] - 2 * weights[0]) / 2
+    assert f"their rank-biased overlap is {alike:.3f}, where 1 is the same order" in page
+
+
+def test_of_a_share_later_ratings_tell_and_without_any_nothing_does(tmp_path):
+    """User 2 was the champion's on the night before, user 3 the challenger's."""
+    run = finished_run(tmp_path, scored=[by("champion", 2, 1, 12, 4.0)])
+    run = with_challenger(run, users=0)
+    publish_rows(tmp_path, ("before", date(2026, 1, 1), 5, 0.9))
+    lists = [by("champion", 2, 1, 11, 4.0, "before"), by("champion", 2, 2, 12, 3.0, "before")]
+    lists += [by("challenger", 3, 1, 12, 4.0, "before", order="3")]
+    partition = {"ds": "2026-01-01"}
+    source = write(tmp_path / "source/lists", schemas.RECOMMENDATIONS, partition, lists)
+    table, schema = tmp_path / "tables/recommendations", schemas.in_json(schemas.RECOMMENDATIONS)
+    publish_files(table, source, schema, ["ds"], partition, {})
+    page = page_of(run)
+    assert "Version order/3 scored 0% of the users, for 10.0% by a hash of their ids." in page
+    assert "Nobody has rated anything since a night before" in page
+    assert "rank-biased" not in page
+    at = [datetime(2026, 1, day, 12, tzinfo=UTC) for day in (1, 2)]
+    # The first on the night's own day, which is not later.
+    ratings = [(2, 12, 3.0, at[0], "train"), (2, 11, 4.0, at[1], "train")]
+    ratings += [(3, 12, 5.0, at[1], "train"), (3, 10, 5.0, at[1], "train")]
+    write(run.output("ratings"), schemas.RATINGS, {}, ratings)
+    rows = rows_of(page_of(run))
+    assert ["Champion", "1", "1", "1", "100%"] in rows
+    assert ["Challenger", "1", "2", "1", "50.0%"] in rows

@@ -62,7 +62,9 @@ def scored(spark, tmp_path):
         for step, record in (("score", figures), ("publish", {})):
             write_json(run.folder / "steps" / f"{step}.json", record)
         files = f"read_parquet('{run.output('scored')}/*/*.parquet', hive_partitioning = false)"
-        rows = duckdb.execute(f"select * exclude run_id from {files} order by user_id, rank")
+        rows = duckdb.execute(
+            f"select * exclude (run_id, variant) from {files} order by user_id, rank"
+        )
         return figures, rows.fetchall()
 
     return call

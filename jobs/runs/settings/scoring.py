@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from jobs.runs.settings.section import PositiveInt, Section
+
+VERSION = r"(rating|order)/[1-9][0-9]*"
 
 
 class ScoreSettings(Section):
@@ -50,6 +53,15 @@ class ScoreSettings(Section):
     new_movies: Annotated[int, Field(ge=0, strict=True)] = 0
     """So many places of each list are for the best of the movies that a model has not learned, by
     their genres, years and titles; 0: such movies are in no list."""
+    challenger: str | None = None
+    """Another version that scores beside the champion, as rating/3 or order/2: it stands in for the
+    champion of its kind; null: none does."""
+    challenger_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """The share of users who are recommended what the challenger says, by a hash of their ids, so
+    that they are the same every night."""
+    shadow: bool = False
+    """The challenger scores everybody, into the table recommendations_shadow, and what users are
+    recommended stays the champion's: challenger_share does nothing."""
     genres_in: list[str]
     """Only movies of one of these genres; [] for all."""
     genres_out: list[str]
@@ -66,6 +78,23 @@ class ScoreSettings(Section):
     candidates: str | None
     """A CSV or Parquet file with columns user_id and movie_id: the users in it are recommended
     movies of their own list only, all others whatever the other settings leave."""
+
+    @model_validator(mode="after")
+    def challenger_can_be_told(self) -> ScoreSettings:
+        if self.challenger is None:
+            if self.shadow:
+                raise ValueError("shadow=true needs a challenger, as rating/3 or order/2")
+            return self
+        if not re.fullmatch(VERSION, self.challenger):
+            raise ValueError(
+                f"challenger is {self.challenger!r}, and a version of the models of ratings or of "
+                "order is needed, as rating/3 or order/2"
+            )
+        if self.order_by == "rating" and self.challenger.startswith("order/"):
+            raise ValueError(
+                f"challenger={self.challenger} is a model of order, and order_by=rating takes none"
+            )
+        return self
 
     @model_validator(mode="after")
     def some_movie_can_pass(self) -> ScoreSettings:

@@ -16,10 +16,11 @@ DS = date(2026, 1, 2)
 
 
 def row(user_id, rank, movie_id, predicted=4.0, source="model", **changes):
-    others = {"ds": DS, "title": "A", "score": 4.0, "order": "2", "sd": None}
-    others |= {"because": None, "share": None} | changes
-    ds, title, *last = others.values()
-    return (ds, user_id, rank, movie_id, title, predicted, source, "1", "run", *last)
+    others = {"ds": DS, "title": "A", "version": "1", "score": 4.0, "order": "2", "sd": None}
+    others |= {"because": None, "share": None, "variant": "champion"} | changes
+    ds, title, version, *last, variant = others.values()
+    made = (predicted, source, version, "run")
+    return (ds, user_id, rank, movie_id, title, *made, *last, None, None, None, variant)
 
 
 # Four movies can be scored, 15 is filtered out; user 1 has rated movie 14, user 2 all but movie 13
@@ -57,11 +58,13 @@ def published(
     for name, (ddl, of_table) in rows.items():
         add_table(tables, name, ddl, of_table)
     movie_ids = np.array([11, 12, 13, 14], np.int32)
-    return ToPublish(tables, DS, 2, movie_ids, rating_range=(1.0, 5.0), order_version="2")
+    return ToPublish(
+        tables, DS, 2, movie_ids, rating_range=(1.0, 5.0), model_version="1", order_version="2"
+    )
 
 
 def test_what_is_right_passes():
-    assert len(audit(published(GOOD))) == 17
+    assert len(audit(published(GOOD))) == 19
     # Without lists, user 3 may have two of the three movies that are left.
     with pytest.raises(JobError, match=r"every user has the rows.*user_id=3, rows=1"):
         audit(published(GOOD, listed=[]))
@@ -119,6 +122,8 @@ def test_where_there_are_no_ratings_none_is_predicted():
         ({2: row(2, 1, 13, float("nan"))}, "no value is missing.*nan"),
         ({2: row(2, 1, 13, title=None)}, "no value is missing.*title=None"),
         ({2: row(2, 1, 13, order=None)}, "says what ordered it.*user_id=2"),
+        ({2: row(2, 1, 13, version="2")}, "says what predicted it.*user_id=2"),
+        ({2: row(2, 1, 13, variant="challenger")}, "says which variant it is.*user_id=2"),
         ({2: row(2, 1, 13, score=None)}, "no value is missing.*ranking_score=None"),
         ({2: row(2, 1, 13, score=float("nan"))}, "no value is missing.*ranking_score=nan"),
         ({2: None}, "every user has the rows.*user_id=2, rows=0"),
@@ -202,10 +207,10 @@ def test_users_and_movies_are_called_as_the_source_calls_them():
     names = {user: f"u-{user}" for user in (1, 2, 3)} | {
         movie: f"m-{movie}" for movie in range(11, 16)
     }
-    rows = [(*one, names[one[1]], names[one[3]], names.get(one[12])) for one in GOOD]
+    rows = [(*one[:14], names[one[1]], names[one[3]], names.get(one[12]), one[-1]) for one in GOOD]
     assert audit(published(rows, names=names))
     called = "users and movies are called as the source calls them"
-    for place in (-1, -2, -3):
+    for place in (14, 15, 16):
         wrong = list(rows[3])
         wrong[place] = "u-2"
         with pytest.raises(JobError, match=rf"{called}\. Example: user_id=3, movie_id=12"):

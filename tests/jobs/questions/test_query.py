@@ -151,5 +151,5 @@ def test_rows_too_wide_for_the_terminal_stand_one_below_the_other(ask, monkeypat
         ["user_id", "3"],
         ["rank", "2"],
     ]
-    assert cells(lines[19]) == ["Row 2"]
+    assert cells(lines[20]) == ["Row 2"]
     assert ask(query.sql, "from recommendations limit 0").startswith("No rows. Their columns: ds, ")

@@ -52,7 +52,7 @@ def checked(tmp_path, lists, *settings):
         for row in of_table:
             tables.execute(f"insert into {name} values ({', '.join('?' * len(row))})", row)
     movie_ids = np.arange(10, 15, dtype=np.int32)
-    data = ToPublish(tables, date(2026, 1, 2), 3, movie_ids, (1.0, 5.0))
+    data = ToPublish(tables, date(2026, 1, 2), 3, movie_ids, (1.0, 5.0), model_version="1")
     return check_chosen(run, saved_models(tmp_path / "factors"), data)
 
 

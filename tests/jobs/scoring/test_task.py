@@ -1,7 +1,6 @@
 """Scoring by a model that is older than the ratings, by hand; ranges and devices of tasks."""
 
 import os
-from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,6 +13,7 @@ from jobs.runs import schemas
 from jobs.runs.errors import JobError
 from jobs.runs.files import is_held
 from jobs.scoring.inputs import Inputs, write_inputs
+from jobs.scoring.models import Models, Version
 from jobs.scoring.plan import ScoringPlan
 from jobs.scoring.task import Scoring, even_ranges, score_range, task_device
 from model.ranking.lists import Lists
@@ -42,14 +42,21 @@ RATED = {
 
 def inputs_of(tmp_path, rated, users=None) -> Inputs:
     """What is scored of these data, which lie in two files, in the order of users over both."""
-    run = replace(small_run(tmp_path), users=users)
+    run = small_run(tmp_path)
     write(run.data("movies"), schemas.MOVIES, {}, MOVIES)
     write(run.data("users"), schemas.USERS, {}, [(99, *[None] * 4, "u-99"), (1,), (2,)])
     rows = list(rated.items())
     write(run.data("rated"), schemas.RATED, {}, rows[:1], "part-0.parquet")
     write(run.data("rated"), schemas.RATED, {}, rows[1:], "part-1.parquet")
     movie_ids = np.array([row[0] for row in MOVIES], np.int32)
-    plan = ScoringPlan(run, OLDER, OLDER, movie_ids, None, False, explained=None, figures={})
+    models = Models(Version("3", OLDER, tmp_path), None)
+    ids = None if users is None else np.array(users, np.int32)
+    plan = ScoringPlan(
+        *(run, models, OLDER, OLDER, movie_ids, None, False),
+        explained=None,
+        figures={},
+        user_ids=ids,
+    )
     return write_inputs(plan, tmp_path / "inputs")
 
 

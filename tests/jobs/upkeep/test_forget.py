@@ -96,7 +96,7 @@ def publish_as_once(run):
     """As before a publish was a decision: single commits, of which none names another."""
     for name, (ddl, partition_by) in PUBLISHED.items():
         source = {"recommendations": "scored", "runs": "summary"}.get(name, name)
-        if name not in (*ALONE, "metrics"):
+        if name not in (*ALONE, "metrics", "recommendations_shadow"):
             partition = {"ds": f"{run.ds}", "run_id": run.run_id}
             replace = {column: partition[column] for column in partition_by}
             told = {"run_id": run.run_id, "ds": f"{run.ds}"}
