@@ -1,9 +1,10 @@
 """Train several models on the same data, measure them alike, and show which is best, at what price.
 
-Nothing that people read is replaced: the result are a page, `comparison.html` in the run's folder,
-and the run's rows of the table `comparisons`. Members learn side by side, as many at once as the
-pool `nightreel_training` has slots; one that fails or takes too long is left out, and the page says
-why. A run that was stopped goes on with what is missing when its tasks are cleared.
+No table of recommendations is replaced: the result are a page, `comparison.html` in the run's
+folder, and the run's rows of the table `comparisons`; with 'Promote', champions, too. Members learn
+side by side, as many at once as the pool `nightreel_training` has slots; one that fails or takes
+too long is left out, and the page says why. A run that was stopped goes on with what is missing
+when its tasks are cleared.
 
 | task | does | runs as |
 | --- | --- | --- |
@@ -39,6 +40,8 @@ from nightreel_common.parameters import (
 from nightreel_common.tasks import COMMON, side_by_side
 
 MEMBERS = [*RATING_MEMBERS, *ORDER_MEMBERS]
+# Made of others, whose settings are searched for instead.
+SEARCHED = [member for member in MEMBERS if member not in ("blend", "order_blend")]
 SPLITS = ["random", "stratified", "folds", "leave-last-out", "time"]
 
 PARAMETERS: dict[str, Param] = {
@@ -59,6 +62,34 @@ PARAMETERS: dict[str, Param] = {
         "Minutes that one training may take, else it is left out. Empty: as in conf.",
         exclusiveMinimum=0,
     ),
+    "search": some_of(
+        SEARCHED,
+        "Search settings of",
+        "Models whose settings are searched for, by validation alone; what is found takes part. "
+        "Empty: as in conf, which names none.",
+    ),
+    "trials": optional(
+        "integer", "Trials", "Most trainings of one search. Empty: as in conf.", minimum=1
+    ),
+    "search_minutes": optional(
+        "number",
+        "Time for a search",
+        "Minutes after which a search begins no other training. Empty: as in conf.",
+        exclusiveMinimum=0,
+    ),
+    "folds": optional(
+        "integer",
+        "Folds",
+        "Models of ratings are trained once for each, and measured on it; goes with neither search "
+        "nor promote. Empty: as in conf, which measures once, on the split.",
+        minimum=2,
+    ),
+    "promote": optional(
+        "boolean",
+        "Promote",
+        "Whether the best by validation become champions, if the gates of a nightly run let them. "
+        "Empty: as in conf.",
+    ),
     "split": optional(
         "string",
         "Split of ratings",
@@ -76,10 +107,12 @@ def ingest_options(params: Mapping[str, Any], dag_run: Any) -> str:
     refuse_unknown(params, PARAMETERS)
     options = [date_option(params, dag_run)]
     options += given(params, {name: f"--{name}" for name in ("dataset", "source")})
-    settings = {"minutes": "compare.minutes", "split": "etl.split"}
+    numbers = ("minutes", "trials", "search_minutes", "folds", "promote")
+    settings = {name: f"compare.{name}" for name in numbers} | {"split": "etl.split"}
     options += given(params, {name: f"--set={key}" for name, key in settings.items()})
-    if params["members"]:
-        options.append(f"--set=compare.members={json.dumps(params['members'])}")
+    for name in ("members", "search"):
+        if params[name]:
+            options.append(f"--set=compare.{name}={json.dumps(params[name])}")
     if params["seeds"]:
         seeds = [int(seed) for seed in params["seeds"].split(",")]
         options.append(f"--set=compare.seeds={json.dumps(seeds)}")

@@ -11,7 +11,7 @@ its hidden layer, a user's the decoder's. A step takes whole movies (model/data/
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from annotated_types import Ge, Gt, Lt
@@ -23,6 +23,7 @@ from model.data.dataset import Dataset
 from model.data.ratings import Ratings
 from model.family import Rows
 from model.settings import LoopSettings
+from model.space import Between, Space
 from model.training.autograd import ModuleLearner
 
 
@@ -69,6 +70,12 @@ class Autoencoder(ModuleLearner):
     Settings = AutoencoderSettings
     reads = "ratings_by_movie"
     objective = "rating"
+    space: ClassVar[Space] = {
+        "hidden": Between(100, 600, log=True),
+        "input_dropout": Between(0.0, 0.6),
+        "penalty": Between(10.0, 300.0, log=True),
+        "learning_rate": Between(0.0003, 0.005, log=True),
+    }
 
     def __init__(self, settings: AutoencoderSettings, data: RatingsByMovie, seed: int) -> None:
         torch.manual_seed(seed)

@@ -13,7 +13,7 @@ sweep and side, in which every row has its place: two ranks draw what one draws,
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge
@@ -31,6 +31,7 @@ from model.gibbs.sides import Side, sides
 from model.gibbs.spread import Spread
 from model.gibbs.when import When
 from model.settings import SamplingSettings
+from model.space import Between, OneOf, Space
 
 # What a stream of random numbers is for.
 USERS, MOVIES, SHARED, PAIRS, TIMES = range(5)
@@ -88,6 +89,12 @@ class Bayesian:
     reads = "ratings"
     objective = "rating"
     knows_sd = True
+    space: ClassVar[Space] = {
+        "factors": Between(8, 64, log=True),
+        "implicit": OneOf((True, False)),
+        "user_bins": OneOf((0, 8, 16, 32, 64)),
+        "row_noise": OneOf((True, False)),
+    }
 
     def __init__(self, settings: BayesianSettings, data: Dataset, seed: int) -> None:
         self.settings, self.seed, self.mean = settings, seed, data.mean

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from model.data.dataset import Dataset, count_ratings
 from model.data.ratings import Ratings
 from model.factors import Factors
 from model.family import Rows
+from model.space import Between, Space
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,10 @@ class Biases:
     reads = "ratings"
     objective = "rating"
     knows_sd = True
+    space: ClassVar[Space] = {
+        "movie_damping": Between(1.0, 50.0, log=True),
+        "user_damping": Between(1.0, 50.0, log=True),
+    }
 
     def __init__(self, settings: BiasesSettings, data: Dataset, seed: int) -> None:
         self.settings = settings

@@ -13,7 +13,7 @@ is liked: what is rated next, taste in genres hardly says.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from model.data.dataset import Dataset
 from model.data.movie_content import movie_content, shortened
 from model.family import Rows
 from model.fold_in import regressions
+from model.space import Between, Space
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,12 @@ class Content:
     Settings = ContentSettings
     reads = "ratings"
     objective = "rating"
+    space: ClassVar[Space] = {
+        "factors": Between(16, 256, log=True),
+        "penalty": Between(1.0, 100.0, log=True),
+        "movie_damping": Between(1.0, 50.0, log=True),
+        "user_damping": Between(1.0, 50.0, log=True),
+    }
 
     def __init__(self, settings: ContentSettings, data: Dataset, seed: int) -> None:
         self.settings, self.seed = settings, seed

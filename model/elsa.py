@@ -24,6 +24,7 @@ from model.earlier_weights import Weights
 from model.factors import Factors
 from model.order_learner import OrderLearner
 from model.settings import LoopSettings
+from model.space import Between, Space
 
 # Squared lengths below that count as that.
 LEAST = 1e-6
@@ -88,6 +89,11 @@ class Elsa(OrderLearner):
     """The learner; its score is that of the rows, of rated movies 1 above the model's."""
 
     Settings = ElsaSettings
+    space: ClassVar[Space] = {
+        "factors": Between(128, 1024, log=True),
+        "learning_rate": Between(0.001, 0.05, log=True),
+        "epochs": Between(5, 30, log=True),
+    }
     movie_weights: ClassVar[dict[str, str]] = {"row_MK": "factors"}
 
     def __init__(self, settings: ElsaSettings, data: HistoryData, seed: int) -> None:

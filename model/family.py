@@ -6,6 +6,7 @@ A model class is made with its settings, the data and a seed, and holds
     reads      what it learns from, as `DATASETS` in model/data/datasets.py names it
     objective  `rating` if its scores are ratings, `order` if they rank what a user will want next
     knows_sd   True if its `Rows` say how far off a rating may be; others need not have it
+    space      the values of its settings that a search tries (model/space.py), if it is worth one
 
 It learns by steps in the shared loop (`Learner`), by draws (`Sampler`), at once, without epochs
 (`Fitter`), or is made of others (`Combiner`), and ends as `Rows`. Loop, checkpoints, export and

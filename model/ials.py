@@ -17,7 +17,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from model.data.collectives import sum_over_ranks
 from model.data.histories import Histories
 from model.data.history_data import HistoryData
 from model.family import Rows
+from model.space import Between, Space
 from model.validation_lists import validation_figures
 
 Int = NDArray[np.integer]
@@ -110,6 +111,11 @@ class Ials:
     Settings = IalsSettings
     reads = "histories"
     objective = "order"
+    space: ClassVar[Space] = {
+        "factors": Between(16, 256, log=True),
+        "unobserved": Between(0.1, 10.0, log=True),
+        "penalty": Between(0.0003, 0.1, log=True),
+    }
 
     def __init__(self, settings: IalsSettings, data: HistoryData, seed: int) -> None:
         self.settings, self.seed = settings, seed

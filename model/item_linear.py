@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from model.data.histories import Histories
 from model.data.history_data import HistoryData
 from model.eigenvectors import leading
 from model.family import Rows
+from model.space import Between, Space
 from model.validation_lists import validation_figures
 
 Int = NDArray[np.integer]
@@ -85,6 +86,9 @@ class ItemLinear:
     Settings = ItemLinearSettings
     reads = "histories"
     objective = "order"
+    space: ClassVar[Space] = {
+        "penalty": Between(100.0, 10000.0, log=True),
+    }
 
     def __init__(self, settings: ItemLinearSettings, data: HistoryData, seed: int) -> None:
         self.settings, self.seed = settings, seed

@@ -10,7 +10,7 @@ exchange gradients of these (model/training/exchange.py).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from model.data.ratings import Ratings
 from model.earlier import Earlier
 from model.family import MovieTable, Rows, Step
 from model.settings import LoopSettings
+from model.space import Between, OneOf, Space
 from model.training.exchange import Exchange, NoExchange
 from model.training.optimisers import gradients_of, make_optimiser
 from model.training.turns import Turns
@@ -70,6 +71,13 @@ class MatrixFactorisation:
     Settings = MatrixFactorisationSettings
     reads = "ratings"
     objective = "rating"
+    space: ClassVar[Space] = {
+        "factors": Between(16, 256, log=True),
+        "init_scale": Between(0.003, 0.1, log=True),
+        "regularisation": Between(0.01, 0.2, log=True),
+        "learning_rate": Between(0.0005, 0.01, log=True),
+        "batch_size": OneOf((1024, 2048, 4096)),
+    }
 
     def __init__(self, settings: MatrixFactorisationSettings, data: Dataset, seed: int) -> None:
         self.settings = settings

@@ -16,7 +16,7 @@ deviations times the sparse one of weights; the two exported matrices are its le
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from model.data.co_rated import taking_part
 from model.data.collectives import gather_ratings
 from model.data.dataset import Dataset
 from model.family import Rows
+from model.space import Between, OneOf, Space
 
 Float = NDArray[np.float32]
 # Likenesses that are held at a time.
@@ -66,6 +67,13 @@ class Neighbours:
     Settings = NeighboursSettings
     reads = "ratings"
     objective = "rating"
+    space: ClassVar[Space] = {
+        "by": OneOf(("movie", "user")),
+        "likeness": OneOf(("cosine", "pearson")),
+        "shrinkage": Between(1.0, 100.0, log=True),
+        "neighbours": Between(20, 200, log=True),
+        "damping": Between(0.1, 5.0, log=True),
+    }
 
     def __init__(self, settings: NeighboursSettings, data: Dataset, seed: int) -> None:
         self.settings, self.seed = settings, seed

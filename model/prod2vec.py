@@ -29,6 +29,7 @@ from model.earlier_weights import Weights
 from model.factors import Factors
 from model.order_learner import OrderLearner
 from model.settings import LoopSettings
+from model.space import Between, Space
 
 ENCODER = "encoder"
 DRAWN_POWER = 0.75
@@ -101,6 +102,13 @@ class Prod2vec(OrderLearner):
     """The learner."""
 
     Settings = Prod2vecSettings
+    space: ClassVar[Space] = {
+        "width": Between(32, 128, log=True),
+        "reach": Between(5, 50, log=True),
+        "row_decay": Between(20.0, 1000.0, log=True),
+        "popularity": Between(0.0, 1.5),
+        "learning_rate": Between(0.0005, 0.01, log=True),
+    }
     movie_weights: ClassVar[dict[str, str]] = {"input_MK": "width", "output_MK": "width"}
     settings: Prod2vecSettings
     module: TwoRows

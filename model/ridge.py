@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from model.data.history_data import HistoryData
 from model.data.windows import gaps
 from model.eigenvectors import leading
 from model.family import Rows
+from model.space import Between, Space
 from model.validation_lists import validation_figures
 
 ENCODER = "encoder"
@@ -112,6 +113,9 @@ class Ridge:
     Settings = RidgeSettings
     reads = "histories"
     objective = "order"
+    space: ClassVar[Space] = {
+        "penalty": Between(30.0, 3000.0, log=True),
+    }
 
     def __init__(self, settings: RidgeSettings, data: HistoryData, seed: int) -> None:
         self.settings = settings

@@ -29,6 +29,7 @@ from model.ridge import ENCODER, RidgeEncoder, RidgeSettings, regression
 from model.sequence_reader import Reader, SequenceEncoder
 from model.settings import LoopSettings
 from model.softmax_loss import sampled_softmax_loss, softmax_loss
+from model.space import Between, OneOf, Space
 
 # Settings that models made before them do not name.
 TOLD = ("rating", "gap", "genres")
@@ -87,6 +88,13 @@ class SequenceLearner(OrderLearner):
     """A learner of sequences; a member says which network it has."""
 
     Settings: ClassVar[type[SequenceSettings]]
+    space: ClassVar[Space] = {
+        "width": OneOf((32, 64, 128)),
+        "dropout": Between(0.0, 0.3),
+        "input_dropout": Between(0.0, 0.5),
+        "ridge_weight": Between(5.0, 100.0, log=True),
+        "learning_rate": Between(0.002, 0.03, log=True),
+    }
     movie_weights = MOVIE_WEIGHTS
     # They start from the regression.
     drawn = False

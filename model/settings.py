@@ -148,6 +148,9 @@ class TrainingSpec:
     """The way to go where nothing is held back."""
     transfers: dict[str, str] = field(default_factory=dict)
     """Folders of the `Factors` that `start_from` names, by the model, or member, that it is of."""
+    ceilings: list[float | None] = field(default_factory=list)
+    """Of a model that learns by steps: the most that the least validation loss of so many epochs
+    may be, else the training ends there and says that it was given up; None: whatever it is."""
 
     @property
     def all_settings(self) -> dict[str, Any]:
@@ -193,6 +196,8 @@ class TrainingSpec:
             parts.append((Path(folder) / "manifest.json").read_text(encoding="utf-8"))
         if self.course:
             parts.append(asdict(self.course))
+        if self.ceilings:
+            parts.append(self.ceilings)
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -14,7 +14,7 @@ ratings since. Gradient and new sums take two passes over all ratings, which eve
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge, Gt
@@ -26,6 +26,7 @@ from model.data.dataset import Dataset
 from model.data.ratings import Ratings
 from model.family import MovieTable, Rows, Step
 from model.settings import LoopSettings
+from model.space import Between, Space
 from model.training.exchange import Exchange
 from model.training.optimisers import gradients_of, make_optimiser, torch_optimiser
 
@@ -54,6 +55,13 @@ class Svdpp:
     Settings = SvdppSettings
     reads = "ratings"
     objective = "rating"
+    space: ClassVar[Space] = {
+        "factors": Between(16, 256, log=True),
+        "init_scale": Between(0.003, 0.1, log=True),
+        "regularisation": Between(0.01, 0.2, log=True),
+        "implicit_regularisation": Between(0.005, 0.1, log=True),
+        "learning_rate": Between(0.0005, 0.01, log=True),
+    }
 
     def __init__(self, settings: SvdppSettings, data: Dataset, seed: int) -> None:
         self.settings, self.users, self.mean = settings, data.users, data.mean

@@ -12,7 +12,7 @@ error. That of order, whose user tower reads a history, is model/two_tower_order
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from annotated_types import Ge, Gt, Lt
@@ -22,6 +22,7 @@ from model.data.dataset import Dataset
 from model.data.ratings import Ratings
 from model.family import MovieTable, Rows
 from model.settings import LoopSettings
+from model.space import Between, Space
 from model.training.autograd import ModuleLearner
 
 OF_USERS, OF_MOVIES = ["age", "gender", "occupation"], ["genres", "year"]
@@ -112,6 +113,13 @@ class TwoTower(ModuleLearner):
     Settings = TwoTowerSettings
     reads = "ratings"
     objective = "rating"
+    space: ClassVar[Space] = {
+        "embedding": Between(16, 128, log=True),
+        "factors": Between(16, 128, log=True),
+        "dropout": Between(0.0, 0.6),
+        "regularisation": Between(0.001, 0.1, log=True),
+        "learning_rate": Between(0.0005, 0.01, log=True),
+    }
 
     def __init__(self, settings: TwoTowerSettings, data: Dataset, seed: int) -> None:
         torch.manual_seed(seed)

@@ -30,6 +30,7 @@ from model.earlier_weights import Weights
 from model.factors import Factors
 from model.order_learner import OrderLearner
 from model.softmax_loss import sampled_softmax_loss, softmax_loss
+from model.space import Between, Space
 from model.two_tower import OF_MOVIES, Tower, TowerSettings, dense
 
 ENCODER = "encoder"
@@ -108,6 +109,13 @@ class TwoTowerOrder(OrderLearner):
     """The learner."""
 
     Settings = TwoTowerOrderSettings
+    space: ClassVar[Space] = {
+        "embedding": Between(16, 128, log=True),
+        "factors": Between(16, 128, log=True),
+        "dropout": Between(0.0, 0.6),
+        "input_dropout": Between(0.0, 0.9),
+        "learning_rate": Between(0.001, 0.03, log=True),
+    }
     movie_weights: ClassVar[dict[str, str]] = {
         "user.id.weight": "embedding",
         "movie.id.weight": "embedding",

@@ -30,6 +30,7 @@ from model.family import Step
 from model.order_learner import OrderLearner
 from model.settings import LoopSettings
 from model.softmax_loss import softmax_loss
+from model.space import Between, Space
 
 ENCODER = "encoder"
 USERS_PER_BLOCK = 4096
@@ -122,6 +123,13 @@ class Vae(OrderLearner):
     """The learner."""
 
     Settings = VaeSettings
+    space: ClassVar[Space] = {
+        "hidden": Between(200, 800, log=True),
+        "latent": Between(64, 256, log=True),
+        "dropout": Between(0.1, 0.6),
+        "divergence": Between(0.0003, 0.03, log=True),
+        "learning_rate": Between(0.001, 0.02, log=True),
+    }
     movie_weights: ClassVar[dict[str, str]] = {
         "reader.movie.weight": "hidden",
         "output_MK": "latent",

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import horovod.torch as hvd
 import numpy as np
@@ -35,6 +35,7 @@ from model.data.histories import TEST, UNKNOWN, VALIDATION, Histories
 from model.data.history_data import HistoryData
 from model.eigenvectors import leading
 from model.family import Rows
+from model.space import Between, Space
 from model.validation_lists import validation_figures
 
 Int = NDArray[np.integer]
@@ -120,6 +121,12 @@ class Visits:
     Settings = VisitsSettings
     reads = "histories"
     objective = "order"
+    space: ClassVar[Space] = {
+        "penalty": Between(100.0, 10000.0, log=True),
+        "any_pair": Between(0.0, 0.5),
+        "recent_days": Between(7, 90, log=True),
+        "recent_weight": Between(0.0, 2.0),
+    }
 
     def __init__(self, settings: VisitsSettings, data: HistoryData, seed: int) -> None:
         self.settings, self.seed = settings, seed

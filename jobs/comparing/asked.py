@@ -24,7 +24,8 @@ def as_asked(arguments: Namespace, section: str, names: Sequence[str]) -> Run:
         settings = type(conf).model_validate(conf.model_dump() | told)
     except ValidationError as error:
         first = error.errors()[0]
-        raise JobError(
-            f"--{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}."
-        ) from None
+        # What contradicts one another has no place of its own.
+        option = [f"--{place}: ".replace("_", "-") for place in first["loc"][:1]]
+        said = first["msg"].removeprefix("Value error, ")
+        raise JobError(f"{''.join(option)}{said}.") from None
     return replace(run, conf=run.conf.model_copy(update={section: settings}))

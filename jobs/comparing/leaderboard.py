@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.comparing.entrants import Result
+from jobs.comparing.results import Result
 from jobs.runs.run import Run
 from model.bootstrap import Difference, difference, intervals
 from model.list_agreement import overlap, rank_biased_overlap
@@ -22,24 +22,39 @@ By = Literal["rating", "order"]
 
 @dataclass(frozen=True)
 class Standing:
-    """A member in a leaderboard: the mean over its seeds, with the 95% interval of drawn users."""
+    """A member in a leaderboard: its trainings' mean, with the 95% interval of drawn users."""
 
     member: str
-    seeds: int
+    """With a word on its settings where a search has chosen them."""
+    trainings: int
+    """One for each seed and fold."""
     value: float
     low: float
     high: float
     spread: float
-    """The largest less the least over its seeds."""
+    """The largest less the least over its trainings."""
     against_best: Difference | None
     """Paired, over the same users; above 0 is better. None: it is the best."""
     results: Sequence[Result]
 
     def mean(self, name: str, k: int | None = None, segment: str = EVERYBODY) -> float | None:
-        """A figure's mean over its seeds; None where one has none."""
-        values = [result.value(name, k, segment) for result in self.results]
-        known = [value for value in values if value is not None]
-        return float(np.mean(known)) if known and len(known) == len(values) else None
+        """A figure's mean over its trainings; None where one has none."""
+        return mean_of([result.value(name, k, segment) for result in self.results])
+
+    @property
+    def validated(self) -> float | None:
+        """The mean of the figures by which it may be chosen; None of a baseline."""
+        return mean_of([result.validated for result in self.results])
+
+    @property
+    def folds(self) -> int:
+        """How many there are; 0 where it was measured on the split of etl."""
+        return len({result.entrant.fold for result in self.results} - {None})
+
+    @property
+    def seeds(self) -> int:
+        """How many there are; 0 of a baseline."""
+        return len({result.entrant.seed for result in self.results} - {None})
 
     @property
     def seconds(self) -> float:
@@ -52,6 +67,12 @@ class Standing:
         return float(np.mean([result.cpu_seconds for result in self.results]))
 
 
+def mean_of(values: Sequence[float | None]) -> float | None:
+    """None where one is missing."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known and len(known) == len(values) else None
+
+
 def standings(results: Sequence[Result], by: By) -> list[Standing]:
     """The best first: by RMSE of held-back ratings, or by NDCG at 10; who has none is left out."""
     of_users: dict[str, list[Double]] = defaultdict(list)
@@ -59,11 +80,16 @@ def standings(results: Sequence[Result], by: By) -> list[Standing]:
     for result in results:
         found = result.squared_U if by == "rating" else result.ndcg_B
         if found is not None:
-            of_users[result.entrant.member].append(found)
-            of_member[result.entrant.member].append(result)
+            of_users[result.entrant.label].append(found)
+            of_member[result.entrant.label].append(result)
     if not of_users:
         return []
-    # Of each user the mean over seeds, higher is better.
+    # Whoever lacks a fold is measured on the ratings of fewer users.
+    most = max(len({each.entrant.fold for each in own}) for own in of_member.values())
+    for member, own in list(of_member.items()):
+        if len({each.entrant.fold for each in own}) < most:
+            del of_users[member], of_member[member]
+    # Of each user the mean over seeds and folds, higher is better.
     sign = -1 if by == "rating" else 1
     mean = {member: sign * np.mean(found, axis=0) for member, found in of_users.items()}
     ordered = sorted(mean, key=lambda member: -np.nanmean(mean[member]))
@@ -109,6 +135,8 @@ def rows_of(run: Run, results: Sequence[Result]) -> list[tuple[Any, ...]]:
             result.entrant.seed,
             *figure,
             *(price_of(result) if result.entrant.seed is not None else [None] * 4),
+            result.entrant.fold,
+            result.trials,
         )
         for result in results
         for figure in result.figures

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobs.comparing.entrants import Result
+from jobs.comparing.crowning import Crowning
 from jobs.comparing.leaderboard import By, Standing, agreement, standings
+from jobs.comparing.results import Result
+from jobs.comparing.search import Found
+from jobs.comparing.trials import short
 from jobs.pages.page import Page, Plot, Section, Table, Text, number
 from jobs.pages.plots import scatter
 from jobs.runs.run import Run
@@ -14,7 +17,9 @@ from model.list_measure import EVERYBODY
 MEASURE = {"rating": "RMSE", "order": "NDCG@10"}
 
 
-def comparison(run: Run, results: Sequence[Result]) -> Page:
+def comparison(
+    run: Run, results: Sequence[Result], searches: Sequence[Found], crowned: Sequence[Crowning]
+) -> Page:
     """The page about all results of a run."""
     measured = [result for result in results if result.why_not is None]
     by_rating, by_order = standings(measured, "rating"), standings(measured, "order")
@@ -23,13 +28,21 @@ def comparison(run: Run, results: Sequence[Result]) -> Page:
         figures.append((by_rating[0].member, f"lowest RMSE, {by_rating[0].value:.4f}"))
     if by_order:
         figures.append((by_order[0].member, f"highest NDCG@10, {by_order[0].value:.4f}"))
-    parts = [board("rating", by_rating), board("order", by_order), likeness(by_order)]
-    parts += [segments(by_order), left_out(results)]
+    parts = [board("rating", by_rating), board("order", by_order), champions(crowned)]
+    parts += [found(search) for search in searches]
+    parts += [likeness(by_order), segments(by_order), left_out(results)]
+    folds = run.conf.compare.folds
+    validated_across = (
+        f" Models of ratings are measured by {folds} folds, each held back once; orders once, by "
+        "what came later, of which a model that learns from the other folds would have seen some."
+        if folds
+        else ""
+    )
     return Page(
         title=f"Comparison on {run.release}",
         lead=f"Models trained on the same data of run {run.run_id}, date {run.ds}, and measured on "
         "what was held back. Intervals are of 95%, by drawing users; two models are compared over "
-        "the same users. All figures are in the table comparisons.",
+        "the same users. All figures are in the table comparisons." + validated_across,
         figures=figures,
         sections=[part for part in parts if part],
     )
@@ -39,9 +52,10 @@ def board(by: By, found: Sequence[Standing]) -> Section | None:
     """Members from the best on, and what each costs."""
     if not found:
         return None
-    name = MEASURE[by]
+    name, orders = MEASURE[by], by == "order"
     others = ["MAE"] if by == "rating" else ["HR@10", "Coverage"]
-    headers = ["Member", "Seeds", name, "Interval", "Spread", *others]
+    of_folds = ["Folds"] if any(each.folds for each in found) else []
+    headers = ["Member", "Seeds", *of_folds, name, "Interval", "Spread", "Validation", *others]
     headers += ["To the best", "Seconds", "CPU s", "MB"]
     rows = []
     for each in found:
@@ -51,10 +65,13 @@ def board(by: By, found: Sequence[Standing]) -> Section | None:
         rows.append(
             [
                 each.member,
-                number(each.seeds) if each.results[0].entrant.seed is not None else "–",
+                number(each.seeds or None),
+                *(number(each.folds or None) for _ in of_folds),
                 number(each.value, 4),
                 f"{each.low:.4f}–{each.high:.4f}",
-                number(each.spread, 4) if each.seeds > 1 else "–",
+                number(each.spread, 4) if each.trainings > 1 else "–",
+                # Of another measure, what is validated is none of this board's.
+                number(each.validated if each.results[0].entrant.orders == orders else None, 4),
                 *(number(value, 4) for value in own),
                 "–" if against is None else against.verdict,
                 number(each.seconds, 1),
@@ -77,11 +94,51 @@ def board(by: By, found: Sequence[Standing]) -> Section | None:
     numbers = frozenset(headers) - {"Member", "Interval", "To the best"}
     better = "lower" if by == "rating" else "higher"
     caption = (
-        f"{name}, {better} is better: the mean over seeds, and the largest less the least of them. "
-        "Open: chance may have made the difference to the best"
+        f"{name}, {better} is better: the mean over {'seeds and folds' if of_folds else 'seeds'}, "
+        "and the largest less the least of them. Open: chance may have made the difference to the "
+        "best. Validation: by what settings and champions are chosen"
     )
     title = "Predicted ratings" if by == "rating" else "Order"
     return Section(title, [Table(caption, headers, rows, numbers), *plots])
+
+
+def champions(crowned: Sequence[Crowning]) -> Section | None:
+    """What became of the best by validation."""
+    if not crowned:
+        return None
+    headers = ["Section", "Best by validation", "Version", "Champion", "What the gate found"]
+    rows = [
+        [each.objective, each.entrant, each.version, "yes" if each.promoted else "no", each.reason]
+        for each in crowned
+    ]
+    return Section("Champions", [Table("Put through the gates of a night", headers, rows)])
+
+
+def found(search: Found) -> Section:
+    """What a search has tried, the best first, and what it has chosen, as conf has it."""
+    names = list(search.best.settings)
+    value = "NDCG@10" if search.orders else "RMSE"
+    headers = ["Trial", f"Validation {value}", "Ended", "Epochs", "Seconds", *names]
+    place = {id(tried): number(trial) for trial, tried in enumerate(search.tried, 1)}
+    others = [tried for tried in search.tried if tried not in search.ended]
+    rows = [
+        [
+            place[id(tried)],
+            number(tried.value, 4),
+            "failed" if tried.why_not else "given up" if tried.given_up else "by itself",
+            number(len(tried.curve) or None),
+            number(tried.seconds, 1),
+            *(short(tried.settings[name]) for name in names),
+        ]
+        for tried in [*search.ended, *others]
+    ]
+    text = (
+        f"Chosen by validation rows alone, of {len(search.tried)} trainings from one seed. To have "
+        f"these settings every night, put this into conf: {search.snippet_in_line}"
+    )
+    numbers = frozenset(headers) - {"Ended"}
+    table = Table("Trainings, the best first", headers, rows, numbers)
+    return Section(f"Search for {search.member}", [Text(text), table])
 
 
 def likeness(found: Sequence[Standing]) -> Section | None:

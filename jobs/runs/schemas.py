@@ -106,11 +106,12 @@ QUALITY = (
 # How good models were that a run trained to compare them, one from each seed; of a baseline, as
 # popularity, seed is null, and nothing was trained. Figures as in metrics, and rmse and mae.
 # seconds and cpu_seconds: of the training, its reading included; size: bytes of its Factors;
-# settings: JSON of its own.
+# settings: JSON of its own. fold: of cross-validation, from 1; else null. trials: those of the
+# search that chose the settings; null: they are those of conf.
 COMPARISONS = (
     "run_id string, ds date, release string, member string, seed int, split string, "
     "segment string, name string, k int, value double, low double, high double, seconds double, "
-    "cpu_seconds double, size bigint, settings string"
+    "cpu_seconds double, size bigint, settings string, fold int, trials int"
 )
 
 # How good lists were in each period of a release's past, numbered from 1, of a model that was
@@ -171,7 +172,10 @@ NULLABLE: dict[str, tuple[str, ...]] = {
     ),
     "quality": ("example",),
     "metrics": ("k", "low", "high"),
-    "comparisons": (*("seed", "k", "low", "high", "seconds", "cpu_seconds", "size", "settings"),),
+    "comparisons": (
+        *("seed", "k", "low", "high", "seconds", "cpu_seconds", "size", "settings"),
+        *("fold", "trials"),
+    ),
     "replays": ("policy", "trained_until", "low", "high", "seconds"),
 }
 

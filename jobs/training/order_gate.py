@@ -7,6 +7,8 @@ evaluate.coverage_share of the number of movies that the champion's do.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -73,20 +75,24 @@ def told(found: Difference) -> str:
     return f"{abs(found.value):.4f} ({found.low:+.4f} to {found.high:+.4f}) {direction}"
 
 
-def evaluate_order(run: Run, rating: Factors) -> tuple[OrderEvaluation, dict[str, list[Figure]]]:
-    """Measure, register, decide; `rating` orders movies where nothing else does.
+def evaluate_order(
+    run: Run, rating: Factors | None = None, folder: Path | None = None
+) -> tuple[OrderEvaluation, dict[str, list[Figure]]]:
+    """Measure, register, decide: of the run's own training, or of another with its settings.
 
-    Returns also the figures of everything that was measured, by what `metrics` calls it.
+    `rating` orders movies where nothing else does; None: it is not measured. Returns also the
+    figures of everything that was measured, by what `metrics` calls it.
     """
-    folder, registry = run.output("order"), Registry.of(run, "order")
+    folder, registry = folder or run.output("order"), Registry.of(run, "order")
     own = load_factors(folder)
     asked = question_of(run)
     lists: dict[Ranking, Ranked] = {
         "model": by_order(asked, own, folder),
         "popularity": by_popularity(asked),
         "recent_popularity": by_recent_popularity(asked),
-        "rating": by_factors(asked, rating),
     }
+    if rating is not None:
+        lists["rating"] = by_factors(asked, rating)
     if run.order_champion:
         # What it scores by may have learned from what is to be named.
         champion_folder, champion = registry.measured(run.order_champion)

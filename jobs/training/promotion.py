@@ -12,6 +12,7 @@ from typing import Any
 from jobs.runs.errors import JobError
 from jobs.runs.evaluation import Evaluation
 from jobs.runs.files import exclusive, write_json
+from jobs.runs.order_evaluation import OrderEvaluation
 from jobs.runs.run import Run, open_run
 from jobs.training.registry import CHAMPION, RUN_TAG, Registry
 
@@ -20,7 +21,7 @@ def promote(run: Run) -> dict[str, Any]:
     """Make a run's versions champions, unless a later run has set others; returns the figures."""
     evaluation = run.evaluation
     ratings = promote_rating(run, evaluation)
-    return {**ratings, "release": run.release, **promote_order(run, evaluation)}
+    return {**ratings, "release": run.release, **promote_order(run, evaluation.order)}
 
 
 def crown(run: Run, registry: Registry, version: str) -> tuple[str, bool]:
@@ -74,13 +75,13 @@ def promote_rating(run: Run, evaluation: Evaluation) -> dict[str, Any]:
     return {"promoted": promoted, "model_version": champion, "test_rmse": rmse}
 
 
-def promote_order(run: Run, evaluation: Evaluation) -> dict[str, Any]:
+def promote_order(run: Run, evaluation: OrderEvaluation | None) -> dict[str, Any]:
     """The figures of the model of order, where the run trained one."""
-    if evaluation.order is None:
+    if evaluation is None:
         return {"order_promoted": False, "order_version": None}
-    champion, promoted = evaluation.order.model_version, False
-    if evaluation.order.promoted:
-        version = evaluation.order.candidate_version
+    champion, promoted = evaluation.model_version, False
+    if evaluation.promoted:
+        version = evaluation.candidate_version
         champion, promoted = crown(run, Registry.of(run, "order"), version)
     return {"order_promoted": promoted, "order_version": champion}
 

@@ -12,6 +12,7 @@ on the validation ratings, on which the best epoch was chosen: metrics are then 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -159,9 +160,9 @@ def champion_errors(
     return errors_by_user(champion.predict(user_idx, movie_idx, time_P=times_of(held)), held)
 
 
-def evaluate_rating(run: Run) -> Evaluation:
-    """Measure, register, decide."""
-    folder = run.output("factors")
+def evaluate_rating(run: Run, folder: Path | None = None) -> Evaluation:
+    """Measure, register, decide: of the run's own training, or of another with its settings."""
+    folder = folder or run.output("factors")
     factors = load_factors(folder)
     if factors.manifest["settings"] != run.conf.train.learning(run.conf.train.model):
         raise JobError(f"{folder} was trained with other settings than the run's: train it again.")
@@ -194,7 +195,9 @@ def evaluate_rating(run: Run) -> Evaluation:
     )
     scores, fallback = {"model": version, "champion": run.champion}, None
     if decision.scores == "biases":
-        fallback = scores["biases"] = register_biases(run, registry, biases, metrics, split, data)
+        fallback = scores["biases"] = register_biases(
+            run, registry, biases, folder.with_name("biases"), metrics, split, data
+        )
         print(f"nothing better was learned: version {fallback} is the biases alone", flush=True)
     verdict = "good enough" if decision.scores == "model" else "not good enough"
     print(f"version {version}: {verdict}: {decision.reason}", flush=True)
@@ -216,12 +219,12 @@ def register_biases(
     run: Run,
     registry: Registry,
     biases: Factors,
+    folder: Path,
     metrics: dict[str, float],
     split: str,
     data: dict[str, Any],
 ) -> str:
-    """Make the biases a version with their own settings and errors; returns it."""
-    folder = run.output("biases")
+    """Make the biases a version with their own settings and errors, from a folder; returns it."""
     biases.save(folder)
     errors = {f"{split}_{error}": metrics[f"bias_{error}"] for error in ("rmse", "mae")}
     params = {"model": "biases", **run.conf.train.of("biases"), **data}

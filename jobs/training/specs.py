@@ -34,21 +34,21 @@ def biases_spec(run: Run) -> TrainingSpec:
 
 
 def from_all_ratings(
-    run: Run, spec: TrainingSpec, course: Course, ratings: Path, facts: dict[str, Any]
+    spec: TrainingSpec, course: Course, ratings: Path, facts: dict[str, Any]
 ) -> TrainingSpec:
     """The same training once more, as the first went, from a folder of all ratings.
 
     Nothing is held back. `facts` go into the manifest: how many ratings these are, and what the
     first was measured at.
     """
-    output = f"{Path(spec.output).name}-refitted"
+    output, checkpoints = Path(spec.output), Path(spec.checkpoints)
     return replace(
         spec,
         train=str(ratings),
         validation=None,
         course=course,
-        output=str(run.output(output)),
-        checkpoints=str(run.warehouse.checkpoints(run.run_id) / output),
+        output=str(output.with_name(f"{output.name}-refitted")),
+        checkpoints=str(checkpoints.with_name(f"{checkpoints.name}-refitted")),
         events=spec.events and f"{spec.events}/refitted",
         provenance=spec.provenance | facts,
     )

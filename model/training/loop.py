@@ -131,9 +131,10 @@ def run(
             f"matrices of width {rows.user_UK.shape[1]}: RMSE {own['validation_rmse']:.4f}"
         )
         return rows, sampling.history, last | own
-    training = Training(model, spec.settings, spec.course)
+    training = Training(model, spec.settings, spec.course, spec.ceilings)
     learn(training, data, spec, reporter, committed, commit)
-    return model.rows(), training.history, training.best
+    given_up = {"given_up": True} if training.given_up else {}
+    return model.rows(), training.history, training.best | given_up
 
 
 def own_figures(model: Any, rows: Rows, data: Data) -> dict[str, float]:
@@ -190,7 +191,10 @@ def learn(
         reporter.epoch(figures)
         training.end_epoch(figures)
         checkpoint()
-    if not spec.course and training.waited >= training.settings.patience:
+    if training.given_up:
+        loss, epochs = training.best["validation_loss"], len(training.history)
+        reporter.say(f"given up: a validation loss of {loss:.4f} is too much after {epochs} epochs")
+    elif not spec.course and training.waited >= training.settings.patience:
         best = training.best["epoch"]
         reporter.say(f"stopping: {training.waited} epochs without gain; best was {best}")
     training.restore_best()
@@ -284,7 +288,7 @@ def summarise(history: list[dict[str, Any]], best: dict[str, Any], data: Data) -
     return {
         "best_epoch": best["epoch"],
         "epochs": len(history),
-        **({"chains": best["chains"]} if "chains" in best else {}),
+        **{name: best[name] for name in ("chains", "given_up") if name in best},
         **validation,
         "ratings_per_second": round(sum(data.rows_R) * len(history) / max(seconds, 1e-9)),
         "ranks": hvd.size(),

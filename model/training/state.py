@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import horovod.torch as hvd
@@ -19,9 +20,14 @@ class Training:
     """
 
     def __init__(
-        self, learner: Learner, settings: LoopSettings, course: Course | None = None
+        self,
+        learner: Learner,
+        settings: LoopSettings,
+        course: Course | None = None,
+        ceilings: Sequence[float | None] = (),
     ) -> None:
         self.learner, self.settings, self.course = learner, settings, course
+        self.ceilings = ceilings
         self.epoch, self.step, self.error_sum = 1, 0, 0.0
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {"epoch": 0, "validation_loss": math.inf}
@@ -52,7 +58,14 @@ class Training:
         """Whether all epochs are done, or enough of them in a row brought nothing."""
         if self.course:
             return self.epoch > self.course.rounds
-        return self.epoch > self.settings.epochs or self.waited >= self.settings.patience
+        ended = self.epoch > self.settings.epochs or self.waited >= self.settings.patience
+        return ended or self.given_up
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the best epoch so far is worse than it may be after so many."""
+        most = dict(enumerate(self.ceilings, 1)).get(len(self.history))
+        return most is not None and self.best["validation_loss"] > most
 
     @property
     def losses(self) -> list[float]:

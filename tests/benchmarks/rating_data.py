@@ -14,6 +14,7 @@ from jobs.cleaning.splits import BUCKETS
 from jobs.runs.configuration import load_configuration
 from jobs.runs.settings.cleaning import EtlSettings
 from model.data.columns import DATED
+from model.data.rating_hash import rating_hash
 from tests.benchmarks.order_data import lines, read_release, read_titles, years
 
 KFOLD = ["split=kfold", "folds=10", "split_seed=0"]
@@ -107,29 +108,8 @@ def by_hash(ratings: pd.DataFrame, conf: EtlSettings) -> np.ndarray:
 
 def bucket(ratings: pd.DataFrame, conf: EtlSettings) -> np.ndarray:
     """Of each rating, as Spark has it: pmod(xxhash64(user_id, movie_id, split_seed), BUCKETS)."""
-    hash_N = np.full(len(ratings), 42, np.uint64)
-    for column in (ratings["user_id"], ratings["movie_id"], np.full(len(ratings), conf.split_seed)):
-        hash_N = xxh64(np.asarray(column).astype(np.uint32).astype(np.uint64), hash_N)
-    return hash_N.view(np.int64) % BUCKETS
-
-
-def xxh64(int_N: np.ndarray, seed_N: np.ndarray) -> np.ndarray:
-    """XXH64 of 4 bytes each (github.com/Cyan4973/xxHash, doc/xxhash_spec.md)."""
-    prime = [
-        np.uint64(p)
-        for p in (
-            0x9E3779B185EBCA87,
-            0xC2B2AE3D27D4EB4F,
-            0x165667B19E3779F9,
-            0x85EBCA77C2B2AE63,
-            0x27D4EB2F165667C5,
-        )
-    ]
-    hash_N = (seed_N + prime[4] + np.uint64(4)) ^ (int_N * prime[0])
-    hash_N = (hash_N << np.uint64(23) | hash_N >> np.uint64(41)) * prime[1] + prime[2]
-    hash_N = (hash_N ^ hash_N >> np.uint64(33)) * prime[1]
-    hash_N = (hash_N ^ hash_N >> np.uint64(29)) * prime[2]
-    return hash_N ^ hash_N >> np.uint64(32)
+    user_N, movie_N = ratings["user_id"].to_numpy(), ratings["movie_id"].to_numpy()
+    return rating_hash(user_N, movie_N, conf.split_seed) % BUCKETS
 
 
 def write_inputs(dealt: Dealt, folder: Path) -> None:

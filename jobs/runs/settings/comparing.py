@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from jobs.runs.settings.section import PositiveInt, Section, Share
 from model.family import FAMILY, ORDER_MODELS
@@ -18,8 +18,20 @@ class CompareSettings(Section):
     """Each member is trained once from each."""
     minutes: Annotated[float, Field(gt=0)] | None
     """The most that one training may take, else it is left out; null: whatever it takes."""
+    # Runs that were started before there were these settings can still be read.
+    search: Annotated[list[str], Field(default_factory=list)]
+    """Models whose settings are searched for, by validation alone; what is found takes part."""
+    trials: PositiveInt = 20
+    """Most trainings of one search."""
+    search_minutes: Annotated[float, Field(gt=0)] | None = None
+    """When so many have passed, a search begins no other training; null: it makes all of them."""
+    folds: Annotated[int, Field(ge=2, strict=True)] | None = None
+    """Each model of ratings is trained once for each of so many folds, and measured on it; null:
+    once, on the split of etl."""
+    promote: bool = False
+    """The best by validation become champions, if the gates of a nightly run let them."""
 
-    @field_validator("members")
+    @field_validator("members", "search")
     @classmethod
     def are_known(cls, members: list[str]) -> list[str]:
         if unknown := sorted(set(members) - set(FAMILY)):
@@ -30,6 +42,21 @@ class CompareSettings(Section):
     @classmethod
     def once_each(cls, seeds: list[int]) -> list[int]:
         return list(dict.fromkeys(seeds))
+
+    @model_validator(mode="after")
+    def nothing_held_back_has_chosen(self) -> CompareSettings:
+        if self.folds and self.search:
+            raise ValueError(
+                "folds do not go with search: by the ratings that a fold holds back, settings "
+                "would have been chosen. Search first, put what it finds into conf, then measure "
+                "by folds"
+            )
+        if self.folds and self.promote:
+            raise ValueError(
+                "folds do not go with promote: they measure settings, and each of their models "
+                "lacks ratings that the champion has learned from. Promote without folds"
+            )
+        return self
 
 
 class ReplaySettings(Section):

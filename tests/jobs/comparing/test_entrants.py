@@ -8,16 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.comparing.entrants import (
-    Entrant,
-    at_most,
-    compare_one,
-    entrant_named,
-    entrants_of,
-    fingerprint,
-    folder_of,
-    result_of,
-)
+from jobs.comparing.entrants import Entrant, entrant_named, entrants_of
+from jobs.comparing.results import compare_one, fingerprint, folder_of, result_of
+from jobs.comparing.trainings import at_most
 from jobs.runs.errors import JobError
 from jobs.runs.files import write_json
 from tests.jobs.examples import small_run

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from jobs.comparing.entrants import Entrant, Result
+from jobs.comparing.entrants import Entrant
 from jobs.comparing.leaderboard import agreement, rows_of, standings
+from jobs.comparing.results import Result
 from tests.jobs.examples import small_run
 
 
@@ -25,6 +26,7 @@ def test_ratings_are_ordered_by_the_least_error_over_all_seeds():
     ]
     best, other = standings(results, "rating")
     assert (best.member, best.seeds, best.value) == ("svdpp", 2, pytest.approx(2.5**0.5))
+    assert best.folds == 0
     assert best.spread == pytest.approx(2 - 1)
     assert best.seconds == 3
     assert best.against_best is None
@@ -66,12 +68,14 @@ def test_a_row_of_the_table_for_each_figure(tmp_path):
         ["test", "all", "rmse", None, 1.0, 0.9, 1.1],
         ["test", "all", "mae", None, 0.8, None, None],
     ]
-    result = Result(Entrant("biases", 7), figures, 1.5, 1.25, 640, "{}")
+    entrant = Entrant("biases", 7, searched=True, fold=2)
+    result = Result(entrant, figures, 1.5, 1.25, 640, "{}", trials=20)
     run = small_run(tmp_path)
     baseline = Result(Entrant("popularity"), figures[:1])
     late = Result(Entrant("vae", 7), [], why_not="it took too long")
     rows = rows_of(run, [result, late, baseline])
-    assert rows[0] == ("run", run.ds, "ml-1m", "biases", 7, *figures[0], 1.5, 1.25, 640, "{}")
+    price = 1.5, 1.25, 640, "{}", 2, 20
+    assert rows[0] == ("run", run.ds, "ml-1m", "biases", 7, *figures[0], *price)
     assert rows[2][3:5] == ("popularity", None)
-    assert rows[2][-4:] == (None,) * 4
+    assert rows[2][-6:] == (None,) * 6
     assert len(rows) == 3

@@ -37,6 +37,16 @@ def test_learns_and_keeps_the_best_epoch(spec, ratings):
     assert error < 0.6
 
 
+def test_one_that_is_worse_than_it_may_be_is_given_up_and_says_so(spec):
+    chosen = spec(epochs=3)
+    whole = train(replace(chosen, ceilings=[100.0]))
+    assert whole["epochs"] == 3
+    assert "given_up" not in whole
+    metrics = train(replace(chosen, ceilings=[None, 0.0, 0.0]))
+    assert metrics["epochs"] == 2
+    assert metrics["given_up"]
+
+
 def test_rows_without_ratings_hold_no_random_weights(spec):
     chosen = spec(epochs=1)
     train(chosen)
