@@ -25,10 +25,12 @@ from typing import Any
 from jobs.published.runs_table import published_last
 from jobs.release.dated import leave_out_later, told_since
 from jobs.release.detection import detect_layout
+from jobs.release.leave_out import in_words, leave_out
 from jobs.release.obtain import incoming_folder, obtain
 from jobs.release.raw import MANIFEST, describe, digest_of, keep, kept_last, share_files
 from jobs.runs.command import command_arguments, day, refuse_future, run_command
 from jobs.runs.configuration import load_configuration
+from jobs.runs.erased import erased_users
 from jobs.runs.errors import JobError
 from jobs.runs.files import read_json, write_json
 from jobs.runs.implicit import for_ones
@@ -118,18 +120,22 @@ def deliver(
 ) -> tuple[Run, dict[str, Any]]:
     """Put the release in its place in raw/, unless it lies there already.
 
-    Returns the run that may now start, and figures: the files and bytes delivered and, of parts of
-    days, how many are new, changed and gone since the delivery before.
+    Who asked to be forgotten is left out. Returns the run that may now start, and figures: the
+    files and bytes kept and, of parts of days, how many are new, changed and gone since the
+    delivery before.
     """
     release = conf.ingest.dataset
+    erased = erased_users(warehouse, release)
     with incoming_folder(warehouse.staging(run_id)) as incoming:
-        delivery, source = obtain(conf.ingest, warehouse.downloads, incoming)
+        # A download holds everybody.
+        delivery, source = obtain(conf.ingest, warehouse.downloads, incoming, keeps=not erased)
         dated = leave_out_later(delivery, ds, source)
         layout = detect_layout(delivery, conf.ingest, source)
         if layout.implicit:
             conf = for_ones(conf)
             order = conf.train.order.model
             print(f"ingest: every line is a one: movies are ordered by {order}", flush=True)
+        left_out = leave_out(delivery, layout, erased)
         files = describe(delivery)
         size = sum(int(file["bytes"]) for file in files.values())
         run = Run(warehouse, run_id, ds, release, digest_of(files), None, conf)
@@ -143,6 +149,9 @@ def deliver(
             "files": files,
         }
         figures: dict[str, Any] = {"files": len(files), "bytes": size}
+        if erased:
+            figures |= {f"erased_{what}": number for what, number in left_out.items()}
+            print("ingest: left out of who asked to be forgotten:", in_words(left_out), flush=True)
         if before := kept_last(run.raw):
             share_files(delivery, files, before)
             if dated:
@@ -170,6 +179,7 @@ def main(argv: list[str] | None = None) -> None:
         run = replace(run, base_run=base, named=named)
         run.save()
         if lists:
+            lists.leave_out(erased_users(warehouse, run.release))
             figures["candidates"] = lists.write(run.output("given_candidates"))
         figures.update(release=run.release, digest=run.digest, **delivered)
         figures.update(base_run=base, why_base=why)

@@ -36,6 +36,7 @@ UPKEEP = {
     "tidy": ("jobs.upkeep.cleanup:tidy", "remove the scratch of a run"),
     "restore": ("jobs.upkeep.restore:main", "put an earlier version of a table back"),
     "forget": ("jobs.upkeep.forget:main", "take a date out of the published tables"),
+    "erase": ("jobs.upkeep.erase:main", "take users out of everything, for good"),
     "sink": ("jobs.upkeep.sink:main", "copy what is published to PostgreSQL or an object store"),
     "locks": ("jobs.upkeep.locks:main", "see whether the warehouse's locks hold between hosts"),
     "cleanup": ("jobs.upkeep.cleanup:main", "remove old runs and files that no table needs"),

@@ -34,7 +34,13 @@ from jobs.engines.duck import (
     quoted,
     write_few_rows,
 )
-from jobs.published.audit import ToPublish, add_shown, audit, is_challengers
+from jobs.published.audit import (
+    ToPublish,
+    add_shown,
+    audit,
+    is_challengers,
+    require_nobody_erased,
+)
 from jobs.published.commit import commit, lists, versions_after, with_others
 from jobs.published.delta import is_published, open_table
 from jobs.published.parquet import read_footer
@@ -44,6 +50,7 @@ from jobs.published.whole import in_json, publishing
 from jobs.runs import schemas
 from jobs.runs.code import code_version
 from jobs.runs.command import refuse_future, run_command, step_arguments
+from jobs.runs.erased import erased_users
 from jobs.runs.errors import JobError
 from jobs.runs.evaluation import Evaluation
 from jobs.runs.run import Run, run_of
@@ -241,6 +248,7 @@ def publish(run: Run, started: float) -> dict[str, Any]:
         # Between reading what others have published and committing, nobody else may publish.
         with publishing(run.warehouse):
             refuse_older(run)
+            require_nobody_erased(data.tables, erased_users(run.warehouse, run.release))
             if run.users is not None:
                 for name, output in lists(run).items():
                     merge_others(run, name, output)

@@ -23,6 +23,7 @@ from jobs.published.views import connect
 from jobs.questions.recommendations import number_of
 from jobs.runs.command import command_arguments, day, refuse_future, run_command, source_id
 from jobs.runs.configuration import load_configuration
+from jobs.runs.erased import erased_users
 from jobs.runs.errors import JobError
 from jobs.runs.files import read_json
 from jobs.runs.run import Run, new_run_id, open_run
@@ -159,6 +160,7 @@ def main(argv: list[str] | None = None) -> None:
         raise JobError(f"The data of run {run.data_run} is gone. Make a new run: make nightly")
     allowed_movies(run)
     if lists := given_lists(run.conf, numbers=False):
+        lists.leave_out(erased_users(run.warehouse, run.release))
         require_known(lists, run)
     base, why = find_base(run)
     with run.step("rescore") as figures:

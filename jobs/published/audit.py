@@ -7,6 +7,7 @@ hold; no answer means that it holds. All is worked out from what was written, in
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -243,6 +244,24 @@ def add_shown(
         """,
         {"ds": ds, "release": release},
     )
+
+
+def require_nobody_erased(tables: duckdb.DuckDBPyConnection, erased: Collection[str]) -> None:
+    """Raises JobError where a run's users, the view `everybody`, hold one who was erased.
+
+    `erased` are ids as tables call them. Nobody's is said: errors stay in logs.
+    """
+    [(found,)] = tables.execute(
+        "select count(*) from everybody "
+        "where coalesce(source_user_id, user_id::varchar) in (select unnest(?::varchar[]))",
+        [sorted(erased)],
+    ).fetchall()
+    if found:
+        raise JobError(
+            f"Audit failed, nothing was published: {found:,} users of the run's data have asked to "
+            "be forgotten since that was delivered. Erase them from it, as in nightreel erase "
+            "--release <release> --apply, and start the run again: nightreel ingest."
+        )
 
 
 def audit(data: ToPublish) -> list[str]:

@@ -53,6 +53,12 @@ def latest_run(connection: duckdb.DuckDBPyConnection) -> LatestRun:
     return LatestRun(*row)
 
 
+def latest_release(warehouse: Warehouse) -> str | None:
+    """The release of the run that `latest_run` tells of; None before there is one."""
+    found = ask(warehouse, f"select release from runs where users_scored is null {NEWEST}")
+    return found[0][0] if found else None
+
+
 def newest_date(warehouse: Warehouse) -> date | None:
     """The date of the newest run, which keeps its recommendations however few dates stay.
 

@@ -41,11 +41,14 @@ def incoming_folder(staging: Path) -> Iterator[Path]:
             staging.rmdir()
 
 
-def obtain(settings: IngestSettings, downloads: Path, folder: Path) -> tuple[Path, str]:
+def obtain(
+    settings: IngestSettings, downloads: Path, folder: Path, keeps: bool = True
+) -> tuple[Path, str]:
     """Bring a release's files into an existing, empty folder; zips are fetched to `downloads`.
 
-    Returns the folder that holds the files, `folder` or one in it where there is nothing else, and
-    where they came from. Raises JobError, saying what else can be done, if they cannot be had.
+    They stay there if it `keeps` them. Returns the folder that holds the files, `folder` or one in
+    it where there is nothing else, and where they came from. Raises JobError, saying what else can
+    be done, if they cannot be had.
     """
     source = settings.source
     if settings.dataset == "sample":
@@ -69,6 +72,8 @@ def obtain(settings: IngestSettings, downloads: Path, folder: Path) -> tuple[Pat
         with exclusive(lock, "another run to have unpacked its download of that name"):
             file = fetch(settings, source, downloads)
             take_over(file, folder, settings.max_unpacked_gib, most)
+            if not keeps:
+                file.unlink()
     elif Path(source).is_dir():
         copy_folder(Path(source), folder, settings.max_unpacked_gib, most)
     elif Path(source).is_file():

@@ -66,9 +66,13 @@ class Warehouse:
         """Of a training that is under way, or was stopped."""
         return self.staging(run_id) / "checkpoints"
 
+    def deliveries(self, release: str) -> Path:
+        """A folder for each delivery of a release."""
+        return self.folder / "raw" / release
+
     def raw(self, release: str, digest: str) -> Path:
         """A delivery, unchanged."""
-        return self.folder / "raw" / release / digest
+        return self.deliveries(release) / digest
 
     def source_ids(self, release: str, entity: str) -> Path:
         """The numbers of a release's users or movies whose ids are no numbers of ours.
@@ -76,6 +80,13 @@ class Warehouse:
         Whatever is cleared up, they stay: models and tables go by them.
         """
         return self.folder / "ids" / release / f"{entity}s"
+
+    def erased(self, release: str) -> Path:
+        """The list of a release's users who asked to be forgotten.
+
+        Whatever is cleared up, it stays: by it they are left out of what is delivered.
+        """
+        return self.folder / "erased" / f"{release}.txt"
 
     @property
     def downloads(self) -> Path:

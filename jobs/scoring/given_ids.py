@@ -10,6 +10,7 @@ workers may read.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,13 @@ class IdFile:
         for column in self.columns:
             if row := self.first_without(column, IS_NUMBER if numbers else IS_TEXT):
                 raise JobError(f"{self.name}, row {row:,}: {column} is {expected}.")
+
+    def leave_out(self, users: Collection[str]) -> None:
+        """Drop the rows of users, given by their ids as tables call them."""
+        wanted = "select unnest(?::varchar[])"
+        self.connection.execute(
+            f"delete from given where trim(user_id::varchar) in ({wanted})", [sorted(users)]
+        )
 
     def absent(self, column: str, table: str) -> list[str]:
         """The ids of a column that a view of users or movies does not hold, sorted."""

@@ -31,6 +31,28 @@ LOCK_TIMEOUT, PATIENCE = 0.1, 600.0
 BATCH_ROWS = 50_000
 
 
+def drop_users(
+    connection: Connection, ids: Iterable[str], numbers: Iterable[int], others: Iterable[str]
+) -> int:
+    """Take users out of all dates but those of `others`, runs of other releases; how many rows.
+
+    They are given by `source_user_id` and `user_id`. Raises JobError if the server fails.
+    """
+    try:
+        with connection.transaction():
+            done = connection.execute(
+                "delete from recommendations "
+                "where (source_user_id = any(%s) or user_id = any(%s)) and run_id <> all(%s)",
+                [list(ids), list(numbers), list(others)],
+            )
+            return done.rowcount
+    except psycopg.Error as error:
+        raise JobError(
+            f"PostgreSQL still holds who was erased: {sentence(error)}. Once the server is well "
+            "again, erase again."
+        ) from None
+
+
 def load(connection: Connection, warehouse: Warehouse, ds: date) -> int:
     """Show what the Delta tables hold of a date, its runs and all movies; returns the rows of ds.
 

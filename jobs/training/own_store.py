@@ -90,6 +90,17 @@ def model_version(file: Path, name: str, version: str) -> ModelVersion | None:
     return ModelVersion(version, source, run_id, tags)
 
 
+def versions(file: Path, name: str) -> list[str]:
+    """The versions of a registered model that were not deleted, oldest first."""
+    with opened(file) as store:
+        found = is_made(store) and store.execute(
+            "select version from model_versions where name = ? "
+            "and current_stage is not 'Deleted_Internal' order by version",
+            (name,),
+        )
+        return [str(version) for (version,) in found or ()]
+
+
 def metric(file: Path, run_id: str, key: str) -> float | None:
     """What was logged last under a name of a tracked run; None if nothing was."""
     with opened(file) as store:

@@ -16,8 +16,10 @@ import pytest
 
 from jobs import etl
 from jobs.ingest import main
+from jobs.release import obtain
 from jobs.release.obtain import incoming_folder
 from jobs.release.raw import describe, digest_of, is_whole, keep
+from jobs.runs.erased import add_erased
 from jobs.runs.errors import JobError
 from jobs.runs.run import open_run
 from jobs.runs.warehouse import Warehouse
@@ -188,6 +190,35 @@ def test_a_run_made_again_keeps_its_champion(tmp_path: Path):
     (source / "README").write_text("Changed.\n")
     ingest(warehouse, source)
     assert open_run(Warehouse(warehouse), "a").champion is None
+
+
+def test_who_asked_to_be_forgotten_is_left_out(tmp_path: Path, capsys, monkeypatch):
+    """Of ratings, profiles and lists; other files, which may tell of anybody, are not kept."""
+    warehouse = Warehouse(tmp_path / "w")
+    add_erased(warehouse, "ml-1m", ["2", "99"])
+    source = write_folder(tmp_path / "ml-1m", FILES | {"tags.dat": "2::10::mine\n"})
+    (tmp_path / "lists.csv").write_text("user_id,movie_id\n1,10\n2,10\n")
+    ingest(warehouse.folder, source, "--set", f"score.candidates={tmp_path / 'lists.csv'}")
+    run = open_run(warehouse, "a")
+    assert sorted(file.name for file in run.raw.iterdir()) == [
+        *("README", "manifest.json", "movies.dat", "ratings.dat", "users.dat"),
+    ]
+    assert (run.raw / "ratings.dat").read_text() == "1::10::5::978300000\n1::20::3::978300001\n"
+    assert (run.raw / "users.dat").read_text() == "1::F::1::10::48067\n"
+    assert is_whole(run.raw)
+    figures = run.record("ingest")
+    told = {name: figures[name] for name in ("files", "erased_lines", "erased_files", "candidates")}
+    assert told == {"files": 4, "erased_lines": 3, "erased_files": 1, "candidates": 1}
+    assert "forgotten: 3 lines, and 1 files that nobody reads" in capsys.readouterr().out
+    # The source is as it was, and so are other releases.
+    assert (source / "users.dat").read_text() == FILES["users.dat"]
+    # A download holds everybody.
+    warehouse.downloads.mkdir()
+    fetched = write_zip(warehouse.downloads / "ml-1m.zip", FILES)
+    monkeypatch.setattr(obtain, "fetch", lambda *_: fetched)
+    ingest(warehouse.folder, "https://example.org/ml-1m.zip", run_id="fetched")
+    assert open_run(warehouse, "fetched").digest == run.digest
+    assert not fetched.exists()
 
 
 def test_two_attempts_at_once_do_not_touch_one_another(tmp_path: Path):

@@ -33,6 +33,8 @@ def test_files_of_ids(tmp_path):
     )
     lists = IdFile("score.candidates", f"{tmp_path}/lists.parquet", ("user_id", "movie_id"))
     assert lists.write(tmp_path / "kept") == 2
+    lists.leave_out(["2", "u-9"])
+    assert lists.rows() == [(1, 7)]
     kept = IdFile("score.candidates", f"{tmp_path}/kept/part-0.parquet", ("user_id", "movie_id"))
     assert kept.rows() == [(1, 7), (2, 7)]
 

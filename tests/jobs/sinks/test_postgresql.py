@@ -17,7 +17,7 @@ from jobs.runs.schemas import PUBLISHED, in_json
 from jobs.runs.warehouse import Warehouse
 from jobs.sinks import postgresql_dates
 from jobs.sinks.postgresql import connection_to
-from jobs.sinks.postgresql_dates import fill, load
+from jobs.sinks.postgresql_dates import drop_users, fill, load
 from jobs.upkeep import cleanup, old_dates, sink
 from tests.jobs.examples import write
 from tests.servers.postgresql import PASSWORD, postgresql_server
@@ -104,6 +104,17 @@ def test_what_the_tables_hold_is_there_and_current_is_the_newest_date(dsn, wareh
         load(connection, Warehouse(warehouse), DAYS[1])
     assert rows_of(dsn, 'select title, run_id from "current"') == [("C1", "c")]
     assert len(rows_of(dsn, "select * from recommendations")) == 5
+
+
+def test_users_are_taken_out_of_a_release(dsn, warehouse):
+    """By number or name; the users of other releases, who may have the same, stay."""
+    with connection_to(dsn) as connection:
+        for ds in DAYS:
+            load(connection, Warehouse(warehouse), ds)
+        connection.execute("update recommendations set source_user_id = 'u-2' where rank = 1")
+        assert drop_users(connection, ["u-2"], [], ["b"]) == 1
+        assert drop_users(connection, ["u-3"], [2], ["a"]) == 2
+    assert rows_of(dsn, "select run_id, count(*) from recommendations group by 1") == [("a", 3)]
 
 
 def test_a_load_that_is_killed_changes_nothing_and_the_next_completes(dsn, warehouse, monkeypatch):
