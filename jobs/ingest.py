@@ -144,7 +144,7 @@ def deliver(
         manifest = {
             "release": release,
             "source": source,
-            "ingested_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "ingested_at": datetime.now(UTC).isoformat(timespec="microseconds"),
             "bytes": size,
             "files": files,
         }

@@ -211,6 +211,13 @@ def refuse_older(run: Run) -> None:
         )
 
 
+def refuse_erased(run: Run) -> None:
+    """Raises JobError if the run's data names users who have been erased since it was delivered."""
+    if erased := erased_users(run.warehouse, run.release):
+        with open_tables({"users": run.data("users")}) as tables:
+            require_nobody_erased(tables, erased)
+
+
 def check_variant(run: Run, models: Models, variant: str) -> list[str]:
     """Make all checks of what a variant has scored by these models; returns their names.
 
@@ -248,7 +255,7 @@ def publish(run: Run, started: float) -> dict[str, Any]:
         # Between reading what others have published and committing, nobody else may publish.
         with publishing(run.warehouse):
             refuse_older(run)
-            require_nobody_erased(data.tables, erased_users(run.warehouse, run.release))
+            refuse_erased(run)
             if run.users is not None:
                 for name, output in lists(run).items():
                     merge_others(run, name, output)

@@ -247,12 +247,12 @@ def add_shown(
 
 
 def require_nobody_erased(tables: duckdb.DuckDBPyConnection, erased: Collection[str]) -> None:
-    """Raises JobError where a run's users, the view `everybody`, hold one who was erased.
+    """Raises JobError where a run's users, the view `users`, hold one who was erased.
 
     `erased` are ids as tables call them. Nobody's is said: errors stay in logs.
     """
     [(found,)] = tables.execute(
-        "select count(*) from everybody "
+        "select count(*) from users "
         "where coalesce(source_user_id, user_id::varchar) in (select unnest(?::varchar[]))",
         [sorted(erased)],
     ).fetchall()
