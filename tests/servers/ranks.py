@@ -40,9 +40,7 @@ class StandingRanks:
     def __call__(self, spec: TrainingSpec, seconds: float = 120) -> str:
         """Train a spec, and return what the first rank said."""
         self.trained += 1
-        file = self.folder / f"{self.trained}.json"
-        file.with_suffix(".tmp").write_text(json.dumps(asdict(spec)))
-        file.with_suffix(".tmp").rename(file)
+        file = self.tell(self.trained, asdict(spec))
         ended = [file.with_suffix(f".ended-{rank}") for rank in range(self.ranks)]
         deadline = time.monotonic() + seconds
         while not all(one.exists() for one in ended):
@@ -53,8 +51,14 @@ class StandingRanks:
         assert not any(one.read_text() for one in ended), said
         return said
 
+    def tell(self, number: int, what: object) -> Path:
+        """Write N.json, whole at once: a rank reads it as soon as it is there."""
+        file = self.folder / f"{number}.json"
+        file.with_suffix(".tmp").write_text(json.dumps(what))
+        return file.with_suffix(".tmp").rename(file)
+
     def end(self) -> None:
-        (self.folder / f"{self.trained + 1}.json").write_text("null")
+        self.tell(self.trained + 1, None)
         self.horovodrun.wait(60)
 
 
