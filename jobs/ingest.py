@@ -140,7 +140,7 @@ def deliver(
         size = sum(int(file["bytes"]) for file in files.values())
         run = Run(warehouse, run_id, ds, release, digest_of(files), None, conf)
         run = with_champions(run)
-        require_challenger(run)
+        require_challenger(run, layout.implicit)
         manifest = {
             "release": release,
             "source": source,

@@ -38,7 +38,7 @@ from jobs.published.audit import (
     ToPublish,
     add_shown,
     audit,
-    is_challengers,
+    challengers_in_sql,
     require_nobody_erased,
 )
 from jobs.published.commit import commit, lists, versions_after, with_others
@@ -78,9 +78,9 @@ def to_audit(run: Run, models: Models, variant: str = CHAMPION) -> ToPublish:
     add_view(tables, "written", run.output(output_of(run, variant)), *written)
     add_view(tables, "everybody", run.data("users"), schemas.USERS)
     chosen, rows = "from everybody", "from written"
-    if run.conf.score.challenger and not run.conf.score.shadow:
+    if run.conf.score.shares_users:
         # By the users, not by what rows say: that is checked.
-        share = is_challengers(run.conf.score.challenger_share)
+        share = challengers_in_sql(run.conf.score.challenger_share)
         tables.execute(f"create view theirs as select user_id from everybody where {share}")
         join = "anti" if variant == CHAMPION else "semi"
         chosen, rows = (f"{of} {join} join theirs using (user_id)" for of in (chosen, rows))
@@ -240,10 +240,12 @@ def publish(run: Run, started: float) -> dict[str, Any]:
     if run.conf.score.challenger:
         checks += check_variant(run, models_beside(run, models), CHALLENGER)
     print(f"publish: {len(checks)} checks passed", flush=True)
-    scored = parquet_files(run.output("scored"))
     # All that can fail comes before the first commit.
+    listed = {name: rows_in(run.output(output)) for name, output in lists(run).items()}
+    shadow = listed.get("recommendations_shadow")
     figures: dict[str, Any] = {
-        "rows_published": sum(read_footer(file).num_rows for file in scored),
+        "rows_published": listed["recommendations"],
+        **({} if shadow is None else {"rows_in_shadow": shadow}),
         "model_version": run.model_version,
         **errors_of_scored(run),
     }
@@ -273,6 +275,11 @@ def publish(run: Run, started: float) -> dict[str, Any]:
             "table_version": version,
         }
     return figures
+
+
+def rows_in(output: Path) -> int:
+    """Rows of what was scored, by its files' footers. Raises JobError if one is cut off."""
+    return sum(read_footer(file).num_rows for file in parquet_files(output))
 
 
 def write_by_user(tables: duckdb.DuckDBPyConnection, rows: str, partition: Path) -> None:

@@ -149,7 +149,7 @@ def plan_run(arguments: argparse.Namespace) -> Run:
         data_run=data.run_id,
         users=numbers_of(arguments.users, data) if arguments.users else None,
     )
-    require_challenger(run)
+    require_challenger(run, run.implicit)
     return run
 
 

@@ -211,7 +211,7 @@ def checks(
     }
 
 
-def is_challengers(share: float) -> str:
+def challengers_in_sql(share: float) -> str:
     """SQL of whether a user of the view `everybody` is one of a challenger's share."""
     called = "coalesce(source_user_id, user_id::varchar)"
     return f"('0x' || md5({called})[1:8])::bigint < {share!r} * 4294967296"

@@ -196,6 +196,8 @@ def usable_base(
     needed = [base.output(output_of(base, variant)), base.data("rated")]
     needed += [base.output("candidates")] if base.conf.score.candidates else []
     needed += [base.data("histories")] if histories else []
+    # By their ids it is told who was whose.
+    needed += [base.data("users")] if base.conf.score.shares_users else []
     if missing := [folder for folder in needed if not folder.is_dir()]:
         return None, f"{missing[0].name} of {name} is gone"
     return base, None

@@ -49,8 +49,7 @@ def variants_of(run: Run, models: Models) -> list[Variant]:
     scored with.
     """
     score, user_ids = run.conf.score, None
-    shares = score.challenger is not None and not score.shadow
-    if shares or run.users is not None:
+    if score.shares_users or run.users is not None:
         read = pq.read_table(run.data("rated"), columns=["user_id"])["user_id"].to_numpy()
         known = np.sort(read)
         user_ids = known if run.users is None else np.unique(run.users).astype(np.int32)
@@ -60,7 +59,7 @@ def variants_of(run: Run, models: Models) -> list[Variant]:
     if score.challenger is None:
         return [champion]
     challenger = Variant(CHALLENGER, models_beside(run, models), user_ids)
-    if user_ids is None or not shares:
+    if user_ids is None or not score.shares_users:
         return [champion, challenger]
     theirs_U = is_challengers(run, user_ids)
     return [
@@ -72,7 +71,7 @@ def variants_of(run: Run, models: Models) -> list[Variant]:
 def is_challengers(run: Run, user_ids_U: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Which of U users a run has the challenger score in the champion's stead."""
     score = run.conf.score
-    if score.challenger is None or score.shadow:
+    if not score.shares_users:
         return np.zeros(len(user_ids_U), bool)
     names = names_of(run.data("users"), "user").of(user_ids_U).to_pylist()
     called = (name or str(own) for name, own in zip(names, user_ids_U.tolist(), strict=True))
@@ -88,7 +87,7 @@ def hash_of(user: str) -> int:
 def models_beside(run: Run, champions: Models) -> Models:
     """The challenger in the place of the champion of its kind. Raises JobError if it cannot be."""
     order = champions.order.version if champions.order else None
-    challenger = open_challenger(run, champions.rating.version, order)
+    challenger = open_challenger(run, champions.rating.version, order, run.implicit)
     return replace(champions, **{objective_of(run): challenger})
 
 
@@ -98,20 +97,21 @@ def objective_of(run: Run) -> Literal["rating", "order"]:
     return "order" if run.conf.score.challenger.startswith("order/") else "rating"
 
 
-def require_challenger(run: Run) -> None:
+def require_challenger(run: Run, implicit: bool) -> None:
     """Raises JobError if the run names a challenger that cannot stand beside its champions.
 
-    Better when it starts than in score, after everything else.
+    Better when it starts than in score, after everything else. `implicit`: whether its data holds
+    no ratings, of which the run itself has no record before etl.
     """
     if run.conf.score.challenger:
-        open_challenger(run, run.champion, run.order_champion)
+        open_challenger(run, run.champion, run.order_champion, implicit)
 
 
-def open_challenger(run: Run, rating: str | None, order: str | None) -> Version:
+def open_challenger(run: Run, rating: str | None, order: str | None, implicit: bool) -> Version:
     """The version that score.challenger names, beside champions of these versions.
 
-    Raises JobError if it is one of them, if the release has no such version, or if it cannot do
-    what the settings of score ask for.
+    Raises JobError if it is one of them, if it predicts ratings where the data holds none, if the
+    release has no such version, or if it cannot do what the settings of score ask for.
     """
     named, score = run.conf.score.challenger, run.conf.score
     assert named is not None
@@ -122,7 +122,7 @@ def open_challenger(run: Run, rating: str | None, order: str | None) -> Version:
             f"{told}, which is the champion already: name another version, or leave "
             "score.challenger out."
         )
-    if kind == "rating" and run.implicit:
+    if kind == "rating" and implicit:
         raise JobError(
             f"{told}, and run {run.run_id} has no ratings to predict: name a version of order, as "
             "order/2, or leave score.challenger out."

@@ -162,6 +162,8 @@ def test_a_failed_ingest_changes_nothing(tmp_path: Path):
     before = content_of(warehouse)
     truncated = tmp_path / "short.zip"
     truncated.write_bytes(whole.read_bytes()[:-10])
+    (orders := tmp_path / "orders.csv").write_text("user,item\n1,10\n2,10\n")
+    ones = ["--dataset", "shop", "--set", "score.challenger=rating/1"]
     attempts: list[tuple[Path | str | None, list[str], str]] = [
         (truncated, [], r"short\.zip is truncated or damaged"),
         (write_zip(tmp_path / "r.zip", without("movies.dat")), [], r"movies\.dat is missing"),
@@ -170,6 +172,7 @@ def test_a_failed_ingest_changes_nothing(tmp_path: Path):
         ("s3://key:hidden@b/r.zip", [], r"ingest\.source holds credentials(?!.*hidden)"),
         (whole, ["--set", "score.top=5"], r"unknown key score\.top"),
         (whole, ["--set", "ingest.max_unpacked_gib=1e-8"], "holds more than"),
+        (orders, ones, "rating/1, and run a has no ratings to predict: name a version of order"),
         (None, ["--source", str(whole)], "ingest.dataset is sample, which is generated"),
     ]
     for source, more, sentence in attempts:

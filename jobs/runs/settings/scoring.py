@@ -129,6 +129,11 @@ class ScoreSettings(Section):
         return self
 
     @property
+    def shares_users(self) -> bool:
+        """Whether a challenger scores some of the users in the champion's stead."""
+        return self.challenger is not None and not self.shadow
+
+    @property
     def by_genres(self) -> dict[str, Any]:
         """What lists are chosen by besides scores, each by the genres of movies; empty: nothing."""
         chosen = {name: getattr(self, name) for name in ("diversity", "calibration", "genre_cap")}

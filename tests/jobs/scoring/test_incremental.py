@@ -130,6 +130,17 @@ def test_other_genres_are_other_lists(base, factors):
     assert now.changed_since(then) == ["genres of movies"]
 
 
+def test_a_base_whose_challenger_had_a_share_must_say_who_its_users_were(base, factors):
+    for overrides, missing in (
+        (["score.challenger=rating/2"], "users of run base is gone"),
+        (["score.challenger=rating/2", "score.shadow=true"], None),
+    ):
+        conf = small_run(base.warehouse.folder, overrides=[*INCREMENTAL, *overrides]).conf
+        replace(base, conf=conf).save()
+        assert usable(base, factors) == missing
+        assert usable(base, factors, *overrides) == missing
+
+
 def test_a_base_that_is_no_longer_whole_is_not_used(base, factors):
     shutil.rmtree(base.output("rated"))
     assert usable(base, factors) == "rated of run base is gone"

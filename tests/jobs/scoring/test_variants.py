@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.publish import check_variant
-from jobs.published.audit import is_challengers as in_sql
+from jobs.published.audit import challengers_in_sql
 from jobs.runs import schemas
 from jobs.runs.errors import JobError
 from jobs.runs.files import write_json
@@ -34,7 +34,8 @@ BESIDE = ["score.challenger=rating/2", "score.challenger_share=0.3"]
 def theirs(share: float) -> set[int]:
     """The users whom, as SQL says, a challenger with a share scores."""
     query = "select user_id from (select unnest(?) as user_id, null as source_user_id) where "
-    return {user for (user,) in duckdb.execute(query + in_sql(share), [list(RATED)]).fetchall()}
+    found = duckdb.execute(query + challengers_in_sql(share), [list(RATED)]).fetchall()
+    return {user for (user,) in found}
 
 
 @settings(deadline=None)
@@ -52,7 +53,7 @@ def test_a_share_of_the_users_is_near_it_and_has_those_of_a_smaller_one(first, s
     st.text(st.characters(exclude_categories=["Cs"], min_codepoint=1), min_size=1), st.floats(0, 1)
 )
 def test_sql_says_the_same_of_whatever_id(user, share):
-    query = f"select {in_sql(share)} from (select 1 as user_id, ? as source_user_id)"
+    query = f"select {challengers_in_sql(share)} from (select 1 as user_id, ? as source_user_id)"
     assert duckdb.execute(query, [user]).fetchall() == [(hash_of(user) < share * HASHES,)]
 
 
@@ -210,7 +211,7 @@ def test_what_cannot_be_a_challenger_stops_the_run_before_it_writes(scored, chal
 def test_versions_of_another_release_are_none_of_this_one(warehouse):
     run = replace(small_run(warehouse, "ml-10m", ["score.challenger=rating/2"]), champion="1")
     with pytest.raises(JobError, match="release ml-10m has no version that could be it"):
-        require_challenger(run)
+        require_challenger(run, implicit=False)
 
 
 @pytest.mark.parametrize(
