@@ -118,7 +118,9 @@ def agreement(connection: DuckDBPyConnection) -> Text:
 def since(connection: DuckDBPyConnection, run: Run) -> Text | Table:
     """What users have rated since nights before on which the same challenger scored some of them.
 
-    A rating counts for the newest such night before its day, and for who scored its user then.
+    A rating counts for the newest such night before its day, and for who scored its user then. Rows
+    of a challenger name both models of that night: whichever is not the champion's, as `runs` has
+    it, is the challenger.
     """
     assert run.conf.score.challenger is not None
     kind, _, version = run.conf.score.challenger.partition("/")
@@ -129,10 +131,12 @@ def since(connection: DuckDBPyConnection, run: Run) -> Text | Table:
         f"""
         create temp table lists as
         with ours as (
-            from published_recommendations where ds < $ds and variant is not null
-                and run_id in (select run_id from published_runs where release = $release))
-        select ds, user_id, movie_id, variant from ours where ds in (
-            select ds from ours where variant = 'challenger' and {column} = $version)
+            select lists.ds, user_id, movie_id, variant, variant = 'challenger'
+                and lists.{column} = $version and runs.{column} is distinct from $version as same
+            from published_recommendations lists join published_runs runs using (run_id, ds)
+            where lists.ds < $ds and variant is not null and release = $release)
+        select ds, user_id, movie_id, variant from ours
+        where ds in (select ds from ours where same) and (variant = 'champion' or same)
         """,
         {"ds": run.ds, "release": run.release, "version": version},
     )

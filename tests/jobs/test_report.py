@@ -100,16 +100,23 @@ def by(variant, user, rank, movie, predicted, run_id="run", order="1"):
     return (user, rank, movie, f"Movie {movie}", *told)
 
 
-def publish_rows(warehouse, *rows):
+def publish_rows(warehouse, *rows, scored_by="1"):
     """Rows (run_id, ds, ratings, test_rmse) of the table `runs`, in the order of publishing."""
     for minute, (run_id, ds, ratings, rmse) in enumerate(rows):
         partition = {"run_id": run_id}
         finished = datetime(2026, 1, 3, 0, minute, tzinfo=UTC)
-        counts = (ds, "ml-1m", ratings, 3, 3, 0, "1", True, rmse, 0.6, 3, 9.0)
+        counts = (ds, "ml-1m", ratings, 3, 3, 0, scored_by, True, rmse, 0.6, 3, 9.0)
         row = (*counts, finished, "1", None, None, 0.0)
         source = write(warehouse / "source" / run_id, schemas.RUNS, partition, [row])
         schema = schemas.in_json(schemas.RUNS)
         publish_files(warehouse / "tables" / "runs", source, schema, ["run_id"], partition, {})
+
+
+def publish_lists(warehouse, rows, ds="2026-01-01"):
+    """Rows of the table `recommendations` of a date."""
+    source = write(warehouse / "source/lists", schemas.RECOMMENDATIONS, {"ds": ds}, rows)
+    table, schema = warehouse / "tables/recommendations", schemas.in_json(schemas.RECOMMENDATIONS)
+    publish_files(table, source, schema, ["ds"], {"ds": ds}, {})
 
 
 def page_of(run):
@@ -305,10 +312,7 @@ def test_of_a_share_later_ratings_tell_and_without_any_nothing_does(tmp_path):
     publish_rows(tmp_path, ("before", date(2026, 1, 1), 5, 0.9))
     lists = [by("champion", 2, 1, 11, 4.0, "before"), by("champion", 2, 2, 12, 3.0, "before")]
     lists += [by("challenger", 3, 1, 12, 4.0, "before", order="3")]
-    partition = {"ds": "2026-01-01"}
-    source = write(tmp_path / "source/lists", schemas.RECOMMENDATIONS, partition, lists)
-    table, schema = tmp_path / "tables/recommendations", schemas.in_json(schemas.RECOMMENDATIONS)
-    publish_files(table, source, schema, ["ds"], partition, {})
+    publish_lists(tmp_path, lists)
     page = page_of(run)
     assert "Version order/3 scored 0% of the users, for 10.0% by a hash of their ids." in page
     assert "Nobody has rated anything since a night before" in page
@@ -321,3 +325,17 @@ def test_of_a_share_later_ratings_tell_and_without_any_nothing_does(tmp_path):
     rows = rows_of(page_of(run))
     assert ["Champion", "1", "1", "1", "100%"] in rows
     assert ["Challenger", "1", "2", "1", "50.0%"] in rows
+
+
+@pytest.mark.parametrize(("champion", "told"), [("1", True), ("2", False)])
+def test_a_night_of_the_challenger_is_one_that_had_another_champion(tmp_path, champion, told):
+    """Rows of a challenger of order name the champion of ratings too, which may be one tonight."""
+    run = finished_run(tmp_path, scored=[by("champion", 2, 1, 12, 4.0)])
+    run = with_challenger(run, "score.challenger=rating/2", users=0)
+    publish_rows(tmp_path, ("before", date(2026, 1, 1), 5, 0.9), scored_by=champion)
+    publish_lists(tmp_path, [by("challenger", 3, 1, 12, 4.0, "before")])
+    later = (3, 12, 5.0, datetime(2026, 1, 2, 12, tzinfo=UTC), "train")
+    write(run.output("ratings"), schemas.RATINGS, {}, [later])
+    page = page_of(run)
+    assert (["Challenger", "1", "1", "1", "100%"] in rows_of(page)) == told
+    assert ("since a night before on which this challenger scored" in page) != told
