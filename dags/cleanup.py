@@ -4,7 +4,7 @@ Runs every Sunday; by hand, `dry_run` only shows what would go. Kept are the new
 that may still be working, the newest published one of each release, and whatever these build on.
 Deliveries, tracked runs and model versions stay. A table can be restored only to versions that are
 younger than `keep_days`. With `publish.keep_dates` in `conf/`, older dates leave `recommendations`,
-in PostgreSQL too.
+`recommendations_shadow` and `similar_movies`, and PostgreSQL.
 """
 
 from collections.abc import Mapping

@@ -34,8 +34,8 @@ from jobs.runs.run import PAGES, STEPS, Run, open_run
 Records = dict[str, dict[str, Any]]
 
 
-def show_data(records: Records) -> None:
-    """From lines of the delivery to rows of the table."""
+def show_data(records: Records, shadow: bool) -> None:
+    """From lines of the delivery to rows of the table; `shadow`: as in `users_note`."""
     etl, score = records["etl"], records["score"]
     rows = [
         ("lines of ratings read", etl["lines"], ""),
@@ -46,7 +46,7 @@ def show_data(records: Records) -> None:
         ),
         ("lines in quarantine", etl["quarantined"], ""),
         ("ratings replaced by newer ones", etl["duplicates"], ""),
-        ("users", etl["users"], users_note(score)),
+        ("users", etl["users"], users_note(score, shadow)),
         ("movies", etl["movies"], movies_note(score)),
         ("recommendations published", records["publish"]["rows_published"], ""),
     ]
@@ -54,8 +54,11 @@ def show_data(records: Records) -> None:
     show_table("Data", ["", "Rows", ""], cells, numbers={"Rows"})
 
 
-def users_note(score: dict[str, Any]) -> str:
-    """How many users were scored, and what stood in for the model."""
+def users_note(score: dict[str, Any], shadow: bool) -> str:
+    """How many users were scored, and what stood in for the model.
+
+    `shadow`: whether nobody is shown what the challenger recommends, if there is one.
+    """
     kept, popular = score["users_kept"], score["users_popular"]
     notes = [f"{score['users_scored']:,} scored"]
     notes += [f"{kept:,} kept from run {score['base_run']}"] if kept else []
@@ -64,7 +67,8 @@ def users_note(score: dict[str, Any]) -> str:
     folded = score.get("users_folded_in", 0)
     notes += [f"{folded:,} folded in"] if folded else []
     if beside := score.get("challenger"):
-        notes.append(f"{beside['users']:,} by the challenger")
+        where = " in the shadow" if shadow else ""
+        notes.append(f"{beside['users']:,} by the challenger{where}")
     return ", ".join(notes)
 
 
@@ -224,7 +228,7 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.user and run.release == latest_run(connection).release:
         require_user(connection, arguments.user)
     print(f"Run {run.run_id}: release {run.release}, date {run.ds}\n")
-    show_data(records)
+    show_data(records, run.conf.score.shadow)
     show_quality(records, run)
     show_order(run)
     show_times({step: records[step] for step in run.steps() if step in records})

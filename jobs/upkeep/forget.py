@@ -144,7 +144,8 @@ def main(argv: list[str] | None = None) -> None:
             raise JobError(f"Nothing is published for {ds}.")
         found = {name: version_before(warehouse, name, run_ids) for name in CLEAN}
         back = {name: version for name, version in found.items() if version is not None}
-        rows = [(f"date {ds} of recommendations and similar_movies",)]
+        by_date = [name for name in BY_DATE if newest_version(warehouse.table(name)) is not None]
+        rows = [(f"date {ds} of {name}",) for name in by_date]
         rows += [(f"run {run_id} in runs, metrics and quarantine",) for run_id in sorted(run_ids)]
         rows += [(f"{name}: back to version {version}",) for name, version in back.items()]
         show_table("To be taken out", [""], rows)

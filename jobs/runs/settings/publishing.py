@@ -17,8 +17,9 @@ class PublishSettings(Section):
     NIGHTREEL_POSTGRESQL goes before it. It may hold no password: settings are kept with the run."""
     # Runs that were started before there were these settings can still be read.
     keep_dates: PositiveInt | None = None
-    """Dates that stay in recommendations, the newest: `nightreel cleanup` takes older ones out,
-    there and in PostgreSQL; null: all stay."""
+    """Dates that stay in the tables by date (recommendations, recommendations_shadow and
+    similar_movies), the newest: `nightreel cleanup` takes older ones out, there and in PostgreSQL;
+    null: all stay."""
     object_store: str | None = None
     """Address in an object store, as in s3://bucket/folder, that gets a copy of the published Delta
     tables; null: none. Credentials come from the environment."""

@@ -14,6 +14,12 @@ from jobs.runs.warehouse import Warehouse
 from tests.jobs.questions.conftest import cells
 
 
+def test_whom_a_challenger_scored_and_whether_anybody_is_shown_that():
+    score = {"users_kept": 0, "users_popular": 0, "users_scored": 400, "challenger": {"users": 120}}
+    assert summary.users_note(score, shadow=False) == "400 scored, 120 by the challenger"
+    assert summary.users_note(score, shadow=True).endswith("120 by the challenger in the shadow")
+
+
 def test_summary_of_a_run(ask, tables):
     conf = load_configuration(warehouse=str(tables))
     run = Run(Warehouse(tables), "2026-11-23", date(2026, 11, 23), "ml-1m", "d", None, conf)

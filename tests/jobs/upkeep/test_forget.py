@@ -41,6 +41,9 @@ def test_a_date_is_taken_out_at_once(call, night):
     before = seen(night)
     printed = call("--ds", AHEAD)
     assert "movies: back to version 0" in printed
+    assert f"date {AHEAD} of recommendations" in printed
+    # No night had a shadow, and so there is no such table.
+    assert "recommendations_shadow" not in printed
     assert printed.endswith("Nothing was changed: this was a dry run. To take it out: --apply\n")
     assert seen(night) == before
     call("--ds", AHEAD, "--apply")
