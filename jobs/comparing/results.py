@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from jobs.comparing.entrants import Entrant
 from jobs.comparing.measuring import measured
 from jobs.comparing.search import asked_of
-from jobs.runs.errors import JobError
+from jobs.comparing.trainings import FAILURES, why
 from jobs.runs.files import exclusive, read_json, write_json
 from jobs.runs.run import Run
 from model.files import make_folder
@@ -89,10 +89,10 @@ def compare_one(run: Run, entrant: Entrant) -> None:
         print(f"compare: {entrant.name}", flush=True)
         try:
             found, arrays = measured(run, entrant)
-        except (JobError, ValueError) as error:
-            found, arrays = {"figures": [], "why_not": str(error)}, {}
+        except FAILURES as error:
+            found, arrays = {"figures": [], "why_not": why(error)}, {}
             asked = failed(run, asked)
-            print(f"compare: {entrant.name} is left out: {error}", flush=True)
+            print(f"compare: {entrant.name} is left out: {why(error)}", flush=True)
         np.savez(folder / "users.npz", **arrays)
         write_json(folder / "result.json", {"fingerprint": asked, "why_not": None} | found)
 

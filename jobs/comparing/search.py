@@ -2,7 +2,9 @@
 
 The study is a journal in runs/<run>/comparison/search/<member>, where what came of each training is
 kept, too. A search that was stopped goes on: with the training that it was at, then others, as if
-it had never been stopped. With more trials or minutes than before, it goes on from what it has.
+it had never been stopped; only a training that is stopped a second time has failed, as one may need
+more memory than there is. With more trials or minutes than before, the search goes on from what it
+has.
 """
 
 from __future__ import annotations
@@ -15,14 +17,18 @@ from typing import Any
 import yaml
 
 from jobs.comparing.entrants import space_of
-from jobs.comparing.studies import next_trial, note, open_study, tried_in
-from jobs.comparing.trials import Tried, ceilings_of, told, try_out
+from jobs.comparing.studies import next_trial, note, open_study, stops_of, tried_in
+from jobs.comparing.trials import Tried, ceilings_of, short, told, try_out
 from jobs.runs.errors import JobError
 from jobs.runs.files import exclusive, read_json, write_json
 from jobs.runs.run import Run
 from jobs.runs.settings.comparing import CompareSettings
 from model.family import ORDER_MODELS
 from model.files import make_folder
+
+# How long is searched, of what decides a search; what a training with given settings comes to, as
+# far as it ends, is the same.
+BUDGETS = ("trials", "search_minutes", "minutes")
 
 
 @dataclass(frozen=True)
@@ -71,20 +77,27 @@ def search(run: Run, member: str) -> Found:
         if (found := found_of(run, member)) is not None:
             return found
         own = run.conf.train.of(member)
-        known = all(values.holds(own[name]) for name, values in space.items())
-        # Of other data, seeds or settings of conf it is another study, in the same journal.
-        name = digest({key: asked[key] for key in asked.keys() - {"trials", "minutes"}})[:12]
+        outside = [name for name, values in space.items() if not values.holds(own[name])]
+        # Of other data, seeds or settings of conf it is another study, in the same journal. So it
+        # is of other minutes of a training, by which some fail; but those that did not are kept.
+        name, place = name_of(asked, "trials", "search_minutes"), name_of(asked, *BUDGETS)
         study = open_study(
             run.output(folder) / "study.journal",
             name,
             member,
-            {name: own[name] for name in space} if known else None,
+            space,
+            None if outside else {name: own[name] for name in space},
         )
+        if outside and not tried_in(study):
+            print(f"compare: {not_the_first(member, own, outside)}", flush=True)
         while goes_on(tried := tried_in(study), conf):
             trial = next_trial(study, space, conf.seeds[0])
             curves = [each.curve for each in Found(member, tried).ended if each.curve]
             drawn = {key: rounded(value, own[key]) for key, value in trial.params.items()}
-            one = try_out(run, member, drawn, f"{folder}/{name}", ceilings_of(curves))
+            if stops_of(trial) > 1:
+                one = Tried(drawn, 0.0, why_not="the process that trained it was stopped twice")
+            else:
+                one = try_out(run, member, drawn, f"{folder}/{place}", ceilings_of(curves))
             note(study, trial, one)
             print(f"compare: {member}, trial {len(tried) + 1}: {told(one)}", flush=True)
         found = Found(member, tried)
@@ -118,8 +131,23 @@ def asked_of(run: Run, member: str) -> dict[str, Any]:
         "space": {name: asdict(values) for name, values in space_of(member).items()},
         "seed": conf.seeds[0],
         "trials": conf.trials,
-        "minutes": conf.search_minutes,
+        "search_minutes": conf.search_minutes,
+        "minutes": conf.minutes,
     }
+
+
+def name_of(asked: dict[str, Any], *apart: str) -> str:
+    """A name for all that decides a search, apart from some of it."""
+    return digest({key: value for key, value in asked.items() if key not in apart})[:12]
+
+
+def not_the_first(member: str, own: dict[str, Any], outside: list[str]) -> str:
+    """Why a search does not begin with what conf has, in a sentence."""
+    named = ", ".join(f"{name}={short(own[name])}" for name in outside)
+    return (
+        f"{member} begins with settings drawn at random, not with those of conf, which lie outside "
+        f"of what is searched: {named}"
+    )
 
 
 def digest(values: dict[str, Any]) -> str:

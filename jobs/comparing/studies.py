@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 
 # So many are drawn at random; others by what those before them have found.
 DRAWN_AT_RANDOM = 5
-RESULT = "tried"
+RESULT, STOPS = "tried", "stops"
 
 
-def open_study(file: Path, name: str, member: str, first: dict[str, Any] | None) -> Study:
+def open_study(
+    file: Path, name: str, member: str, space: Space, first: dict[str, Any] | None
+) -> Study:
     """A study in a journal: that of an attempt before, or a new one, with these as first settings.
 
-    Nobody else may be at it. A trial that was stopped comes next, once more.
+    Nobody else may be at it. A trial that was stopped comes next once more, and knows how often it
+    was stopped (`stops_of`).
     """
     import optuna
     from optuna.storages.journal import JournalFileBackend, JournalStorage
@@ -44,21 +47,30 @@ def open_study(file: Path, name: str, member: str, first: dict[str, Any] | None)
             conclude(study, stopped.number, Tried(**stopped.user_attrs[RESULT]))
             continue
         study.tell(stopped.number, state=optuna.trial.TrialState.FAIL)
-        study.enqueue_trial(stopped.params)
-    if not study.trials and first:
+        # One that was stopped while it was drawn is drawn again, from the same seed.
+        if stopped.params.keys() == space.keys():
+            stops = stopped.user_attrs.get(STOPS, 0) + 1
+            study.enqueue_trial(stopped.params, user_attrs={STOPS: stops})
+    waiting = study.get_trials(states=(optuna.trial.TrialState.WAITING,))
+    if first and not waiting and not tried_in(study):
         study.enqueue_trial(first)
     return study
+
+
+def stops_of(trial: Trial) -> int:
+    """How often the process that trained a trial was stopped."""
+    return int(trial.user_attrs.get(STOPS, 0))
 
 
 def next_trial(study: Study, space: Space, seed: int) -> Trial:
     """The settings to try next, which stand in its `params`.
 
-    What draws them has a seed of its own for each: a search that goes on draws what it would have
-    drawn without a stop.
+    What draws them has a seed of its own for each, by how many have ended: a search that goes on
+    draws what it would have drawn without a stop.
     """
     from optuna.samplers import TPESampler
 
-    own = seed_of(seed, len(study.trials))
+    own = seed_of(seed, len(tried_in(study)))
     study.sampler = TPESampler(n_startup_trials=DRAWN_AT_RANDOM, seed=own)
     return study.ask({name: distribution(values) for name, values in space.items()})
 

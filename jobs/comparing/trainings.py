@@ -11,6 +11,16 @@ from typing import Any
 from jobs.runs.errors import JobError
 from model.family import ORDER_MODELS
 
+# What a training may raise while others can still be trained: of PyTorch, too much memory, or a
+# matrix that has no inverse, are RuntimeErrors.
+FAILURES = (JobError, ValueError, RuntimeError, MemoryError)
+
+
+def why(error: BaseException) -> str:
+    """Why a training failed; what is no sentence of ours says of what kind it is."""
+    ours = isinstance(error, JobError | ValueError)
+    return str(error) if ours else f"{type(error).__name__}: {error}"
+
 
 def validated(member: str, metrics: dict[str, Any]) -> float:
     """Of a training's metrics the one to choose by: RMSE, or of a model of order NDCG at 10."""

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from jobs.comparing.entrants import with_settings
-from jobs.comparing.trainings import at_most, validated
-from jobs.runs.errors import JobError
+from jobs.comparing.trainings import FAILURES, at_most, validated, why
 from jobs.runs.files import read_json, write_json
 from jobs.runs.run import Run
 from jobs.training.launchers import launch
@@ -50,23 +49,26 @@ def try_out(
     """Train a member with these settings; in `folder`, of the run, what came of it is kept.
 
     What was kept there of the same settings is not trained again; a training that was stopped goes
-    on from its checkpoint.
+    on from its checkpoint. With other minutes (compare.minutes) what failed is tried again, and so
+    is what was given up: others that it is held against may not have failed.
     """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     place = f"{folder}/{digest}"
-    file = run.output(place) / "result.json"
+    file, minutes = run.output(place) / "tried.json", run.conf.compare.minutes
     if (kept := read_json(file)) is not None:
-        return Tried(**kept)
+        tried = Tried(**kept["tried"])
+        if kept["minutes"] == minutes or (tried.value is not None and not tried.given_up):
+            return tried
     seed = run.conf.compare.seeds[0]
     spec = training_spec(with_settings(run, member, settings), member, f"{place}/factors")
     spec = replace(spec, seed=seed, events=None, ceilings=ceilings)
     start = time.perf_counter()
     try:
-        with at_most(run.conf.compare.minutes):
+        with at_most(minutes):
             launch(spec, run.conf.train, run.staging / place)
         manifest = load_factors(Path(spec.output)).manifest
-    except (JobError, ValueError) as error:
-        tried = Tried(settings, passed(start), why_not=str(error))
+    except FAILURES as error:
+        tried = Tried(settings, passed(start), why_not=why(error))
     else:
         losses = [figures["validation_loss"] for figures in manifest["history"]]
         tried = Tried(
@@ -76,7 +78,7 @@ def try_out(
             curve=losses if isinstance(spec.settings, LoopSettings) else [],
             given_up=bool(manifest["metrics"].get("given_up")),
         )
-    write_json(file, asdict(tried))
+    write_json(file, {"minutes": minutes, "tried": asdict(tried)})
     # Of many, one is chosen, and that is trained again from every seed.
     shutil.rmtree(spec.output, ignore_errors=True)
     return tried

@@ -58,14 +58,18 @@ class Training:
         """Whether all epochs are done, or enough of them in a row brought nothing."""
         if self.course:
             return self.epoch > self.course.rounds
-        ended = self.epoch > self.settings.epochs or self.waited >= self.settings.patience
-        return ended or self.given_up
+        return self.ended or self.given_up
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended by itself: by its epochs or its patience."""
+        return self.epoch > self.settings.epochs or self.waited >= self.settings.patience
 
     @property
     def given_up(self) -> bool:
-        """Whether the best epoch so far is worse than it may be after so many."""
+        """Whether it would go on, but its best epoch is worse than it may be after so many."""
         most = dict(enumerate(self.ceilings, 1)).get(len(self.history))
-        return most is not None and self.best["validation_loss"] > most
+        return most is not None and self.best["validation_loss"] > most and not self.ended
 
     @property
     def losses(self) -> list[float]:

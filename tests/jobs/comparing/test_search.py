@@ -22,13 +22,13 @@ SEARCH = ["compare.search=[biases]", "compare.trials=7"]
 
 @pytest.fixture
 def trained(monkeypatch):
-    """The specs of all trainings, in this order; the process ends where `stop_at` are due."""
-    launch, seen = trials.launch, SimpleNamespace(specs=[], stop_at=0)
+    """The specs of all trainings, in this order; of these numbers some raise what they are to."""
+    launch, seen = trials.launch, SimpleNamespace(specs=[], ends={})
 
     def counted(spec, *arguments):
         seen.specs.append(spec)
-        if len(seen.specs) == seen.stop_at:
-            raise SystemExit(143)
+        if error := seen.ends.get(len(seen.specs)):
+            raise error
         launch(spec, *arguments)
 
     monkeypatch.setattr(trials, "launch", counted)
@@ -62,7 +62,7 @@ def test_one_that_was_stopped_goes_on_as_if_it_had_not_been(tiny, trained):
     whole = search(run, "biases")
     shutil.rmtree(run.output("comparison"))
     trained.specs.clear()
-    trained.stop_at = 4
+    trained.ends = {4: SystemExit(143)}
     with pytest.raises(SystemExit):
         search(run, "biases")
     assert found_of(run, "biases") is None
@@ -72,22 +72,56 @@ def test_one_that_was_stopped_goes_on_as_if_it_had_not_been(tiny, trained):
     assert begun[3] == begun[4]
     assert len(begun) == 8
     assert len(set(begun)) == 7
-    assert [t.settings for t in resumed.tried[:4]] == [t.settings for t in whole.tried[:4]]
+    assert [t.settings for t in resumed.tried] == [t.settings for t in whole.tried]
+
+
+def test_one_that_is_stopped_twice_has_failed(tiny, trained):
+    run = tiny(*SEARCH)
+    trained.ends = dict.fromkeys((2, 3), SystemExit(137))
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            search(run, "biases")
+    found = search(run, "biases")
+    failed = [tried.why_not for tried in found.tried]
+    assert failed == [None, "the process that trained it was stopped twice", *[None] * 5]
+    assert len(trained.specs) == 8
+
+
+def test_what_needs_too_much_memory_has_failed_and_with_more_minutes_is_tried_again(tiny, trained):
+    trained.ends = {1: RuntimeError("CUDA out of memory"), 2: MemoryError()}
+    found = search(tiny(*SEARCH), "biases")
+    why = [tried.why_not for tried in found.tried]
+    assert why == ["RuntimeError: CUDA out of memory", "MemoryError: ", *[None] * 5]
+    again = search(tiny(*SEARCH, "compare.minutes=60"), "biases")
+    assert not any(tried.why_not for tried in again.tried)
+    assert [tried.settings for tried in again.tried[:5]] == [t.settings for t in found.tried[:5]]
+    # Of those that did not fail, none is trained again: five are the same, and two others new.
+    assert len(trained.specs) == 7 + 4
+
+
+def test_what_conf_has_outside_of_the_space_is_said(tiny, trained, capsys):
+    run = tiny(*SEARCH, "train.biases.movie_damping=0.001")
+    search(run, "biases")
+    said = "biases begins with settings drawn at random, not with those of conf, which lie outside"
+    assert f"{said} of what is searched: movie_damping=0.001" in capsys.readouterr().out
+    assert 0.001 not in [damping for damping, _ in dampings(trained.specs)]
 
 
 def test_who_is_stopped_after_a_result_has_it(tmp_path):
     tried = Tried({"width": 2}, 1.0, value=0.5)
 
+    space = {"width": OneOf((2, 3))}
+
     def study():
-        return open_study(tmp_path / "study.journal", "mine", "biases", {"width": 2})
+        return open_study(tmp_path / "study.journal", "mine", "biases", space, {"width": 2})
 
     first = study()
-    trial = next_trial(first, {"width": OneOf((2, 3))}, 7)
+    trial = next_trial(first, space, 7)
     trial.set_user_attr("tried", tried.__dict__)
     assert tried_in(study()) == [tried]
     assert not [each for each in study().trials if not each.state.is_finished()]
     again = study()
-    second = next_trial(again, {"width": OneOf((2, 3))}, 7)
+    second = next_trial(again, space, 7)
     note(again, second, Tried({"width": 3}, 1.0, why_not="it burst"))
     assert [each.why_not for each in tried_in(study())] == [None, "it burst"]
 

@@ -45,6 +45,8 @@ def test_one_that_is_worse_than_it_may_be_is_given_up_and_says_so(spec):
     metrics = train(replace(chosen, ceilings=[None, 0.0, 0.0]))
     assert metrics["epochs"] == 2
     assert metrics["given_up"]
+    # One that has ended by itself was not given up, however bad it is.
+    assert "given_up" not in train(replace(chosen, ceilings=[None, None, 0.0]))
 
 
 def test_rows_without_ratings_hold_no_random_weights(spec):
