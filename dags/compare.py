@@ -87,8 +87,8 @@ PARAMETERS: dict[str, Param] = {
     "promote": optional(
         "boolean",
         "Promote",
-        "Whether the best by validation become champions, if the gates of a nightly run let them. "
-        "Empty: as in conf.",
+        "Whether the best by validation become champions, if the gates of a nightly run let them; "
+        "on the split that today's champions were trained on. Empty: as in conf.",
     ),
     "split": optional(
         "string",

@@ -137,7 +137,9 @@ PARAMETERS: dict[str, Param] = {
         "string",
         "Start from",
         "Of matrix_factorisation: what movies' rows start from, a model of another release by "
-        "title and year, as in 'ml-25m/3', or 'text', their titles and genres. Empty: as in conf.",
+        "title and year, as in 'ml-25m/3', or 'text', their titles and genres. Where releases "
+        "share ratings, a model of another makes this one look better than it is. Empty: as in "
+        "conf.",
         pattern="^(text|[A-Za-z0-9][A-Za-z0-9_-]*/((rating|order)/)?[1-9][0-9]*)$",
     ),
     "warm_start": optional(

@@ -27,6 +27,8 @@ from model.ranking.lower_bound import by_rating
 def evaluate(run: Run) -> Evaluation:
     """Measure, register, decide; write the figures down."""
     evaluation = evaluate_rating(run)
+    if biases := evaluation.fallback_version:
+        print(f"nothing better was learned: version {biases} is the biases alone", flush=True)
     of_order: dict[str, list[Figure]] = {}
     if run.trains_order:
         factors, score = load_factors(run.output("factors")), run.conf.score

@@ -41,6 +41,7 @@ def replay(run: Run) -> dict[str, Any]:
     """Train and measure what has no result yet, write table and page; the figures of the step."""
     histories = histories_of(run)
     cut = periods(run, histories)
+    needed = parts_of(run, cut)
     found = list(outcomes(run, cut, histories))
     if not found:
         raise JobError("In no period did anybody rate who had rated before: say fewer cuts.")
@@ -50,7 +51,7 @@ def replay(run: Run) -> dict[str, Any]:
     file = run.output("replay.html")
     write_page(replay_page(run, found), file)
     print(f"replay: {file.as_uri()}", flush=True)
-    return {"periods": len(cut), "trainings": len(parts_of(run, cut)), "rows": len(rows)}
+    return {"periods": len(cut), "trainings": len(needed), "rows": len(rows)}
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -156,7 +156,8 @@ def side_by_side(step: str, task_id: str, *, parts: str, each: str, whole: str) 
     ).expand(env=named.output.map(of_part))
     result = process(
         step,
-        # One that was killed is trained here once more.
+        # One that was killed is trained here once more, and champions learn from all ratings.
+        pool=TRAINING_POOL,
         trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
         execution_timeout=timedelta(hours=24),
         doc_md=whole,

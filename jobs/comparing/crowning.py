@@ -7,9 +7,10 @@ trains nothing better scores by it, and its audit stands before readers as ever.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from jobs.comparing.entrants import with_settings
 from jobs.comparing.measuring import spec_of
@@ -23,6 +24,8 @@ from jobs.training.promotion import promote_order, promote_rating
 from jobs.training.rating_gate import evaluate_rating
 from jobs.training.refitting import refit_order, refit_rating
 from jobs.training.registry import Registry
+from jobs.training.specs import same_order_split, same_split
+from model.factors import load_factors
 
 Objective = Literal["rating", "order"]
 
@@ -33,15 +36,17 @@ class Crowning:
 
     objective: Objective
     entrant: str
-    version: str
-    """What it is registered as."""
+    version: str | None
+    """What it is registered as; None: it did not come before the gate."""
     promoted: bool
     reason: str
-    """What the gate found, in a sentence."""
+    """What the gate found, or why it was not asked, in a sentence."""
 
     @property
     def told(self) -> str:
         """A line about it."""
+        if self.version is None:
+            return f"{self.entrant} is not put through the gate of {self.objective}: {self.reason}"
         became = "is the champion" if self.promoted else "does not become the champion"
         return (
             f"{self.entrant}, version {self.version}, {became} of {self.objective}: {self.reason}"
@@ -79,29 +84,66 @@ def rating_through(run: Run, best: Result) -> Crowning:
     """The best of ratings, through the gate of ratings."""
     own = settings_of(run, best, model=best.entrant.member)
     # Not the one that there was when the run began: that may have been followed by others.
-    own = replace(own, champion=Registry.of(own).champion())
-    evaluation = evaluate_rating(own, folder_of(run, best.entrant) / "factors")
-    promoted = evaluation.scores == "model"
-    if promoted:
+    registry, name = Registry.of(own), best.entrant.name
+    own, folder = replace(own, champion=registry.champion()), folder_of(run, best.entrant)
+    if other := another_split(registry, own.champion, folder / "factors", same_split):
+        return Crowning("rating", name, None, False, other)
+    evaluation = evaluate_rating(own, folder / "factors")
+    passed = promoted = evaluation.scores == "model"
+    if passed:
         if own.conf.train.refit:
             refit_rating(own, evaluation, spec_of(own, best.entrant))
         promoted = promote_rating(own, evaluation)["promoted"]
-    name, version = best.entrant.name, evaluation.candidate_version
-    return Crowning("rating", name, version, promoted, evaluation.reason)
+    reason = evaluation.reason if promoted == passed else overtaken(evaluation.reason)
+    return Crowning("rating", name, evaluation.candidate_version, promoted, reason)
 
 
 def order_through(run: Run, best: Result) -> Crowning:
     """The best of order, through the gate of order."""
     own = settings_of(run, best, order=OrderSettings(model=best.entrant.member))
-    own = replace(own, order_champion=Registry.of(own, "order").champion())
-    evaluation, _ = evaluate_order(own, folder=folder_of(run, best.entrant) / "factors")
-    promoted = evaluation.promoted
-    if promoted:
+    registry, name = Registry.of(own, "order"), best.entrant.name
+    own, folder = replace(own, order_champion=registry.champion()), folder_of(run, best.entrant)
+    if other := another_split(registry, own.order_champion, folder / "factors", same_order_split):
+        return Crowning("order", name, None, False, other)
+    evaluation, _ = evaluate_order(own, folder=folder / "factors")
+    passed = promoted = evaluation.promoted
+    if passed:
         if own.conf.train.refit:
             refit_order(own, evaluation, spec_of(own, best.entrant))
         promoted = promote_order(own, evaluation)["order_promoted"]
-    name, version = best.entrant.name, evaluation.candidate_version
-    return Crowning("order", name, version, promoted, evaluation.reason)
+    reason = evaluation.reason if promoted == passed else overtaken(evaluation.reason)
+    return Crowning("order", name, evaluation.candidate_version, promoted, reason)
+
+
+def another_split(
+    registry: Registry,
+    champion: str | None,
+    folder: Path,
+    same: Callable[[dict[str, Any], dict[str, Any]], bool],
+) -> str | None:
+    """Why a training cannot follow a champion, in a sentence; None if both had the same split.
+
+    Of two splits, each has learned from what the other holds back: neither this gate nor that of
+    the nights to come, which go on with the champion's, could tell who is better.
+    """
+    if champion is None:
+        return None
+    _, theirs = registry.measured(champion)
+    if same(load_factors(folder).manifest["data"], theirs.manifest["data"]):
+        return None
+    return (
+        f"today's champion, version {champion}, was trained on another split, so that it has "
+        "learned from ratings that are held back here. Compare on the split that nights have "
+        "(etl.split and its shares), or take the champion's alias away in MLflow"
+    )
+
+
+def overtaken(found: str) -> str:
+    """Why what passed the gate is not the champion."""
+    return (
+        f"{found}, but another run has made a champion meanwhile, with which it was not compared. "
+        "Call compare again"
+    )
 
 
 def settings_of(run: Run, best: Result, **chosen: object) -> Run:

@@ -11,6 +11,7 @@ from typing import Any
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
 from jobs.training.order_lists import by_popularity, by_recent_popularity
+from jobs.training.transfers import refuse_transfers
 from model.family import FAMILY, ORDER_MODELS, load
 from model.space import Space
 
@@ -51,19 +52,28 @@ def entrants_of(run: Run) -> list[Entrant]:
 
     Folds are of ratings, whatever their times: a model of order would learn from what came after
     that which it is to name, so it takes part once, as etl dealt the histories. Raises JobError if
-    a model is to be searched that has nothing to search.
+    a model is to be searched that has nothing to search, if one that is measured by folds starts
+    from another model, or if a champion is to be made that no test ratings could be asked about.
     """
     conf = run.conf.compare
     found = [Entrant(name) for name in BASELINES] if run.measures_order else []
     for member in conf.members:
         plain = [Entrant(member, seed) for seed in conf.seeds]
         if conf.folds and not plain[0].orders:
+            refuse_transfers(run, [member], "folds")
             folds = range(1, conf.folds + 1)
             plain = [replace(entrant, fold=fold) for entrant in plain for fold in folds]
         found += plain
     for member in conf.search:
         space_of(member)
-    return found + [Entrant(m, seed, searched=True) for m in conf.search for seed in conf.seeds]
+    found += [Entrant(m, seed, searched=True) for m in conf.search for seed in conf.seeds]
+    if conf.promote and run.conf.etl.splits[-1] != "test" and not all(e.orders for e in found):
+        raise JobError(
+            "compare.promote: etl.test_share=0 leaves no test ratings for the gate, and by the "
+            "validation ratings the best of many is chosen, which then looks better than it is. "
+            "Raise etl.test_share, or compare without promote."
+        )
+    return found
 
 
 def entrant_named(run: Run, name: str) -> Entrant:

@@ -77,18 +77,16 @@ def standings(results: Sequence[Result], by: By) -> list[Standing]:
     """The best first: by RMSE of held-back ratings, or by NDCG at 10; who has none is left out."""
     of_users: dict[str, list[Double]] = defaultdict(list)
     of_member: dict[str, list[Result]] = defaultdict(list)
+    uncounted = {each.entrant for each in lacking_folds(results)}
     for result in results:
+        if result.entrant in uncounted:
+            continue
         found = result.squared_U if by == "rating" else result.ndcg_B
         if found is not None:
             of_users[result.entrant.label].append(found)
             of_member[result.entrant.label].append(result)
     if not of_users:
         return []
-    # Whoever lacks a fold is measured on the ratings of fewer users.
-    most = max(len({each.entrant.fold for each in own}) for own in of_member.values())
-    for member, own in list(of_member.items()):
-        if len({each.entrant.fold for each in own}) < most:
-            del of_users[member], of_member[member]
     # Of each user the mean over seeds and folds, higher is better.
     sign = -1 if by == "rating" else 1
     mean = {member: sign * np.mean(found, axis=0) for member, found in of_users.items()}
@@ -107,6 +105,20 @@ def standings(results: Sequence[Result], by: By) -> list[Standing]:
         own = of_member[member]
         board.append(Standing(member, len(each), value, low, high, spread, against, own))
     return board
+
+
+def lacking_folds(results: Sequence[Result]) -> list[Result]:
+    """Those of seeds that lack a fold that others have: these are measured on more ratings."""
+    of_seed: dict[tuple[str, int | None], set[int]] = defaultdict(set)
+    for result in results:
+        if result.entrant.fold:
+            of_seed[result.entrant.label, result.entrant.seed].add(result.entrant.fold)
+    every = set().union(*of_seed.values())
+    return [
+        result
+        for result in results
+        if result.entrant.fold and of_seed[result.entrant.label, result.entrant.seed] < every
+    ]
 
 
 def agreement(standing: Sequence[Standing]) -> Iterator[tuple[str, str, float, float]]:

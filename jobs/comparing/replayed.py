@@ -27,6 +27,7 @@ from jobs.training.metrics_table import known
 from jobs.training.order_gate import catalogue_of, ndcg_10
 from jobs.training.order_lists import Question, by_factors, by_order, question
 from jobs.training.specs import training_spec
+from jobs.training.transfers import refuse_transfers
 from model.data.histories import TEST, Histories, read_histories, write_histories
 from model.data.indexes import read_ids
 from model.factors import load_factors
@@ -79,8 +80,12 @@ def periods(run: Run, histories: Histories) -> list[Period]:
 
 
 def parts_of(run: Run, found: list[Period]) -> list[Part]:
-    """All trainings that the policies need."""
+    """All trainings that the policies need.
+
+    Raises JobError if one starts from another model, which may know what came after the cuts.
+    """
     conf = run.conf.replay
+    refuse_transfers(run, conf.members, "cuts")
     needed = {period for policy in conf.policies for period in trained_in(policy, found)}
     ordered = sorted(needed, key=lambda period: period.number)
     return [Part(member, period) for member in conf.members for period in ordered]

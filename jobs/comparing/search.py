@@ -3,8 +3,8 @@
 The study is a journal in runs/<run>/comparison/search/<member>, where what came of each training is
 kept, too. A search that was stopped goes on: with the training that it was at, then others, as if
 it had never been stopped; only a training that is stopped a second time has failed, as one may need
-more memory than there is. With more trials or minutes than before, the search goes on from what it
-has.
+more memory than there is. With more trials or search_minutes than before, the search goes on from
+what it has.
 """
 
 from __future__ import annotations

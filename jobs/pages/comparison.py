@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobs.comparing.crowning import Crowning
-from jobs.comparing.leaderboard import By, Standing, agreement, standings
+from jobs.comparing.leaderboard import By, Standing, agreement, lacking_folds, standings
 from jobs.comparing.results import Result
 from jobs.comparing.search import Found
 from jobs.comparing.trials import short
@@ -28,7 +28,7 @@ def comparison(
         figures.append((by_rating[0].member, f"lowest RMSE, {by_rating[0].value:.4f}"))
     if by_order:
         figures.append((by_order[0].member, f"highest NDCG@10, {by_order[0].value:.4f}"))
-    parts = [board("rating", by_rating), board("order", by_order), champions(crowned)]
+    parts = [board(run, "rating", by_rating), board(run, "order", by_order), champions(crowned)]
     parts += [found(search) for search in searches]
     parts += [likeness(by_order), segments(by_order), left_out(results)]
     folds = run.conf.compare.folds
@@ -48,7 +48,7 @@ def comparison(
     )
 
 
-def board(by: By, found: Sequence[Standing]) -> Section | None:
+def board(run: Run, by: By, found: Sequence[Standing]) -> Section | None:
     """Members from the best on, and what each costs."""
     if not found:
         return None
@@ -94,12 +94,24 @@ def board(by: By, found: Sequence[Standing]) -> Section | None:
     numbers = frozenset(headers) - {"Member", "Interval", "To the best"}
     better = "lower" if by == "rating" else "higher"
     caption = (
-        f"{name}, {better} is better: the mean over {'seeds and folds' if of_folds else 'seeds'}, "
-        "and the largest less the least of them. Open: chance may have made the difference to the "
-        "best. Validation: by what settings and champions are chosen"
+        f"{name} of {held_back(run, by)}; {better} is better. The mean over "
+        f"{'seeds and folds' if of_folds else 'seeds'}, and the largest less the least of them. "
+        "Open: chance may have made the difference to the best. Validation: by what settings and "
+        "champions are chosen"
     )
     title = "Predicted ratings" if by == "rating" else "Order"
     return Section(title, [Table(caption, headers, rows, numbers), *plots])
+
+
+def held_back(run: Run, by: By) -> str:
+    """What a leaderboard measures on, in words."""
+    if by == "order":
+        return f"what users went on to rate ({run.record('etl')['order_split']})"
+    if run.conf.compare.folds:
+        return "the ratings of every fold"
+    if (part := run.conf.etl.splits[-1]) == "test":
+        return "the test ratings"
+    return f"the {part} ratings, as there are no others, by which best epochs were chosen, too"
 
 
 def champions(crowned: Sequence[Crowning]) -> Section | None:
@@ -108,7 +120,13 @@ def champions(crowned: Sequence[Crowning]) -> Section | None:
         return None
     headers = ["Section", "Best by validation", "Version", "Champion", "What the gate found"]
     rows = [
-        [each.objective, each.entrant, each.version, "yes" if each.promoted else "no", each.reason]
+        [
+            each.objective,
+            each.entrant,
+            each.version or "–",
+            "yes" if each.promoted else "no",
+            each.reason,
+        ]
         for each in crowned
     ]
     return Section("Champions", [Table("Put through the gates of a night", headers, rows)])
@@ -181,9 +199,11 @@ def segments(found: Sequence[Standing]) -> Section | None:
 
 
 def left_out(results: Sequence[Result]) -> Section | None:
-    """What was not measured, and why."""
+    """What was not measured, or counts for nothing, and why."""
     rows = [[result.entrant.name, result.why_not] for result in results if result.why_not]
+    measured = [result for result in results if not result.why_not]
+    lacking = "measured, but counted in no leaderboard: this seed lacks a fold"
+    rows += [[result.entrant.name, lacking] for result in lacking_folds(measured)]
     if not rows:
         return None
-    told = [[name, str(why)] for name, why in rows]
-    return Section("Left out", [Table("What has no figures, and why", ["Training", "Why"], told)])
+    return Section("Left out", [Table("What is left out, and why", ["Training", "Why"], rows)])

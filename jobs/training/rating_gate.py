@@ -198,7 +198,6 @@ def evaluate_rating(run: Run, folder: Path | None = None) -> Evaluation:
         fallback = scores["biases"] = register_biases(
             run, registry, biases, folder.with_name("biases"), metrics, split, data
         )
-        print(f"nothing better was learned: version {fallback} is the biases alone", flush=True)
     verdict = "good enough" if decision.scores == "model" else "not good enough"
     print(f"version {version}: {verdict}: {decision.reason}", flush=True)
     of_champion = {} if champion is None else {"champion_rmse": round(root(champion), 5)}

@@ -1,5 +1,6 @@
 """What movies' rows gain by starting from another release's model, or from titles and genres.
 
+    make text
     OMP_NUM_THREADS=1 PYTHONPATH=. python tests/benchmarks/transfer.py [--members svdpp ...] \
         [--shares 1 0.1] [--set factors=32 ...]
 

@@ -27,6 +27,7 @@ def pins(*names: str) -> dict[str, str]:
         ),
         (["requirements-airflow.txt"], ["locks/airflow.lock"]),
         (["requirements-audit.txt"], ["locks/audit.lock"]),
+        (["requirements-text.txt"], ["locks/text.lock"]),
     ],
 )
 def test_a_lock_agrees_with_its_requirements(requirements, locks):

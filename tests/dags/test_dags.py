@@ -138,6 +138,9 @@ def test_heavy_tasks_share_pools_that_are_made_with_the_database(bag: Any) -> No
         for task in dag.tasks:
             if isinstance(task, SparkSubmitOperator):
                 assert task.pool == "nightreel_spark", task
+    # The last task trains what is missing, and what becomes champion from all ratings.
+    whole = [bag.dags[name].get_task(name) for name in ("compare", "replay")]
+    assert {task.pool for task in whole} == {"nightreel_training"}
 
 
 def test_every_parameter_explains_itself(bag: Any) -> None:

@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from jobs.comparing import crowning as crowning_room
 from jobs.comparing.crowning import best_by_validation, crown_best
-from jobs.comparing.entrants import Entrant
+from jobs.comparing.entrants import Entrant, entrants_of
 from jobs.comparing.results import Result, compare_one, result_of
+from jobs.runs.errors import JobError
 from jobs.training.promotion import set_champion
 from jobs.training.registering import register
 from jobs.training.registry import Registry
@@ -52,6 +54,7 @@ def test_what_passes_the_gate_is_the_champion_and_has_learned_from_all_ratings(c
     [crowning] = crown_best(run, results)
     registry = Registry.of(run)
     assert crowning.promoted
+    assert crowning.version
     assert registry.champion() == crowning.version
     assert learned_from(registry.factors(crowning.version)) == USERS * FILMS
     assert learned_from(registry.measured(crowning.version)[1]) < USERS * FILMS
@@ -60,19 +63,61 @@ def test_what_passes_the_gate_is_the_champion_and_has_learned_from_all_ratings(c
     assert again.version == crowning.version
 
 
-def test_what_the_gate_refuses_is_not(compared, capsys):
-    run, results = compared
-    # A champion that knows every rating, crowned since the run began.
+def crown_oracle(run, **etl):
+    """Make a champion that knows every rating, as another run with these settings would."""
     known_UM = [[rating(user, movie) for movie in range(FILMS)] for user in range(USERS)]
     oracle = factors(np.eye(USERS), np.transpose(known_UM))
     ids = np.arange(1, FILMS + 1, dtype=np.int32)
-    data = run.conf.etl.model_dump() | {"digest": run.digest}
+    data = run.conf.etl.model_dump() | {"digest": run.digest} | etl
     replace(oracle, movie_ids_M=ids, manifest={"data": data}).save(run.folder / "oracle")
-    other, registry = replace(run, run_id="other"), Registry.of(run)
+    registry = Registry.of(run)
     champion = register(registry, "other", run.folder / "oracle", {}, {})
-    set_champion(registry, champion, other)
+    assert set_champion(registry, champion, replace(run, run_id="other")) == champion
+    return champion
+
+
+def test_what_the_gate_refuses_is_not(compared, capsys):
+    run, results = compared
+    champion = crown_oracle(run)
     [crowning] = crown_best(run, results)
     assert not crowning.promoted
     assert "is surely worse than the champion's" in crowning.reason
-    assert registry.champion() == champion
+    assert Registry.of(run).champion() == champion
     assert "does not become the champion of rating" in capsys.readouterr().out
+
+
+def test_what_was_trained_on_another_split_than_the_champion_does_not_come_before_the_gate(
+    compared, capsys
+):
+    run, results = compared
+    champion = crown_oracle(run, split="time")
+    [crowning] = crown_best(run, results)
+    assert (crowning.promoted, crowning.version) == (False, None)
+    assert f"champion, version {champion}, was trained on another split" in crowning.reason
+    assert Registry.of(run).champion() == champion
+    said = capsys.readouterr().out
+    assert "biases-7 is not put through the gate of rating: today's champion" in said
+    assert "good enough" not in said
+
+
+def test_what_is_overtaken_on_the_way_says_so(compared, monkeypatch):
+    run, results = compared
+    refit = crowning_room.refit_rating
+
+    def meanwhile(own, *arguments):
+        crown_oracle(own)
+        return refit(own, *arguments)
+
+    monkeypatch.setattr(crowning_room, "refit_rating", meanwhile)
+    [crowning] = crown_best(run, results)
+    assert not crowning.promoted
+    assert "but another run has made a champion meanwhile" in crowning.reason
+
+
+def test_without_test_ratings_nobody_is_promoted(tiny):
+    shares = ("etl.split=position", "etl.train_share=0.9", "etl.test_share=0")
+    assert entrants_of(tiny(*shares)) == [Entrant("biases", 7)]
+    with pytest.raises(JobError, match=r"compare\.promote: etl\.test_share=0 leaves no"):
+        entrants_of(tiny(*shares, "compare.promote=true"))
+    order = ("compare.members=[visits]", "compare.promote=true")
+    assert entrants_of(tiny(*shares, *order)) == [Entrant("visits", 7)]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jobs.comparing.entrants import Entrant, entrants_of
 from jobs.comparing.folds import SPLITS, dealt, fold_folder, fold_spec
-from jobs.comparing.leaderboard import standings
+from jobs.comparing.leaderboard import lacking_folds, standings
 from jobs.comparing.measuring import of_everybody
 from jobs.comparing.results import Result
 from jobs.runs.configuration import load_configuration
@@ -87,6 +87,15 @@ def test_models_of_ratings_take_part_in_every_fold_and_those_of_order_once(run):
     assert [entrant.name for entrant in entrants_of(run)] == [*names, "visits-7"]
 
 
+def test_folds_refuse_what_may_have_learned_from_them(run):
+    train = run.conf.train
+    known = train.model_copy(update={"svdpp": train.of("svdpp") | {"start_from": "ml-25m/1"}})
+    compare = run.conf.compare.model_copy(update={"members": ["svdpp"]})
+    conf = run.conf.model_copy(update={"train": known, "compare": compare})
+    with pytest.raises(JobError, match="may have learned from what folds hold back"):
+        entrants_of(replace(run, conf=conf))
+
+
 def test_a_board_of_folds_is_over_all_their_ratings():
     # Users 0 and 1, of whom the second has no rating in fold 1.
     one = of_everybody(np.array([4.0]), np.array([0]), 2)
@@ -95,9 +104,11 @@ def test_a_board_of_folds_is_over_all_their_ratings():
     results = [
         Result(Entrant("biases", 7, fold=1), [], squared_U=one),
         Result(Entrant("biases", 7, fold=2), [], squared_U=other),
-        # Of this one a fold could not be trained.
+        # Of this seed and of this model a fold could not be trained.
+        Result(Entrant("biases", 8, fold=1), [], squared_U=9 * one),
         Result(Entrant("svdpp", 7, fold=2), [], squared_U=other),
     ]
+    assert lacking_folds(results) == results[2:]
     [board] = standings(results, "rating")
     assert (board.member, board.folds, board.seeds) == ("biases", 2, 1)
     assert board.value == pytest.approx(3**0.5)

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from jobs.comparing.crowning import Crowning
 from jobs.comparing.entrants import Entrant
 from jobs.comparing.leaderboard import agreement, rows_of, standings
 from jobs.comparing.results import Result
+from jobs.pages.comparison import comparison
 from tests.jobs.examples import small_run
 
 
@@ -61,6 +63,27 @@ def test_agreement_of_every_two():
         ("elsa", "vae", 0),
         ("ials", "vae", 0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ([], "RMSE of the test ratings; lower"),
+        (
+            ["etl.split=position", "etl.train_share=0.9", "etl.test_share=0"],
+            "RMSE of the validation ratings, as there",
+        ),
+        (["compare.folds=2"], "RMSE of the ratings of every fold; lower"),
+    ],
+)
+def test_the_page_says_what_it_measures_on_and_what_it_leaves_out(tmp_path, settings, said):
+    refused = Crowning("rating", "biases-7", None, False, "it has another split")
+    lacking = [Result(Entrant("svdpp", 7, fold=fold), [], squared_U=np.ones(2)) for fold in (1, 2)]
+    lacking.append(Result(Entrant("biases", 8, fold=1), [], squared_U=np.ones(2)))
+    page = repr(comparison(small_run(tmp_path, overrides=settings), lacking, [], [refused]))
+    assert said in page
+    assert "it has another split" in page
+    assert "biases-8-fold-1', 'measured, but counted in no leaderboard" in page
 
 
 def test_a_row_of_the_table_for_each_figure(tmp_path):

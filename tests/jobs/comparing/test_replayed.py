@@ -1,6 +1,7 @@
 """A past of planted orders played again: what is trained, what it may know, and what is kept."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,6 +63,17 @@ def run(tmp_path) -> Run:
     figures = {"rating_min": 1, "rating_max": 5, "ratings": PEOPLE * RATED, "order_split": "time"}
     write_json(run.record_file("etl"), figures)
     return run
+
+
+def test_nothing_starts_from_what_knows_the_future(run):
+    train, replay = run.conf.train, run.conf.replay
+    conf = {
+        "train": train.model_copy(update={"elsa": train.of("elsa") | {"start_from": "ml-25m/1"}}),
+        "replay": replay.model_copy(update={"members": ["visits", "elsa"]}),
+    }
+    told = replace(run, conf=run.conf.model_copy(update=conf))
+    with pytest.raises(JobError, match="may have learned from what cuts hold back"):
+        parts_of(told, periods(told, histories_of(told)))
 
 
 def test_the_past_is_played_again_and_what_was_trained_is_kept(run, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 from jobs.runs.errors import JobError
 from jobs.training.registering import add_refitted, register
 from jobs.training.registry import Registry
-from jobs.training.transfers import transfers
+from jobs.training.transfers import refuse_transfers, transfers
 from tests.jobs.examples import MODEL, small_run
 
 
@@ -22,6 +22,29 @@ def earlier(tmp_path):
     replace(MODEL, mean=9).save(run.output("factors-refitted"))
     add_refitted(registries[0], "1", run.output("factors-refitted"), 5, "measured")
     return registries
+
+
+def test_every_start_from_another_model_is_told_of(tmp_path, earlier, capsys):
+    of(tmp_path, "svdpp", "train.svdpp.start_from=text")
+    assert capsys.readouterr().out == ""
+    of(tmp_path, "svdpp", "train.svdpp.start_from=ml-25m/1")
+    assert "ml-25m/1 may have learned from ratings that this run holds" in capsys.readouterr().out
+
+
+def test_where_everything_is_held_back_no_other_model_is_started_from(tmp_path):
+    run = small_run(
+        tmp_path,
+        overrides=[
+            "train.svdpp.start_from=ml-25m/1",
+            "train.two_tower.start_from=text",
+            "train.blend.members=[bayesian, svdpp]",
+        ],
+    )
+    refuse_transfers(run, ["two_tower", "bayesian"], "folds")
+    with pytest.raises(
+        JobError, match=r"train\.svdpp\.start_from is ml-25m/1, which may have .*fol"
+    ):
+        refuse_transfers(run, ["bayesian", "blend"], "folds")
 
 
 def of(tmp_path, model: str, *overrides: str) -> dict[str, str]:
