@@ -30,6 +30,8 @@ COOLDOWN_SECONDS = (5, 60)
 # So long horovodrun may take to end its ranks before it is ended itself.
 END_SECONDS = 10
 RANK = re.compile(r"\[\d+\]<std(out|err)>:")
+# One rank speaks for all; when that one dies, another.
+SPEAKER = re.compile(r"\[\d+\]<stdout>:")
 
 
 def by_horovodrun(spec_file: Path, settings: LaunchSettings) -> None:
@@ -120,7 +122,7 @@ def end_with_parent() -> None:
 
 
 def pass_on(output: IO[bytes]) -> str:
-    """Show the ranks' output as it comes, without the mark of rank 0; returns its end.
+    """Show the ranks' output as it comes, without the mark of who speaks; returns its end.
 
     horovodrun ends with a traceback of its own, which is not shown: it says nothing of the ranks.
     """
@@ -129,6 +131,6 @@ def pass_on(output: IO[bytes]) -> str:
     for line in TextIOWrapper(output, encoding="utf-8", errors="replace", newline=""):
         traceback = traceback or line.startswith("Traceback")
         if not traceback or RANK.match(line):
-            print(line.removeprefix("[0]<stdout>:"), end="", flush=True)
+            print(SPEAKER.sub("", line, count=1), end="", flush=True)
         end = (end + line)[-20_000:]
     return end

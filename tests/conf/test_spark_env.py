@@ -123,3 +123,19 @@ def test_other_settings_and_clusters_keep_their_folder(installed, tmp_path, reas
     found = sourced(arguments, **installed)
     assert found["SPARK_CONF_DIR"] == str(tmp_path / "settings")
     assert found["SPARK_SUBMIT_OPTS"] == "-Xss8m"
+
+
+def test_a_cluster_reads_and_writes_as_one_host_does():
+    one, cluster = (
+        dict(
+            line.split(maxsplit=1)
+            for line in (SCRIPT.parents[1] / folder / "spark-defaults.conf")
+            .read_text()
+            .splitlines()
+            if line.startswith("spark.sql.")
+        )
+        for folder in ("spark", "cluster")
+    )
+    # How many parts a shuffle has is a matter of how many cores there are.
+    assert one.pop("spark.sql.shuffle.partitions")
+    assert cluster == one

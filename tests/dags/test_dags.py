@@ -1,6 +1,7 @@
 """What holds of every DAG: it imports, it is complete, it runs the commands that were recorded."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from airflow.exceptions import ParamValidationError
+from airflow.providers.apache.spark.hooks import spark_submit
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.providers.standard.operators.bash import BashOperator
 
@@ -219,6 +221,24 @@ def test_commands_are_the_recorded_ones(bag: Any, dag_id: str) -> None:
         + commands(dag, TRIGGERED, EVERY_PARAMETER[dag_id])
     )
     file = RECORDED / f"{dag_id}.txt"
+    if os.environ.get("RECORD"):
+        file.write_text(text, encoding="utf-8")
+    assert text == file.read_text(encoding="utf-8")
+
+
+def test_masters_of_a_cluster_are_submitted_to_as_recorded(
+    bag: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connections that docs/cluster.md shows; RECORD=1 as above."""
+    # For Kubernetes the hook wants its client's package, which the docs say how to install.
+    monkeypatch.setattr(spark_submit, "kube_client", object(), raising=False)
+    shown = (ROOT / "docs/cluster.md").read_text(encoding="utf-8")
+    lines = []
+    for connection in re.findall(r"AIRFLOW_CONN_SPARK='([^']*)'", shown):
+        monkeypatch.setenv("AIRFLOW_CONN_SPARK", connection)
+        task = bag.dags["nightly"].get_task("prepare.etl").prepare_for_execution()
+        lines.append(command(task, SCHEDULED, {}).replace(str(ROOT), "<root>"))
+    file, text = RECORDED / "masters.txt", "\n".join([*lines, ""])
     if os.environ.get("RECORD"):
         file.write_text(text, encoding="utf-8")
     assert text == file.read_text(encoding="utf-8")

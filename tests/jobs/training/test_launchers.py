@@ -2,9 +2,7 @@
 
 import fcntl
 import json
-import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -32,9 +30,9 @@ from jobs.training.launchers import launch
 from jobs.training.rank_failures import failure
 from model.factors import load_factors
 from model.settings import TrainingSpec, chosen
+from tests.servers.ssh import ssh_server
 
 ROOT = Path(__file__).resolve().parents[3]
-SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
 USERS, MOVIES = 30, 20
 SMALL = [
     "ranks=2",
@@ -133,40 +131,19 @@ def losses(manifest: dict) -> list[float]:
 @pytest.fixture
 def sshd(tmp_path, monkeypatch) -> Iterator[list[str]]:
     """An ssh server on two loopback addresses; returns horovodrun's options to reach it."""
-    if SSHD is None:
-        pytest.skip("sshd is not installed (Debian: openssh-server)")
-    for key in ("host", "user"):
-        keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / key)]
-        subprocess.run(keygen, check=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = {
-        "ListenAddress": [f"127.0.0.2:{port}", f"127.0.0.3:{port}"],
-        "HostKey": [str(tmp_path / "host")],
-        "AuthorizedKeysFile": [str(tmp_path / "user.pub")],
-        **{"PidFile": ["none"], "StrictModes": ["no"], "UsePAM": ["no"]},
-    }
-    lines = [f"{name} {value}\n" for name, values in options.items() for value in values]
-    (tmp_path / "sshd_config").write_text("".join(lines))
-    # horovodrun's ssh notes down each host that it meets: not among those of the person who tests.
-    wrapper = tmp_path / "bin" / "ssh"
-    wrapper.parent.mkdir()
-    ssh = shutil.which("ssh")
-    wrapper.write_text(f'#!/bin/sh\nexec {ssh} -o UserKnownHostsFile=/dev/null -q "$@"\n')
-    wrapper.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
-    if os.geteuid() == 0:
-        # Where sshd, as root, wants to shut itself in; a Debian that boots makes it.
-        Path("/run/sshd").mkdir(exist_ok=True)
-    server = subprocess.Popen([SSHD, "-D", "-f", str(tmp_path / "sshd_config")])
+    server = ssh_server(tmp_path, ["127.0.0.2", "127.0.0.3"], port)
+    monkeypatch.setenv("PATH", server.path)
+    running = subprocess.Popen(server.command)
     try:
         wait_for(lambda: connects("127.0.0.3", port))
-        reach = f'["--ssh-port", "{port}", "--ssh-identity-file", "{tmp_path}/user"'
-        yield [f'horovodrun_options={reach}, "--network-interfaces", "lo"]']
+        options = [*server.options, "--network-interfaces", "lo"]
+        yield [f"horovodrun_options={json.dumps(options)}"]
     finally:
-        server.terminate()
-        server.wait()
+        running.terminate()
+        running.wait()
 
 
 def connects(host: str, port: int) -> bool:
