@@ -131,7 +131,8 @@ def whole_pieces(content: BinaryIO) -> Iterator[bytes]:
         if end and piece[end - 1 : end + 1] == b"\r\n":
             end += 1
         rest = piece[end:]
-        yield piece[:end]
+        if end:
+            yield piece[:end]
     yield rest
 
 

@@ -1,11 +1,14 @@
 """Users who asked to be forgotten are left out of a delivery's files."""
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from jobs.release import leave_out as module
 from jobs.release.detection import detect_layout
+from jobs.release.layouts import LAYOUTS
 from jobs.release.leave_out import leave_out
 from jobs.runs.settings.delivery import IngestSettings
 from tests.jobs.examples import delivered
@@ -57,6 +60,16 @@ def test_texts_are_whole_and_in_their_case(tmp_path):
     assert rest(folder, ["u-1", 'a"b, c', "7", "user"]) == {"lines": 4, "files": 0}
     stays = "user,movie,rating\nU-1,1,1\nu-10,1,1\n007,1,1\n"
     assert (folder / "ratings.csv").read_text() == stays
+
+
+def test_a_line_of_names_stays_whatever_somebody_is_called(tmp_path):
+    """Also where nothing comes behind it, or it does not end."""
+    for n, text in enumerate((b"user,movie,rating\n", b"user,movie,rating")):
+        folder = delivered(tmp_path / f"d{n}", ratings_csv=text)
+        ratings = replace(LAYOUTS[2].ratings, fields=("user_id", "movie_id", "rating"))
+        layout = replace(LAYOUTS[2], ratings=ratings, movies=None, user_ids="string", own=True)
+        assert leave_out(folder, layout, ["user"]) == {"lines": 0, "files": 0}
+        assert (folder / "ratings.csv").read_bytes() == text
 
 
 def test_rows_of_parquet_go_and_its_types_stay(tmp_path):
