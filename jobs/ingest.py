@@ -30,7 +30,7 @@ from jobs.release.obtain import incoming_folder, obtain
 from jobs.release.raw import MANIFEST, describe, digest_of, keep, kept_last, share_files
 from jobs.runs.command import command_arguments, day, refuse_future, run_command
 from jobs.runs.configuration import load_configuration
-from jobs.runs.erased import erased_users
+from jobs.runs.erased import erased_users, refuse_newly_erased
 from jobs.runs.errors import JobError
 from jobs.runs.files import read_json, write_json
 from jobs.runs.implicit import for_ones
@@ -147,6 +147,8 @@ def deliver(
             "ingested_at": datetime.now(UTC).isoformat(timespec="microseconds"),
             "bytes": size,
             "files": files,
+            # Runs are cleared up, and by these it is read.
+            "ingest": conf.ingest.model_dump(),
         }
         figures: dict[str, Any] = {"files": len(files), "bytes": size}
         if erased:
@@ -158,7 +160,7 @@ def deliver(
                 figures["parts"], told = told_since(files, before.files, before.day)
                 print(*(f"ingest: {each}" for each in told), sep="\n", flush=True)
         write_json(delivery / MANIFEST, manifest)
-        keep(delivery, run.raw)
+        keep(delivery, run.raw, lambda: refuse_newly_erased(warehouse, release, erased))
     return run, figures
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,13 +98,15 @@ def share_files(delivery: Path, files: Files, kept: Kept) -> None:
                 os.replace(link, delivery / name)
 
 
-def keep(delivery: Path, raw: Path) -> None:
+def keep(delivery: Path, raw: Path, refuse: Callable[[], None] = lambda: None) -> None:
     """Move a delivery to its place in raw/, unless it lies there already; of two, one is kept.
 
-    What was changed there since it came gives way.
+    What was changed there since it came gives way. `refuse` is asked under the lock, and raises
+    where the delivery may not be kept after all.
     """
     make_folder(raw.parent)
     with exclusive(raw.parent / ".lock", "another run to have kept its delivery"):
+        refuse()
         if raw.is_dir() and (raw / MANIFEST).is_file() and is_whole(raw):
             return
         if raw.exists():

@@ -224,6 +224,24 @@ def test_who_asked_to_be_forgotten_is_left_out(tmp_path: Path, capsys, monkeypat
     assert not fetched.exists()
 
 
+def test_who_asks_while_it_is_delivered_is_not_kept(tmp_path: Path, monkeypatch):
+    """erase looks through raw/ when they are listed: nothing that names them may come behind."""
+    warehouse, source = Warehouse(tmp_path / "w"), write_folder(tmp_path / "ml-1m", FILES)
+
+    def late(delivery):
+        add_erased(warehouse, "ml-1m", ["2"])
+        return describe(delivery)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("jobs.ingest.describe", late)
+        with pytest.raises(JobError, match="asked to be forgotten while this was being delivered"):
+            ingest(warehouse.folder, source)
+    assert [path.name for path in warehouse.deliveries("ml-1m").iterdir()] == [".lock"]
+    assert not warehouse.run_ids()
+    ingest(warehouse.folder, source)
+    assert open_run(warehouse, "a").record("ingest")["erased_lines"] == 3
+
+
 def test_two_attempts_at_once_do_not_touch_one_another(tmp_path: Path):
     """As when a scheduler dies, and its successor starts the task again."""
     staging = tmp_path / "w/staging/a"
