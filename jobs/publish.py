@@ -43,7 +43,7 @@ from jobs.published.audit import (
 )
 from jobs.published.commit import commit, lists, versions_after, with_others
 from jobs.published.delta import is_published, open_table
-from jobs.published.parquet import read_footer
+from jobs.published.parquet import ROWS_OF_GROUP, read_footer
 from jobs.published.runs_table import newer_run, releases_of
 from jobs.published.views import view_of
 from jobs.published.whole import in_json, publishing
@@ -64,10 +64,6 @@ from jobs.scoring.variants import CHALLENGER, CHAMPION, models_beside, output_of
 from jobs.sinks.sinks import copy_all, sinks_of
 from jobs.training.promotion import may_crown
 from jobs.training.registry import Registry
-
-# 4,000 users of 20. Smaller groups make a file's footer, which every reader reads first, cost more
-# than the rows that they save; larger ones add rows to decode.
-ROWS_OF_GROUP = 40 * 2048
 
 
 def to_audit(run: Run, models: Models, variant: str = CHAMPION) -> ToPublish:

@@ -20,6 +20,10 @@ from jobs.runs.schemas import SIMPLE_TYPES
 DELTA_NAMES = {names.arrow: names.delta for names in SIMPLE_TYPES.values()}
 # Delta's writers cut longer text in statistics, which takes care to keep an upper bound.
 LONGEST_TEXT_BOUND = 32
+# 4,000 users, or movies, of 20: a question about one reads one group. Smaller groups make a file's
+# footer, which every reader reads first, cost more than the rows that they save; larger ones add
+# rows to decode.
+ROWS_OF_GROUP = 40 * 2048
 
 
 def read_footer(file: Path) -> pq.FileMetaData:

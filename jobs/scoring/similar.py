@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from jobs.published.parquet import ROWS_OF_GROUP
 from jobs.runs.run import Run
 from jobs.scoring.models import Models
 from jobs.scoring.names import names_of
@@ -19,8 +20,6 @@ from model.ranking.lists import Lists
 from model.ranking.ranker import Ranked, Ranker
 
 Int = NDArray[np.integer]
-# 4,000 movies of 20: a question about one movie reads one group.
-ROWS_OF_GROUP = 40 * 2048
 
 
 def write_similar(run: Run, models: Models, movie_ids: NDArray[np.int32]) -> int:

@@ -18,14 +18,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection
+from contextlib import nullcontext
+
+from psycopg import Connection
 
 from jobs.engines.terminal import show_table
-from jobs.published.runs_table import ask
 from jobs.published.whole import publishing
 from jobs.runs.command import command_arguments, source_id
 from jobs.runs.configuration import load_configuration, postgresql_dsn, warehouse_of
 from jobs.runs.erased import add_erased, erased_users
 from jobs.runs.errors import JobError
+from jobs.runs.settings.delivery import IngestSettings
 from jobs.runs.settings.whole import Configuration
 from jobs.runs.warehouse import Warehouse
 from jobs.sinks.postgresql import connection_to
@@ -36,25 +39,24 @@ from jobs.upkeep.erased_runs import (
     empty_run,
     keep_without,
     naming_runs,
+    readable,
     refuse_at_work,
-    releases_of,
     remove_downloads,
     remove_half_removed,
     runs_of,
     take_names,
 )
 from jobs.upkeep.erased_tables import count, remove_earlier, rows_of, take_out
-from jobs.upkeep.traces import People
+from jobs.upkeep.traces import People, runs_by_release
 
 
 def require_release(warehouse: Warehouse, release: str) -> None:
     """Raises JobError, with those that there are, for a release of which nothing is known."""
-    published = ask(warehouse, "select distinct release from runs")
-    known = {*releases_of(warehouse).values(), *(name for (name,) in published)}
+    known = sorted(runs_by_release(warehouse))
     if release not in known:
         raise JobError(
             f"Nothing of a release {release!r} is in {warehouse}. There are: "
-            f"{', '.join(sorted(known)) or 'none'}."
+            f"{', '.join(known) or 'none'}."
         )
 
 
@@ -78,41 +80,35 @@ def show(found: dict[str, int], runs: Collection[str], raw: int, models: list[st
         show_table("What names them", ["", "rows"], rows, numbers={"rows"})
 
 
-def erase(warehouse: Warehouse, release: str, people: People, conf: Configuration) -> None:
-    """Take people who are listed out of the warehouse; the caller holds the lock of publish.
+def erase(warehouse: Warehouse, release: str, people: People, said: IngestSettings) -> None:
+    """Take people who are listed out of the warehouse, but for the index of ids.
 
-    Readers see the tables with all of them or none. Whoever is stopped goes on where it was.
+    The caller holds the lock of publish. Readers see the tables with all of them or none. Whoever
+    is stopped goes on where it was.
     """
     take_out(warehouse, rows_of(warehouse, release, people), people)
     earlier = remove_earlier(warehouse, people)
-    runs = naming_runs(runs_of(warehouse, release), people)
     # By their manifests, which go with the deliveries.
     downloads = remove_downloads(warehouse, release)
-    said = conf.ingest.model_copy(update={"dataset": release})
     changed = keep_without(warehouse, release, sorted(people.ids), said)
+    # Not before: what was made of a delivery meanwhile is found, too.
+    runs = naming_runs(runs_of(warehouse, release), people)
     for run in runs:
         empty_run(run, people)
     remove_half_removed(warehouse)
-    # By these the numbers of texts are known: they go last.
-    take_names(warehouse, release, people)
     print(
         f"erased from the tables, {earlier} files of their earlier versions, {changed} deliveries, "
         f"{downloads} downloads and {len(runs)} runs"
     )
     for run in runs:
-        again = "" if run.finished("publish") else ", which had not published: start it again"
+        again = "" if run.has_published else ", which had not published: start it again"
         print(f"the data of run {run.run_id} is gone{again}")
 
 
-def erase_from_copies(
-    warehouse: Warehouse, release: str, people: People, conf: Configuration
-) -> None:
-    """Take them out of PostgreSQL, and say which copies and models are left."""
-    if dsn := postgresql_dsn(conf):
-        others = ask(warehouse, "select distinct run_id from runs where release <> ?", [release])
-        with connection_to(dsn) as server:
-            runs = [run_id for (run_id,) in others]
-            rows = drop_users(server, people.ids, people.numbers, runs)
+def erase_from_copies(people: People, server: Connection | None, conf: Configuration) -> None:
+    """Take them out of PostgreSQL, and say which copies are left."""
+    if server:
+        rows = drop_users(server, people.ids, people.numbers, people.others)
         print(f"PostgreSQL: {rows:,} rows are gone")
     if conf.publish.object_store:
         print(
@@ -158,11 +154,21 @@ def main(argv: list[str] | None = None) -> None:
         print("Nothing was changed: this was a dry run. To erase them: --apply")
         return
     refuse_at_work(runs)
-    # First: what is delivered from now on does not bring them back.
-    add_erased(warehouse, release, users)
-    with publishing(warehouse):
-        erase(warehouse, release, people, conf)
-    erase_from_copies(warehouse, release, people, conf)
+    said = conf.ingest.model_copy(update={"dataset": release})
+    readable(warehouse, release, said)
+    dsn = postgresql_dsn(conf)
+    # A server that is not there is told of now, and not when the tables are without them.
+    with connection_to(dsn) if dsn else nullcontext() as server:
+        # First: what is delivered from now on does not bring them back.
+        add_erased(warehouse, release, users)
+        with publishing(warehouse):
+            # Whoever began before the list was there, and does not know it.
+            refuse_at_work(runs_of(warehouse, release))
+            people = People.of(warehouse, release, users)
+            erase(warehouse, release, people, said)
+        erase_from_copies(people, server, conf)
+    # By these the numbers of texts are known: they go when nothing else is left to do.
+    take_names(warehouse, release, people)
     if models:
         print(
             f"models {', '.join(models)} hold a row of them, by which nobody is scored any more: "

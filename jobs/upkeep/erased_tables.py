@@ -9,26 +9,39 @@ be read, nor restored.
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import DeltaTable, WriterProperties
-from deltalake.transaction import CommitProperties
+from deltalake import DeltaTable
+from deltalake.transaction import AddAction, CommitProperties, RemoveAction
 
-from jobs.engines.duck import parquet_files, quoted
-from jobs.published.delta import file_paths, is_published, new_attempt
-from jobs.published.log import NO_CHECKPOINT, commit_info, committing, log_of, sync_commit
-from jobs.published.runs_table import ask, latest_release
+from jobs.engines.duck import copy, open_memory, parquet_files, quoted
+from jobs.published.commit import attempting
+from jobs.published.delta import file_paths, is_published
+from jobs.published.log import (
+    NO_CHECKPOINT,
+    commit_file,
+    commit_info,
+    committing,
+    log_of,
+    sync_commit,
+    versions_on_disk,
+)
+from jobs.published.parquet import ROWS_OF_GROUP, read_footer, statistics
+from jobs.published.runs_table import latest_release
 from jobs.published.versions import versions_at
 from jobs.published.views import connect
 from jobs.published.whole import PART_OF, decide
 from jobs.runs.files import replacing
 from jobs.runs.schemas import ALONE, PUBLISHED, columns_of
 from jobs.runs.warehouse import Warehouse
-from jobs.upkeep.traces import QUOTING, People
+from jobs.upkeep.traces import QUOTING, People, columns_in
+from model.files import sync
 
 # The tables that may name users: in a column of their own, or by what a text quotes.
 NAMING = [
@@ -38,28 +51,22 @@ NAMING = [
 ]
 ERASES = "erases"
 """What a commit says that took users out: how many were asked for."""
-# As publish writes: jobs/publish.py.
-ROWS_OF_GROUP = 40 * 2048
+WHOSE = {"run_id", "ds", "model_version"}
 
 
 def rows_of(warehouse: Warehouse, release: str, people: People) -> dict[str, str]:
-    """SQL conditions for the rows of each table that name people of a release.
+    """DuckDB's conditions for the rows of each table that name people of a release.
 
     Tables that are not published, or hold nothing of the release, are left out.
     """
-    other = ask(warehouse, "select distinct run_id from runs where release <> ?", [release])
-    others = ", ".join(quoted(run_id) for (run_id,) in other)
     # Tables without runs are those of the newest.
     is_clean = latest_release(warehouse) == release
     wanted = {}
     for name in filter(lambda name: is_published(warehouse, name), NAMING):
         columns = columns_of(PUBLISHED[name][0])
-        where = people.named_in(columns, "regexp_like")
-        if where is None or not ("run_id" in columns or is_clean):
-            continue
-        wanted[name] = f"({where})"
-        if "run_id" in columns and others:
-            wanted[name] += f" and run_id not in ({others})"
+        where = people.named_in(columns)
+        if where is not None and ("run_id" in columns or is_clean):
+            wanted[name] = where
     return wanted
 
 
@@ -69,61 +76,123 @@ def count(warehouse: Warehouse, wanted: dict[str, str]) -> dict[str, int]:
     shown = versions_at(warehouse, None)
     for name in wanted.keys() & shown.keys():
         with connect(warehouse, (name,)) as tables:
-            where = wanted[name].replace("regexp_like(", "regexp_matches(")
-            [(found[name],)] = tables.execute(
-                f"select count(*) from {name} where {where}"
-            ).fetchall()
+            query = f"select count(*) from {name} where {wanted[name]}"
+            [(found[name],)] = tables.execute(query).fetchall()
     return {name: found[name] for name in NAMING if found.get(name)}
 
 
-def take_out(warehouse: Warehouse, wanted: dict[str, str], people: People) -> None:
-    """Show the tables without these rows; the caller holds the lock of publish."""
-    attempt, changed = new_attempt(), False
-    for name, where in wanted.items():
-        folder, table = warehouse.table(name), DeltaTable(warehouse.table(name))
-        before = table.version()
-        made = commit_info(folder, before) or {}
-        # Whose rows they are, and of which date, others go by.
-        told: dict[str, Any] = {k: made[k] for k in ("run_id", "ds", "model_version") if k in made}
-        told |= {ERASES: str(len(people.ids))} | ({} if name in ALONE else {PART_OF: attempt})
-        how: dict[str, Any] = {
-            "commit_properties": CommitProperties(custom_metadata=told),
-            "post_commithook_properties": NO_CHECKPOINT,
-            "writer_properties": WriterProperties(max_row_group_size=ROWS_OF_GROUP),
-        }
-        with committing(folder):
-            if name == "quality":
-                # What a rule found stays, without the rows that it shows.
-                table.update({"example": "null"}, predicate=where, **how)
-            else:
-                table.delete(where, **how)
-        table.update_incremental()
-        if table.version() > before:
+def take_out(warehouse: Warehouse, names: Iterable[str], people: People) -> None:
+    """Show tables without the rows that name people; the caller holds the lock of publish."""
+    changed = False
+    with attempting(warehouse) as attempt:
+        for name in names:
+            folder, table = warehouse.table(name), DeltaTable(warehouse.table(name))
+            actions = place_rest(folder, table, people, attempt)
+            if not actions:
+                continue
+            made = commit_info(folder, table.version()) or {}
+            # Whose rows they are, and of which date, others go by.
+            told: dict[str, Any] = {
+                k: made[k] for k in ("run_id", "ds", "model_version") if k in made
+            }
+            told |= {ERASES: str(len(people.ids))} | ({} if name in ALONE else {PART_OF: attempt})
+            with committing(folder):
+                table.create_write_transaction(
+                    actions,
+                    "append",
+                    table.schema(),
+                    table.metadata().partition_columns,
+                    commit_properties=CommitProperties(custom_metadata=told),
+                    post_commithook_properties=NO_CHECKPOINT,
+                )
+            table.update_incremental()
             sync_commit(folder, table.version())
             changed |= name not in ALONE
-    if changed:
-        decide(warehouse)
+        if changed:
+            decide(warehouse)
+
+
+def place_rest(
+    folder: Path, table: DeltaTable, people: People, attempt: str
+) -> list[AddAction | RemoveAction]:
+    """Write each file that names people anew without them; returns what puts it in its place.
+
+    delta-rs would do so itself, in text types that the pyarrow that petastorm needs cannot read.
+    """
+    actions: list[AddAction | RemoveAction] = []
+    files: Any = table.get_add_actions()
+    paths, now = files["path"].to_pylist(), time.time_ns() // 10**6
+    partitions: list[dict[str, Any]] = [{}] * len(paths)
+    if "partition" in files.column_names:
+        partitions = files["partition"].to_pylist()
+    for number, (path, partition) in enumerate(zip(paths, partitions, strict=True)):
+        file = folder / unquote(path)
+        values: dict[str, str | None] = {key: str(value) for key, value in partition.items()}
+        if values.get("run_id") in people.others or not people.are_in(file):
+            continue
+        actions.append(RemoveAction(path, True, now, file.stat().st_size, values))
+        rest = file.with_name(f"part-{number:05d}-{attempt}.parquet")
+        if not write_rest(file, rest, people, keeps=folder.name == "quality"):
+            rest.unlink()
+            continue
+        sync(rest)
+        sync(rest.parent)
+        placed = rest.relative_to(folder).as_posix()
+        bounds = json.dumps(statistics(read_footer(rest)))
+        actions.append(AddAction(placed, rest.stat().st_size, values, now, True, bounds))
+    return actions
+
+
+def write_rest(file: Path, rest: Path, people: People, keeps: bool) -> int:
+    """Write the rows of a file without those that name people; returns how many.
+
+    If it `keeps` them, as what a rule has found, they lose but the rows that it shows.
+    """
+    rows = f"read_parquet({quoted(str(file))}, hive_partitioning = false)"
+    with open_memory() as connection:
+        where = people.named_in(columns_in(connection, rows))
+        query = f"select * from {rows} where ({where}) is not true"
+        if keeps:
+            shown = f"case when {where} then null else example end"
+            query = f"select * replace ({shown} as example) from {rows}"
+        return copy(connection, query, rest, f", row_group_size {ROWS_OF_GROUP}")
 
 
 def remove_earlier(warehouse: Warehouse, people: People) -> int:
-    """Remove the files that only earlier versions have, and that name people; returns how many."""
+    """Remove the files that only earlier versions have, and that name people; returns how many.
+
+    Files of other releases stay. Where the log has forgotten whose a file is, it goes.
+    """
     removed = 0
     for name in filter(lambda name: is_published(warehouse, name), NAMING):
         folder = warehouse.table(name)
         current = set(map(Path, file_paths(DeltaTable(folder))))
+        made_by = runs_of_files(folder)
         for file in parquet_files(folder):
-            if file not in current and people.are_in(file):
+            if file in current or made_by.get(file) in people.others:
+                continue
+            if people.are_in(file):
                 file.unlink()
                 removed += 1
         clean_log(folder)
     return removed
 
 
-def clean_log(table: Path) -> None:
-    """Take from a table's log what it tells of the contents of files that are gone.
+def runs_of_files(table: Path) -> dict[Path, str]:
+    """The run of the commit that first had each file of a table, as far as the log knows."""
+    runs: dict[Path, str] = {}
+    for version in reversed(versions_on_disk(table)):
+        run_id = (commit_info(table, version) or {}).get("run_id")
+        if run_id is None:
+            continue
+        for line in commit_file(table, version).read_text(encoding="utf-8").splitlines():
+            if added := json.loads(line).get("add") if line.strip() else None:
+                runs.setdefault(table / unquote(added["path"]), run_id)
+    return runs
 
-    And, of commits that took users out, by which condition.
-    """
+
+def clean_log(table: Path) -> None:
+    """Take from a table's log what it tells of the contents of files that are gone."""
     for file in sorted(log_of(table).glob("*.json")):
         lines = file.read_text(encoding="utf-8").splitlines()
         cleaned = [clean_action(table, line) for line in lines]
@@ -137,14 +206,10 @@ def clean_log(table: Path) -> None:
 def clean_action(table: Path, line: str) -> str:
     """A line of a commit, as it may stay."""
     action = json.loads(line) if line.strip() else {}
-    added, info = action.get("add"), action.get("commitInfo", {})
-    told = info.get("operationParameters", {})
-    if added and "stats" in added and not is_there(table, added["path"]):
-        del added["stats"]
-    elif ERASES in info and "predicate" in told:
-        del told["predicate"]
-    else:
+    added = action.get("add")
+    if not added or "stats" not in added or is_there(table, added["path"]):
         return line
+    del added["stats"]
     return json.dumps(action, separators=(",", ":"))
 
 

@@ -16,13 +16,14 @@ import argparse
 from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from deltalake import DeltaTable
 from deltalake.transaction import CommitProperties
 
 from jobs.engines.terminal import show_table
-from jobs.published.delta import new_attempt
+from jobs.published.delta import file_paths, new_attempt
 from jobs.published.log import (
     NO_CHECKPOINT,
     commit_info,
@@ -56,7 +57,7 @@ from jobs.upkeep.old_dates import dates_of
 def version_before(warehouse: Warehouse, name: str, run_ids: set[str]) -> int | None:
     """The version of a table that these runs did not make; None if the newest is not theirs.
 
-    Raises JobError if all that readers were ever shown is theirs.
+    Raises JobError if all that readers were ever shown is theirs, or files of it are gone.
     """
     table = warehouse.table(name)
     newest = newest_version(table)
@@ -65,11 +66,23 @@ def version_before(warehouse: Warehouse, name: str, run_ids: set[str]) -> int | 
     for version in shown_versions(warehouse, name):
         made_by = (commit_info(table, version) or {}).get("run_id")
         if made_by and made_by not in run_ids:
+            require_there(warehouse, name, version)
             return version
     raise JobError(
         f"All that table {name} ever held is of these runs: publish another date first, with "
         "make nightly, and then forget this one."
     )
+
+
+def require_there(warehouse: Warehouse, name: str, version: int) -> None:
+    """Raises JobError where files of a version are gone, which then cannot be put back."""
+    files = file_paths(DeltaTable(warehouse.table(name), version=version))
+    if gone := sum(not Path(file).is_file() for file in files):
+        raise JobError(
+            f"Table {name} would go back to version {version}, of which {gone} of {len(files)} "
+            "files are gone: erase removes those that name who was erased, and cleanup old ones. "
+            "Publish another date first, with make nightly, and then forget this one."
+        )
 
 
 def shown_versions(warehouse: Warehouse, name: str) -> Iterator[int]:

@@ -1,18 +1,23 @@
 """Users who ask to be forgotten: taken out of all that a warehouse holds, and not brought back."""
 
+import fcntl
 import shutil
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import duckdb
 import numpy as np
+import psycopg
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
 from jobs.engines.duck import open_tables, write_few_rows
 from jobs.published import audit
 from jobs.published.commit import commit_alone
-from jobs.published.delta import publish_files
+from jobs.published.delta import file_paths, publish_files
 from jobs.published.views import connect
 from jobs.published.whole import publishing
 from jobs.release.raw import describe, digest_of, keep
@@ -21,8 +26,11 @@ from jobs.runs.erased import add_erased, erased_users
 from jobs.runs.errors import JobError
 from jobs.runs.files import if_free, read_json, write_json
 from jobs.runs.run import open_run
+from jobs.runs.settings.delivery import ColumnSettings
 from jobs.runs.warehouse import Warehouse
-from jobs.upkeep import erase, erased_tables
+from jobs.upkeep import erase, erased_runs, erased_tables, forget
+from jobs.upkeep.erased_runs import empty_run, runs_of
+from jobs.upkeep.traces import People
 from tests.jobs.examples import write
 from tests.jobs.published.small_publish import made, publish
 from tests.jobs.upkeep.naming import naming
@@ -173,6 +181,11 @@ def test_one_user_is_gone_from_every_table_and_file(call, warehouse, kind):
             assert tables.sql(query).fetchall() == [(rows,)], name
         assert tables.sql("select count(*), count(example) from quality").fetchall() == [(2, 0)]
         assert tables.sql("select count(*) from recommendations").fetchall() == [(3,)]
+    # As publish writes them: delta-rs writes texts that pyarrow does not know.
+    for name in erased_tables.NAMING:
+        for file in file_paths(DeltaTable(warehouse.table(name))):
+            kinds = pq.read_schema(file).types
+            assert not {"large_string", "string_view"} & set(map(str, kinds)), name
     for raw in warehouse.deliveries(RELEASE).glob("[!.]*"):
         assert (
             raw / "ratings.csv"
@@ -206,6 +219,126 @@ def test_earlier_versions_cannot_be_read_any_more(call, warehouse, kind):
         connect(warehouse, ("recommendations",), at=1)
 
 
+def test_earlier_versions_of_other_releases_stay(call, warehouse, kind):
+    """The same number is another user there, also in versions that are no reader's any more."""
+    (user, number), _ = KINDS[kind]
+    for hour in (5, 6):
+        run = made(warehouse.folder, "again", "2026-01-08", hour=hour)
+        write(run.output("users"), schemas.USERS, {}, [(number,)])
+        write(run.output("ratings"), schemas.RATINGS, {}, [(number, 10, 3.0, None, "train")])
+        row = (number, 1, 10, "Ten", 4.0, "model", "1", "again", 4.0)
+        write(run.output("scored"), schemas.RECOMMENDATIONS, {"ds": "2026-01-08"}, [row])
+        publish(run)
+    names = {"users": None, "ratings": None, "recommendations": "ds = '2026-01-08'"}
+    tables = {name: DeltaTable(warehouse.table(name)) for name in names}
+    now = {name: file_paths(table, names[name]) for name, table in tables.items()}
+    for table in tables.values():
+        table.load_as_version(table.version() - 1)
+    before = {name: file_paths(table, names[name]) for name, table in tables.items()}
+    call("--user", user, "--apply")
+    for name in names:
+        assert len({*now[name], *before[name]}) == 2
+        assert all(Path(file).is_file() for file in now[name] + before[name]), name
+    with connect(warehouse) as shown:
+        query = f"select run_id from recommendations where user_id = {number} order by ds"
+        assert shown.sql(query).fetchall() == [("other",), ("again",)]
+        assert shown.sql("select user_id from users").fetchall() == [(number,)]
+
+
+@pytest.mark.parametrize("kind", ["text"], indirect=True)
+def test_deliveries_are_read_as_their_runs_were_told(call, warehouse, tmp_path):
+    """Also what was kept again, and where its run has been cleared up."""
+    columns = ColumnSettings(user="buyer", movie="thing", rating="stars")
+    for lines in ("", "\n"):
+        folder = warehouse.staging("x") / "files"
+        folder.mkdir(parents=True)
+        rows = "".join(f"{n},{user},5\n" for n, user in enumerate(("u-1", "u-10", "u-2"), 1))
+        (folder / "ratings.csv").write_text(f"thing,buyer,stars\n{rows}{lines}")
+        digest = digest_of(describe(folder))
+        write_json(folder / "manifest.json", {"ingested_at": "2026", "files": describe(folder)})
+        keep(folder, warehouse.raw(RELEASE, digest))
+        run = open_run(warehouse, "second")
+        ingest = run.conf.ingest.model_copy(update={"columns": columns})
+        conf = run.conf.model_copy(update={"ingest": ingest})
+        run = replace(run, run_id=f"told{len(lines)}", digest=digest, conf=conf)
+        run.save()
+    # Today's settings, of whoever scores the same data, are another matter.
+    replace(open_run(warehouse, "second"), run_id="z", digest=digest, data_run="told1").save()
+    call("--user", "u-1", "--apply")
+    # Nothing in them names who is gone: they go on with what their delivery is now.
+    assert all(open_run(warehouse, f"told{n}").raw.is_dir() for n in (0, 1))
+    shutil.rmtree(warehouse.run("told0"))
+    call("--user", "u-10", "--apply")
+    kept = {file.read_text() for file in warehouse.deliveries(RELEASE).rglob("ratings.csv")}
+    told = "thing,buyer,stars\n3,u-2,5\n"
+    assert kept == {told, f"{told}\n", *(f"user,movie,rating\n{end}" for end in ("\n", "\n\n"))}
+    # Where nobody knows any more, nothing is changed.
+    for file in warehouse.deliveries(RELEASE).glob("*/manifest.json"):
+        write_json(file, {"ingested_at": "2026"})
+    shutil.rmtree(warehouse.run("told1"))
+    with pytest.raises(JobError, match=r"may name who is to be erased, and cannot .* conf"):
+        call("--user", "u-2", "--apply")
+    assert erased_users(warehouse, RELEASE) == {"u-1", "u-10"}
+
+
+@pytest.mark.parametrize("kind", ["text"], indirect=True)
+def test_runs_of_an_older_nightreel_are_erased_from_too(call, warehouse, kind):
+    for run_id in ("first", "second"):
+        told = read_json(warehouse.run_file(run_id)) or {}
+        told["conf"] |= {"gone": {}, "score": {}}
+        write_json(warehouse.run_file(run_id), told)
+    call("--user", "u-1", "--apply")
+    assert left(warehouse, kind) == []
+
+
+@pytest.mark.parametrize("kind", ["text"], indirect=True)
+def test_who_is_in_postgresql_yet_is_found_again(call, warehouse, kind, monkeypatch):
+    class Down:
+        def transaction(self):
+            raise psycopg.OperationalError("the server has gone away")
+
+    monkeypatch.setenv("NIGHTREEL_POSTGRESQL", "postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(JobError, match="PostgreSQL"):
+        call("--user", "u-1", "--apply")
+    # It was not there, and nothing was changed.
+    assert erased_users(warehouse, RELEASE) == set()
+    with monkeypatch.context() as patch:
+        patch.setattr(erase, "connection_to", lambda dsn: nullcontext(Down()))
+        with pytest.raises(JobError, match=r"still holds who was erased: .* erase again"):
+            call("--user", "u-1", "--apply")
+    assert People.of(warehouse, RELEASE, ["u-1"]).numbers == {-1}
+    monkeypatch.delenv("NIGHTREEL_POSTGRESQL")
+    call("--apply")
+    assert left(warehouse, kind) == []
+
+
+@pytest.mark.parametrize("kind", ["text"], indirect=True)
+def test_a_date_whose_earlier_tables_are_gone_is_not_forgotten(call, warehouse):
+    call("--user", "u-1", "--apply")
+    told = ["--warehouse", str(warehouse), "--ds", "2026-01-04"]
+    for argv in (told, [*told, "--apply"]):
+        with pytest.raises(JobError, match=r"ratings would go back to version 1, .* 1 of 1 files"):
+            forget.main(argv)
+    # As it says: a night that has published since stands for itself.
+    publish(made(warehouse.folder, "next", "2026-01-05", hour=9))
+    forget.main([*told, "--apply"])
+    with connect(warehouse) as tables:
+        assert tables.sql("select count(*) from runs where run_id = 'second'").fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize("kind", ["text"], indirect=True)
+def test_downloads_go_unless_they_are_another_releases(call, warehouse):
+    """One that was refused is in no manifest."""
+    theirs = warehouse.raw("theirs", "digest") / "manifest.json"
+    write_json(theirs, {"ingested_at": "2026", "source": "s3://x/theirs.zip"})
+    names = ("refused.csv", "part.zip.part", "part.zip.part.json", "theirs.zip", "ml-1m.zip.part")
+    for name in names:
+        (warehouse.downloads / name).write_text("u-1")
+    call("--user", "u-1", "--apply")
+    found = {file.name for file in warehouse.downloads.glob("[!.]*")}
+    assert found == {"theirs.zip", "ml-1m.zip.part"}
+
+
 class Stopped(BaseException):
     """As a kill, after which nothing of the process goes on."""
 
@@ -213,7 +346,8 @@ class Stopped(BaseException):
 PLACES = [(erased_tables, "sync_commit", n) for n in (0, 2, 4)]
 PLACES += [(erased_tables, "decide", 0), (erase, "remove_earlier", 0)]
 PLACES += [(erased_tables, "clean_log", n) for n in (0, 2)]
-PLACES += [(erase, name, 0) for name in ("remove_downloads", "keep_without", "take_names")]
+STEPS = ("remove_downloads", "keep_without", "erase_from_copies", "take_names")
+PLACES += [(erase, name, 0) for name in STEPS]
 PLACES += [(erase, "empty_run", n) for n in range(2)]
 
 
@@ -261,6 +395,42 @@ def test_runs_at_work_are_waited_for(call, warehouse):
         with pytest.raises(JobError, match="Run second is at work"):
             call("--user", "u-1", "--apply")
     assert erased_users(warehouse, RELEASE) == set()
+
+
+@pytest.mark.parametrize("kind", ["text"], indirect=True)
+def test_who_only_looks_at_a_lock_is_no_work(warehouse, monkeypatch):
+    [run] = [run for run in runs_of(warehouse, RELEASE) if run.run_id == "second"]
+    people = People.of(warehouse, RELEASE, ["u-1"])
+    lock = run.folder / ".lock"
+    looked: list[Path] = []
+
+    @contextmanager
+    def looked_at(file):
+        """At first by somebody else, for a moment."""
+        with file.open("a+") as other:
+            if not looked:
+                fcntl.flock(other, fcntl.LOCK_SH)
+            looked.append(file)
+            with if_free(file) as free:
+                yield free
+
+    monkeypatch.setattr(erased_runs, "if_free", looked_at)
+    empty_run(run, people)
+    assert looked == [lock, lock]
+    assert not (run.folder / "users").exists()
+    for name in (".lock", ".lock-report"):
+        with if_free(run.folder / name), pytest.raises(JobError, match="Run second is at work"):
+            empty_run(run, people)
+
+
+def test_a_text_is_itself_in_a_pattern():
+    ids = ["<b>", "a.b", 'x"y', "c\\d", "p-q&r~s#t", "(é)", "[1", "a|b", "{2}", "^$*+?", "%_'"]
+    quoting, others = [f"line,{each},5" for each in ids], ["line,b,5", "line,aXb,5", "line,a,5"]
+    people = People(frozenset(ids), frozenset())
+    where = people.named_in({"content": "VARCHAR"})
+    query = f"select content from (select unnest(?) as content) where {where}"
+    found = duckdb.execute(query, [quoting + others]).fetchall()
+    assert found == [(text,) for text in quoting]
 
 
 @pytest.mark.parametrize("kind", ["text"], indirect=True)
