@@ -40,6 +40,7 @@ from jobs.runs.run import Run, run_of
 from jobs.runs.settings.delivery import RELEASES
 
 SPLITS = ("train", "validation", "test")
+OF_RATINGS = ("user_id", "movie_id", "movie_idx", "rating", "rated_at", "split")
 # So many of the delivered ratings one task sorts.
 PARTITION_ROWS = 2_000_000
 
@@ -93,7 +94,10 @@ def write_histories(run: Run, ratings: DataFrame, counts: dict[str, int]) -> dic
 
 
 def clean_ratings(delivery: Delivery, run: Run, given_test: DataFrame | None) -> DataFrame:
-    """The newest of the usable ratings, with time and split; users and their movies in order."""
+    """The newest of the usable ratings, with time and split; users and their movies in order.
+
+    Where lines may delete, also `lines`: how many each had.
+    """
     cores = delivery.ratings.rows.sparkSession.sparkContext.defaultParallelism
     partitions = max(cores, delivery.ratings.lines // PARTITION_ROWS)
 
@@ -105,9 +109,8 @@ def clean_ratings(delivery: Delivery, run: Run, given_test: DataFrame | None) ->
     rows = with_split(newest(rows), run.conf.etl, given_test)
     # These deal by a join, which may move rows.
     rows = by_user(rows) if run.conf.etl.split in ("given", "kfold", "position") else rows
-    return rows.select(
-        "user_id", "movie_id", "movie_idx", "rating", "rated_at", "split"
-    ).sortWithinPartitions("user_id", "movie_id")
+    named = [name for name in (*OF_RATINGS, "lines") if name in rows.columns]
+    return rows.select(*named).sortWithinPartitions("user_id", "movie_id")
 
 
 def lowest_published(run: Run, layout: Layout) -> dict[str, int]:
@@ -147,10 +150,15 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
     sizes = [F.count_if(F.col("split") == split).alias(split) for split in SPLITS]
     undated = F.count_if(F.col("rated_at").isNull()).alias("undated")
     scale = F.min("rating").alias("lowest"), F.max("rating").alias("highest")
-    observed = ratings.observe(rows, *sizes, undated, *scale)
+    # Lines of users and movies that have a rating in the end.
+    held = [F.sum("lines").alias("held")] if layout.deletes else []
+    observed = ratings.observe(rows, *sizes, undated, *scale, *held)
     profiles = delivery.users.usable if delivery.users else None
-    # Whoever has a usable rating has a clean one: of repeated ones, one stays.
-    users = with_index(all_users(profiles, delivery.ratings.usable), "user").cache()
+    # Whoever has a usable rating has a clean one, of repeated ones one stays; but for deletions.
+    raters = delivery.ratings.usable
+    if layout.deletes:
+        raters = raters.join(ratings.select("user_id").distinct(), "user_id", "left_semi")
+    users = with_index(all_users(profiles, raters), "user").cache()
     heads = F.count("*").alias("users"), F.count_if("has_rated").alias("raters")
     together(
         spark,
@@ -177,12 +185,15 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
     for kept in (*(file.rows for file in delivery.files), ratings, users):
         kept.unpersist()
     clean = sum(counts[split] for split in SPLITS)
+    usable = delivery.ratings.lines - delivery.ratings.bad
+    held_lines = (counts["held"] or 0) if layout.deletes else usable
     low, high = layout.rating_range or (counts["lowest"], counts["highest"])
     return {
         "lines": delivery.ratings.lines,
         "ratings": clean,
         "quarantined": sum(file.bad for file in delivery.files),
-        "duplicates": delivery.ratings.lines - delivery.ratings.bad - clean,
+        "duplicates": held_lines - clean,
+        **({"deleted": usable - held_lines} if layout.deletes else {}),
         "undated": counts["undated"],
         "users": counts["users"],
         "movies": delivery.movies.lines - delivery.movies.bad,

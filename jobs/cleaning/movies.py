@@ -64,7 +64,14 @@ def rated_only(ratings: DataFrame) -> DataFrame:
     """The same of movies that ratings alone name: their titles are the ids."""
     named = "source_movie_id" in ratings.columns
     names = ["movie_id", "source_movie_id"] if named else ["movie_id"]
-    rated = ratings.filter("reason is null").select(*names).distinct().coalesce(1)
+    if "deleted" in ratings.columns:
+        # Of a movie whose rating is deleted, there may be no other line. Asked when the lines are
+        # gathered: before, Spark would parse each once more, in code too long to be compiled.
+        usable = F.col("reason").isNull() & ~F.col("deleted")
+        lines = ratings.groupBy(*names).agg(F.bool_or(usable).alias("rated")).filter("rated")
+    else:
+        lines = ratings.filter("reason is null")
+    rated = lines.select(*names).distinct().coalesce(1)
     return rated.select(
         F.lit("").alias("content"),
         F.lit(0).cast("bigint").alias("block"),

@@ -30,6 +30,7 @@ def parse_ratings(lines: DataFrame, layout: Layout) -> DataFrame:
         "*", *(column.alias(f"found_{name}") for name, column in of_both.items())
     )
     rows = own_numbers(cut, layout) if layout.own else usual_numbers(cut, layout)
+    deletes = F.col("deletes") if layout.deletes else F.lit(False)
     on_scale = F.col("number").isNotNull()
     if layout.rating_range:
         on_scale &= F.col("number").between(*layout.rating_range)
@@ -40,11 +41,14 @@ def parse_ratings(lines: DataFrame, layout: Layout) -> DataFrame:
         for entity, columns in ids.items()
     ]
     if not layout.implicit:
-        wrong = ~F.coalesce(on_scale, F.lit(False))
+        # Who deletes a rating need not repeat it.
+        wrong = ~F.coalesce(on_scale | deletes, F.lit(False))
         reasons.append(F.when(wrong, unusable("rating", layout.scale)))
     if layout.time != "none":
         expected = time_in_words(layout.time)
         reasons.append(F.when(F.col("seconds").isNull(), unusable("timestamp", expected)))
+    if layout.deletes:
+        reasons.append(F.when(deletes.isNull(), unusable("deleted", "true or false, 1 or 0")))
     reason = first_reason(*reasons)
     return rows.select(
         "content",
@@ -54,6 +58,15 @@ def parse_ratings(lines: DataFrame, layout: Layout) -> DataFrame:
         *(F.col(f"found_{name}").alias(name) for name in of_both),
         F.col("number").cast("float").alias("rating"),
         F.col("seconds").alias("timestamp"),
+        *([deletes.alias("deleted")] if layout.deletes else []),
+    )
+
+
+def deletion() -> Column:
+    """Whether a line deletes the rating of its user and movie; null where it does not say."""
+    text = F.lower(F.trim(F.coalesce("deleted", F.lit(""))))
+    return F.when(text.isin("1", "true", "t", "yes", "y"), F.lit(True)).when(
+        text.isin("0", "false", "f", "no", "n", ""), F.lit(False)
     )
 
 
@@ -82,6 +95,7 @@ def own_numbers(rows: DataFrame, layout: Layout) -> DataFrame:
         "*",
         (F.lit(1.0) if layout.implicit else own_number("rating")).alias("number"),
         own_seconds(layout).alias("seconds"),
+        *([deletion().alias("deletes")] if layout.deletes else []),
     )
 
 
@@ -154,9 +168,14 @@ def with_time(ratings: DataFrame, ds: date) -> DataFrame:
 
 
 def newest(ratings: DataFrame) -> DataFrame:
-    """One rating per user and movie: the newest by rated_at; of equally old ones the last line."""
-    order = Window.partitionBy("user_id", "movie_id").orderBy(
-        F.desc_nulls_last("rated_at"), F.desc("block"), F.desc("position")
-    )
+    """One rating per user and movie: the newest by rated_at; of equally old ones the last line.
+
+    Where lines may delete, and the newest does, there is none; `lines` is then how many each of
+    those that are left had.
+    """
+    pair = Window.partitionBy("user_id", "movie_id")
+    order = pair.orderBy(F.desc_nulls_last("rated_at"), F.desc("block"), F.desc("position"))
     ranked = ratings.withColumn("newest", F.row_number().over(order) == 1)
-    return ranked.filter("newest").drop("newest")
+    if "deleted" in ratings.columns:
+        ranked = ranked.withColumn("lines", F.count("*").over(pair)).filter("not deleted")
+    return ranked.filter("newest").drop("newest", "deleted")

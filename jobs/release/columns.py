@@ -45,6 +45,8 @@ USUAL: dict[str, tuple[str, ...]] = {
     ),
     "rating": ("rating", "ratings", "score", "stars", "overall", "bookrating"),
     "time": ("timestamp", "time", "date", "datetime", "ratedat", "unixtime"),
+    # Never by its name alone: in many files it says something else.
+    "deleted": (),
     "title": ("title", "name", "movietitle", "originaltitle"),
     "genres": ("genres", "genre", "categories", "category"),
 }
@@ -53,6 +55,7 @@ FIELDS = {
     "movie": "movie_id",
     "rating": "rating",
     "time": "timestamp",
+    "deleted": "deleted",
     "title": "title",
     "genres": "genres",
 }
@@ -127,7 +130,7 @@ class Peeked:
         """
         if not self.header:
             return len(self.first) == 2
-        roles = ("user", "movie", "rating", "time")
+        roles = ("user", "movie", "rating", "time", *of_deletions(said))
         places = {role: self.place(role, getattr(said, role), roles) for role in roles}
         found = sum(place is not None for place in places.values())
         return places["rating"] is None and found == len(self.first)
@@ -242,6 +245,11 @@ class Peeked:
                 "--set ingest.time=dd.MM.yyyy"
             )
         return kind
+
+
+def of_deletions(said: ColumnSettings) -> tuple[str, ...]:
+    """The role of the column that deletes ratings, where conf names one."""
+    return ("deleted",) if said.deleted is not None else ()
 
 
 def lines_of(named: Named, file: str) -> Iterator[str]:

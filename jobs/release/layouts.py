@@ -106,6 +106,11 @@ class Layout:
         return "rating" not in self.ratings.fields
 
     @property
+    def deletes(self) -> bool:
+        """Whether a line may say that there is no rating any more."""
+        return "deleted" in self.ratings.fields
+
+    @property
     def scale(self) -> str:
         """Which ratings there are, in words."""
         if not self.rating_range:
@@ -123,6 +128,7 @@ class Layout:
             words += ["no times" if self.time == "none" else f"times as {self.time}"]
             kinds = {"users": self.user_ids, "movies": self.movie_ids}
             words += [f"ids of {k} as {ID_KINDS[v]}" for k, v in kinds.items() if v != "int"]
+            words += ["deletions by a column"] if self.deletes else []
             words += [] if self.movies else ["titles are the ids, for there is no file of movies"]
         if self.aside:
             words.append(f"kept aside: {', '.join(self.aside)}")

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jobs.release.columns import Peeked
+from jobs.release.columns import Peeked, of_deletions
 from jobs.release.layouts import ID_KINDS, Layout
 from jobs.release.parquet_columns import PeekedParquet
 from jobs.release.parts import Named, own_movies, own_ratings
 from jobs.release.peeking import encoding_of, is_parquet
+from jobs.runs.errors import JobError
 from jobs.runs.settings.delivery import ColumnSettings, IngestSettings
 
 
@@ -38,7 +39,12 @@ def own_layout(raw: Path, source: str, said: IngestSettings | None, scale: Layou
     if implicit is None and said:
         implicit = not said.rating_scale and ratings.lacks_ratings(settings)
     needed = ("user", "movie") if implicit else ("user", "movie", "rating")
-    table, aside = ratings.table(needed, ("time",), settings)
+    table, aside = ratings.table(needed, ("time", *of_deletions(settings)), settings)
+    if of_deletions(settings) and "deleted" not in table.fields:
+        raise JobError(
+            f"{ratings.label} has no column {settings.deleted}, which ingest.columns.deleted names."
+            f"{ratings.shown}"
+        )
     declared = {"integer": "bigint", "string": "string"}.get(said.ids if said else "auto")
     user_ids, movie_ids = (declared or ratings.ids(table, name) for name in ("user_id", "movie_id"))
     movies = None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-LIST = "list<string>"
+LIST, BOOL = "list<string>", "bool"
 TEXTS = ("string", "large_string", "binary", "large_binary")
 
 
@@ -66,6 +66,7 @@ class PeekedParquet(Peeked):
         for name, field in zip(self.first, table.fields, strict=True):
             kind = self.kinds[name]
             misplaced = kind == LIST and field != FIELDS["genres"]
+            misplaced |= kind == BOOL and field != FIELDS["deleted"]
             if field in FIELDS.values() and (not kind or misplaced):
                 raise JobError(
                     f"{self.label}: the column of {field} is of a type that is not read here. "
@@ -145,7 +146,7 @@ def kind_of(kind: pa.DataType, physical: str) -> str:
         return LIST if is_text(kind.value_type) else ""
     plain = (
         pa.types.is_integer, pa.types.is_float32, pa.types.is_float64, pa.types.is_decimal,
-        is_text, pa.types.is_binary,
+        is_text, pa.types.is_binary, pa.types.is_boolean,
     )  # fmt: skip
     return str(kind) if any(is_of(kind) for is_of in plain) else ""
 

@@ -235,6 +235,48 @@ def test_own_ratings_without_a_file_of_movies(spark, tmp_path):
     assert [figures[name] for name in said] == [80, 320, 2, 1, 4, "my own.csv"]
 
 
+def test_the_newest_line_may_delete_a_rating(spark, tmp_path):
+    """Users and movies that only deletions name are none, and who deletes need not rate."""
+    lines = """user,item,stars,date,gone
+u-1,a,5,2026-01-01,
+u-1,a,,2026-01-02,true
+u-1,b,4,2026-01-01,0
+u-2,a,3,2026-01-01,No
+u-2,a,,2025-12-31,1
+u-2,b,,2026-01-01,yes
+u-2,b,2,2026-01-02,false
+u-3,a,1,2026-01-01,F
+u-3,a,1,2026-01-01,T
+u-3,c,,2026-01-01,1
+u-2,c,3,2026-01-01,maybe
+"""
+    run = delivery(tmp_path, "mine", {"ratings.csv": lines.encode()})
+    columns = run.conf.ingest.columns.model_copy(update={"deleted": "gone"})
+    told = {"dataset": "mine", "source": "x", "columns": columns}
+    ingest = run.conf.ingest.model_copy(update=told)
+    run = replace(run, conf=run.conf.model_copy(update={"ingest": ingest}))
+    figures = run_etl(spark, run)
+    assert figures == figures | {
+        # u-1 and u-3's of a, and u-3's of c.
+        "deleted": 5,
+        # u-2 has two lines each of a and b.
+        "duplicates": 2,
+        "ratings": 3,
+        "users": 2,
+        "movies": 2,
+        "quarantined": 1,
+    }
+    users = {name: number for number, *_, name in rows(spark, run, "users", "user_id")}
+    movies = {row[4]: row[0] for row in rows(spark, run, "movies", "movie_id")}
+    assert [row[:3] for row in rows(spark, run, "ratings", "rating")] == [
+        (users["u-2"], movies["b"], 2.0),
+        (users["u-2"], movies["a"], 3.0),
+        (users["u-1"], movies["b"], 4.0),
+    ]
+    reason = "deleted: expected true or false, 1 or 0, found 'maybe'"
+    assert [row[2] for row in rows(spark, run, "quarantine", "line")] == [reason]
+
+
 def test_training_rows_are_dealt_and_indexed(spark, tmp_path):
     """Each rating lands in one split, by row number, in even files of one row group."""
     lines = [

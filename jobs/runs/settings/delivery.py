@@ -40,6 +40,9 @@ class ColumnSettings(Section):
     """Also of a file of titles, if it has a column of that name."""
     rating: Column | None = None
     time: Column | None = None
+    deleted: Column | None = None
+    """Says of a line that there is no rating any more: true or false, 1 or 0, yes or no; nothing is
+    false. Without it, none is deleted."""
     title: Column | None = None
     genres: Column | None = None
     """Names with | between them, as in Comedy|Drama."""

@@ -27,6 +27,16 @@ def told(folder: Path, **files: dict[str, Any] | str) -> Layout:
     return detect_layout(folder, OWN, "SRC")
 
 
+def test_booleans_delete_and_are_nothing_else(tmp_path):
+    pq.write_table(pa.table(RATINGS | {"gone": [True, None]}), tmp_path / "ratings.parquet")
+    columns = OWN.columns.model_copy(update={"deleted": "gone"})
+    layout = detect_layout(tmp_path, OWN.model_copy(update={"columns": columns}), "SRC")
+    assert layout.ratings.fields == ("user_id", "movie_id", "rating", "deleted")
+    assert layout.deletes
+    with pytest.raises(JobError, match="the column of rating is of a type that is not read"):
+        told(tmp_path, ratings=RATINGS | {"stars": [True, False]})
+
+
 def test_columns_and_times_are_told_by_name_and_type(tmp_path):
     ns, us = (pa.array([datetime(2018, 1, 17)] * 2, pa.timestamp(unit)) for unit in ("ns", "us"))
     numbers, days = pa.array([1515974400, 0]), pa.array([date(2018, 1, 17)] * 2)
