@@ -146,6 +146,12 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
         raise JobError(f"{file}: no usable rating. {first}.{mine}")
 
     ratings = clean_ratings(delivery, run, given_test).cache()
+    if layout.deletes and ratings.isEmpty():
+        raise JobError(
+            f"{run.raw / layout.ratings.file}: no rating is left, for the newest line of every "
+            "user and movie deletes it. ingest.columns.deleted says by which column; if that is "
+            "another one, set it, and ingest again."
+        )
     rows, everybody = Observation(), Observation()
     sizes = [F.count_if(F.col("split") == split).alias(split) for split in SPLITS]
     undated = F.count_if(F.col("rated_at").isNull()).alias("undated")

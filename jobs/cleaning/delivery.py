@@ -82,7 +82,7 @@ def read_delivery(
 
     def movies() -> Parsed:
         if not layout.movies:
-            rated = rated_only(parse_ratings(lines_of(layout.ratings), layout))
+            rated = rated_only(parse_ratings(lines_of(layout.ratings), layout), run.ds)
             return counted(layout.ratings.files, rated, header=False)
         # In one partition, nothing has to be exchanged to find repeated ids.
         lines = lines_of(layout.movies).coalesce(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -15,6 +16,7 @@ from jobs.cleaning.lines import (
     with_fields,
     without_controls,
 )
+from jobs.cleaning.ratings import still_rated, with_time
 from jobs.release.layouts import NO_GENRE, Layout
 
 NO_GENRES = "(no genres listed)"
@@ -60,15 +62,19 @@ def parse_movies(lines: DataFrame, layout: Layout) -> DataFrame:
     return refuse_repeated(movies, "movie_id", list(ids)[-1])
 
 
-def rated_only(ratings: DataFrame) -> DataFrame:
-    """The same of movies that ratings alone name: their titles are the ids."""
+def rated_only(ratings: DataFrame, ds: date) -> DataFrame:
+    """The same of movies that ratings alone name: their titles are the ids.
+
+    A movie is one as long as it has a rating that nobody has deleted, in a run of the date `ds`.
+    """
     named = "source_movie_id" in ratings.columns
     names = ["movie_id", "source_movie_id"] if named else ["movie_id"]
     if "deleted" in ratings.columns:
-        # Of a movie whose rating is deleted, there may be no other line. Asked when the lines are
-        # gathered: before, Spark would parse each once more, in code too long to be compiled.
-        usable = F.col("reason").isNull() & ~F.col("deleted")
-        lines = ratings.groupBy(*names).agg(F.bool_or(usable).alias("rated")).filter("rated")
+        # By ids as they came: those that are texts have no numbers yet. What is bad is told when
+        # lines are gathered: before, Spark would parse each once more, in code too long to compile.
+        user = "source_user_id" if "source_user_id" in ratings.columns else "user_id"
+        pairs = with_time(ratings, ds).groupBy(user, *names)
+        lines = pairs.agg(still_rated().alias("rated")).filter("rated")
     else:
         lines = ratings.filter("reason is null")
     rated = lines.select(*names).distinct().coalesce(1)

@@ -21,7 +21,8 @@ from jobs.release.layouts import Layout
 def parse_ratings(lines: DataFrame, layout: Layout) -> DataFrame:
     """user_id, movie_id, rating, timestamp (seconds), and `reason`, beside the line itself.
 
-    And, where ids are not of the kind `int`, source_user_id, source_movie_id: see `id_columns`.
+    Where lines may delete also `deleted`; the rating of one that does may be null. And, where ids
+    are not of the kind `int`, source_user_id, source_movie_id: see `id_columns`.
     """
     ids = {entity: id_columns(entity, layout) for entity in ("user", "movie")}
     of_both = ids["user"] | ids["movie"]
@@ -40,6 +41,8 @@ def parse_ratings(lines: DataFrame, layout: Layout) -> DataFrame:
         not_an_id(f"{entity}_id", layout.ids_of(entity), F.col(f"found_{list(columns)[-1]}"))
         for entity, columns in ids.items()
     ]
+    if layout.deletes:
+        reasons.append(F.when(deletes.isNull(), unusable("deleted", "true or false, 1 or 0")))
     if not layout.implicit:
         # Who deletes a rating need not repeat it.
         wrong = ~F.coalesce(on_scale | deletes, F.lit(False))
@@ -47,8 +50,6 @@ def parse_ratings(lines: DataFrame, layout: Layout) -> DataFrame:
     if layout.time != "none":
         expected = time_in_words(layout.time)
         reasons.append(F.when(F.col("seconds").isNull(), unusable("timestamp", expected)))
-    if layout.deletes:
-        reasons.append(F.when(deletes.isNull(), unusable("deleted", "true or false, 1 or 0")))
     reason = first_reason(*reasons)
     return rows.select(
         "content",
@@ -65,8 +66,9 @@ def parse_ratings(lines: DataFrame, layout: Layout) -> DataFrame:
 def deletion() -> Column:
     """Whether a line deletes the rating of its user and movie; null where it does not say."""
     text = F.lower(F.trim(F.coalesce("deleted", F.lit(""))))
-    return F.when(text.isin("1", "true", "t", "yes", "y"), F.lit(True)).when(
-        text.isin("0", "false", "f", "no", "n", ""), F.lit(False)
+    # With a point where a column of numbers had empty places.
+    return F.when(text.isin("1", "1.0", "true", "t", "yes", "y"), F.lit(True)).when(
+        text.isin("0", "0.0", "false", "f", "no", "n", ""), F.lit(False)
     )
 
 
@@ -90,7 +92,7 @@ def usual_numbers(rows: DataFrame, layout: Layout) -> DataFrame:
 
 
 def own_numbers(rows: DataFrame, layout: Layout) -> DataFrame:
-    """The same of own files; seconds are 0 where there is no time."""
+    """The same of own files, and what `deletes`; seconds are 0 where there is no time."""
     return rows.select(
         "*",
         (F.lit(1.0) if layout.implicit else own_number("rating")).alias("number"),
@@ -179,3 +181,9 @@ def newest(ratings: DataFrame) -> DataFrame:
     if "deleted" in ratings.columns:
         ranked = ranked.withColumn("lines", F.count("*").over(pair)).filter("not deleted")
     return ranked.filter("newest").drop("newest", "deleted")
+
+
+def still_rated() -> Column:
+    """Whether `newest` leaves a rating, of the lines of a user and a movie; null if all are bad."""
+    line = F.struct("rated_at", "block", "position", "deleted")
+    return ~F.max(F.when(F.col("reason").isNull(), line))["deleted"]

@@ -46,6 +46,8 @@ def show_data(records: Records, shadow: bool) -> None:
         ),
         ("lines in quarantine", etl["quarantined"], ""),
         ("ratings replaced by newer ones", etl["duplicates"], ""),
+        # Where lines may delete.
+        *([("lines of deleted ratings", etl["deleted"], "")] if "deleted" in etl else []),
         ("users", etl["users"], users_note(score, shadow)),
         ("movies", etl["movies"], movies_note(score)),
         ("recommendations published", records["publish"]["rows_published"], ""),

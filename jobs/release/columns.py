@@ -126,11 +126,14 @@ class Peeked:
     def lacks_ratings(self, said: ColumnSettings) -> bool:
         """Whether there is nothing but user, movie and perhaps time, so that a line is a one.
 
+        Or, where conf names a column that deletes, that too.
+
         Where a column is that nobody asks for, it may be the rating.
         """
+        deletions = of_deletions(said)
         if not self.header:
-            return len(self.first) == 2
-        roles = ("user", "movie", "rating", "time", *of_deletions(said))
+            return len(self.first) == 2 + len(deletions)
+        roles = ("user", "movie", "rating", "time", *deletions)
         places = {role: self.place(role, getattr(said, role), roles) for role in roles}
         found = sum(place is not None for place in places.values())
         return places["rating"] is None and found == len(self.first)
@@ -143,7 +146,8 @@ class Peeked:
         places = {role: self.place(role, getattr(said, role), order) for role in order}
         for role in more:
             # By order it may stand where conf says that another does.
-            if getattr(said, role) is None and places[role] in [places[each] for each in needed]:
+            others = [places[each] for each in order if each != role]
+            if getattr(said, role) is None and places[role] in others:
                 places[role] = None
         for role in needed:
             if places[role] is None:

@@ -104,6 +104,32 @@ def test_own_ratings_become_lists(tmp_path):
     assert "There is no user C-7 in release our_shop-1: the ids of its 120" in done.stderr
 
 
+def test_a_later_day_takes_ratings_back(tmp_path):
+    """By ids that are texts, which have no numbers when it is told which articles are rated."""
+    days = {
+        "2026-10-01": "C-1,a,5,2026-10-01,false\nC-1,b,2,2026-10-01,\nC-2,a,4,2026-10-01,\n",
+        "2026-10-02": "C-1,b,,2026-10-02,true\nC-2,b,,2026-10-02,true\n",
+    }
+    for day, lines in days.items():
+        part = tmp_path / f"orders/ds={day}/orders.csv"
+        part.parent.mkdir(parents=True)
+        part.write_text(f"customer,item,stars,date,gone\n{lines}")
+    warehouse = Warehouse(tmp_path / "warehouse")
+    source = ["--dataset", "shop", "--source", str(tmp_path / "orders")]
+    rated = {}
+    for day in days:
+        said = ["--ds", day, "--set=ingest.columns.deleted=gone", "--set=etl.min_row_groups=1"]
+        warehouse.steps(day, *source, *said, last="etl")
+        folder = warehouse.folder / "runs" / day
+        rated[day] = pq.read_table(folder / "rated").sort_by("user_id")["movie_ids"].to_pylist()
+        told = json.loads((folder / "steps/etl.json").read_text())
+        rated[day] += [told[name] for name in ("ratings", "deleted", "duplicates", "movies")]
+    assert rated == {
+        "2026-10-01": [[-1], [-2, -1], 3, 0, 0, 2],
+        "2026-10-02": [[-1], [-1], 2, 3, 0, 1],
+    }
+
+
 def write_loans(file: Path) -> int:
     """A zip of Parquet in two parts: who borrowed what on which day; returns how many lines.
 

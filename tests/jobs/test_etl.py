@@ -235,8 +235,17 @@ def test_own_ratings_without_a_file_of_movies(spark, tmp_path):
     assert [figures[name] for name in said] == [80, 320, 2, 1, 4, "my own.csv"]
 
 
+def deleting(folder: Path, files: dict[str, str]) -> Run:
+    """A run of somebody's own files whose column `gone` deletes."""
+    run = delivery(folder, "mine", {name: content.encode() for name, content in files.items()})
+    columns = run.conf.ingest.columns.model_copy(update={"deleted": "gone"})
+    told = {"dataset": "mine", "source": "x", "columns": columns}
+    ingest = run.conf.ingest.model_copy(update=told)
+    return replace(run, conf=run.conf.model_copy(update={"ingest": ingest}))
+
+
 def test_the_newest_line_may_delete_a_rating(spark, tmp_path):
-    """Users and movies that only deletions name are none, and who deletes need not rate."""
+    """Users and movies whose every rating is deleted are none, and who deletes need not rate."""
     lines = """user,item,stars,date,gone
 u-1,a,5,2026-01-01,
 u-1,a,,2026-01-02,true
@@ -248,23 +257,23 @@ u-2,b,2,2026-01-02,false
 u-3,a,1,2026-01-01,F
 u-3,a,1,2026-01-01,T
 u-3,c,,2026-01-01,1
-u-2,c,3,2026-01-01,maybe
+u-3,d,2,2026-01-01,
+u-3,d,9,2026-01-03,1.0
+u-2,c,,2026-01-01,maybe
 """
-    run = delivery(tmp_path, "mine", {"ratings.csv": lines.encode()})
-    columns = run.conf.ingest.columns.model_copy(update={"deleted": "gone"})
-    told = {"dataset": "mine", "source": "x", "columns": columns}
-    ingest = run.conf.ingest.model_copy(update=told)
-    run = replace(run, conf=run.conf.model_copy(update={"ingest": ingest}))
+    run = deleting(tmp_path, {"ratings.csv": lines})
     figures = run_etl(spark, run)
     assert figures == figures | {
-        # u-1 and u-3's of a, and u-3's of c.
-        "deleted": 5,
+        # u-1 and u-3's of a, and u-3's of c and d.
+        "deleted": 7,
         # u-2 has two lines each of a and b.
         "duplicates": 2,
         "ratings": 3,
         "users": 2,
         "movies": 2,
         "quarantined": 1,
+        # A rating that is gone is none of the scale.
+        "rating_max": 4.0,
     }
     users = {name: number for number, *_, name in rows(spark, run, "users", "user_id")}
     movies = {row[4]: row[0] for row in rows(spark, run, "movies", "movie_id")}
@@ -275,6 +284,27 @@ u-2,c,3,2026-01-01,maybe
     ]
     reason = "deleted: expected true or false, 1 or 0, found 'maybe'"
     assert [row[2] for row in rows(spark, run, "quarantine", "line")] == [reason]
+    assert sum(len(row[1]) for row in rows(spark, run, "histories", "user_idx")) == 3
+
+
+def test_who_used_what_may_be_taken_back(spark, tmp_path):
+    """Undated lines follow one another as they come, and movies of a file stay, rated or not."""
+    used = "user,item,gone\n1,7,\n1,8,\n1,7,1\n1,9,1\n2,7,1\n2,7,0\n3,8,\n3,8,1\n"
+    files = {"ratings.csv": used, "movies.csv": "item,title\n7,Seven\n8,Eight\n"}
+    run = deleting(tmp_path, files)
+    figures = run_etl(spark, run)
+    assert figures == figures | {"implicit": True, "deleted": 4, "duplicates": 1, "movies": 2}
+    clean = [row[:3] for row in rows(spark, run, "ratings", "user_id")]
+    assert clean == [(1, 8, 1), (2, 7, 1)]
+    assert [row[0] for row in rows(spark, run, "users", "user_id")] == [1, 2]
+    [unknown] = rows(spark, run, "quarantine", "line")
+    assert unknown[2] == "movie_id 9 is not in movies.csv"
+
+
+def test_a_delivery_whose_every_rating_is_deleted_stops(spark, tmp_path):
+    run = deleting(tmp_path, {"ratings.csv": "user,item,stars,gone\n1,2,3,0\n1,2,,1\n"})
+    with pytest.raises(JobError, match=r"no rating is left.*ingest\.columns\.deleted"):
+        run_etl(spark, run)
 
 
 def test_training_rows_are_dealt_and_indexed(spark, tmp_path):

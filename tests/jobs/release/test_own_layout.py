@@ -61,6 +61,12 @@ def test_conf_says_columns_by_name_and_by_number(tmp_path):
     assert fields == ("movie_id", "rating", "user_id", "timestamp")
     last = told(tmp_path, "7,5.0,x,2\n", "columns={user: 4, movie: 1, rating: 2}").ratings.fields
     assert last == ("movie_id", "rating", "aside_3", "user_id")
+    # By order the time would stand where deletions do.
+    gone = told(tmp_path, "7,5.0,1,yes,2\n", "columns={user: 3, movie: 1, rating: 2, deleted: 4}")
+    assert gone.ratings.fields == ("movie_id", "rating", "user_id", "deleted", "aside_5")
+    used = told(tmp_path, "1,7,yes\n", "columns={deleted: 3}")
+    assert used.ratings.fields == ("user_id", "movie_id", "deleted")
+    assert used.implicit
     (tmp_path / "movies.csv").write_text("7,A title,Drama\n")
     movies = told(tmp_path, "7,5.0,1,2\n", numbered).movies
     assert movies
