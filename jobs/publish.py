@@ -47,6 +47,8 @@ from jobs.published.parquet import ROWS_OF_GROUP, read_footer
 from jobs.published.runs_table import newer_run, releases_of
 from jobs.published.views import view_of
 from jobs.published.whole import in_json, publishing
+from jobs.release.detection import detect_layout
+from jobs.release.leave_out import lines_naming
 from jobs.runs import schemas
 from jobs.runs.code import code_version
 from jobs.runs.command import refuse_future, run_command, step_arguments
@@ -209,9 +211,17 @@ def refuse_older(run: Run) -> None:
 
 def refuse_erased(run: Run) -> None:
     """Raises JobError if the run's data names users who have been erased since it was delivered."""
-    if erased := erased_users(run.warehouse, run.release):
-        with open_tables({"users": run.data("users")}) as tables:
-            require_nobody_erased(tables, erased)
+    erased = erased_users(run.warehouse, run.release)
+    if not erased:
+        return
+    with open_tables({name: run.data(name) for name in ("users", "quarantine")}) as tables:
+        quarantined = tables.execute("select file, content from quarantine").fetchall()
+        # Of lines that cannot be used a run publishes its own alone.
+        quoted = 0
+        if quarantined and not run.data_run:
+            layout = detect_layout(run.raw, run.conf.ingest)
+            quoted = lines_naming(quarantined, layout, erased)
+        require_nobody_erased(tables, erased, quoted)
 
 
 def check_variant(run: Run, models: Models, variant: str) -> list[str]:

@@ -246,21 +246,25 @@ def add_shown(
     )
 
 
-def require_nobody_erased(tables: duckdb.DuckDBPyConnection, erased: Collection[str]) -> None:
+def require_nobody_erased(
+    tables: duckdb.DuckDBPyConnection, erased: Collection[str], quoted: int = 0
+) -> None:
     """Raises JobError where a run's users, the view `users`, hold one who was erased.
 
-    `erased` are ids as tables call them. Nobody's is said: errors stay in logs.
+    `erased` are ids as tables call them, `quoted` how many lines of theirs are in quarantine.
+    Nobody's id is said: errors stay in logs.
     """
     [(found,)] = tables.execute(
         "select count(*) from users "
         "where coalesce(source_user_id, user_id::varchar) in (select unnest(?::varchar[]))",
         [sorted(erased)],
     ).fetchall()
-    if found:
+    if found or quoted:
         raise JobError(
             f"Audit failed, nothing was published: {found:,} users of the run's data have asked to "
-            "be forgotten since that was delivered. Erase them from it, as in nightreel erase "
-            "--release <release> --apply, and start the run again: nightreel ingest."
+            f"be forgotten since that was delivered, and {quoted:,} lines in quarantine are "
+            "theirs. Erase them from it, as in nightreel erase --release <release> --apply, and "
+            "start the run again: nightreel ingest."
         )
 
 

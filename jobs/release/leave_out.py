@@ -7,8 +7,9 @@ delivery with people to be left out, they are not kept, but for a licence and a 
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +38,7 @@ def leave_out(delivery: Path, layout: Layout, users: Collection[str]) -> dict[st
     """
     if not users:
         return {"lines": 0, "files": 0}
-    tables = [table for table in (layout.ratings, layout.users) if table]
+    tables = naming_tables(layout)
     read = {file for table in layout.tables for file in table.files} | {layout.genre_file}
     lines, files = 0, 0
     for path in sorted(path for path in delivery.rglob("*") if path.is_file()):
@@ -50,8 +51,7 @@ def leave_out(delivery: Path, layout: Layout, users: Collection[str]) -> dict[st
         path.unlink()
         files += 1
     for table in tables:
-        kind = layout.ids_of("user") if table is layout.ratings else "int"
-        named = naming(users, kind)
+        named = naming(users, kind_in(table, layout))
         for file in table.files:
             if table.names:
                 lines += leave_out_rows(delivery / file, table, named)
@@ -59,6 +59,43 @@ def leave_out(delivery: Path, layout: Layout, users: Collection[str]) -> dict[st
                 marks = marks_of(users, layout.encoding)
                 lines += leave_out_lines(delivery / file, table, layout.encoding, marks, named)
     return {"lines": lines, "files": files}
+
+
+def naming_tables(layout: Layout) -> list[Table]:
+    """Those that have a column of users."""
+    return [table for table in (layout.ratings, layout.users) if table]
+
+
+def kind_in(table: Table, layout: Layout) -> str:
+    """What ids of users are in one of these, one of ID_KINDS."""
+    return "int" if table is layout.users else layout.ids_of("user")
+
+
+def lines_naming(lines: Iterable[tuple[str, str]], layout: Layout, users: Collection[str]) -> int:
+    """How many lines name one of these users, of lines as `quarantine` has them: file, content."""
+    of_file = {file: table for table in naming_tables(layout) for file in table.files}
+    named = {table: naming(users, kind_in(table, layout)) for table in of_file.values()}
+    found = 0
+    for file, content in lines:
+        table = of_file.get(file)
+        if table is None and SPLIT.fullmatch(file) and not layout.own:
+            table = layout.ratings
+        found += table is not None and line_names(content, table, named[table])
+    return found
+
+
+def line_names(text: str, table: Table, named: Names) -> bool:
+    """Whether a line of a table, or a row of one in JSON, has somebody in the column of users."""
+    place = table.fields.index("user_id")
+    if table.names:
+        value = json.loads(text)[table.names[place]]
+        # As Parquet holds it, a whole number may have a point.
+        return value is not None and named(str(value))
+    fields = one_row(text, table.separator) if table.quoted and '"' in text else []
+    # What is no CSV is looked at as if it had no quotes.
+    fields = fields or text.replace('"', "").split(table.separator)
+    # Quotes after a space are none to a CSV parser: the line goes all the same.
+    return len(fields) > place and (named(fields[place]) or named(fields[place].strip(' "')))
 
 
 def in_words(left_out: dict[str, int]) -> str:
@@ -89,18 +126,13 @@ def leave_out_lines(
     file: Path, table: Table, encoding: str, marks: re.Pattern[bytes], named: Names
 ) -> int:
     """Take lines out of a text file; returns how many. Without one of `marks`, none goes."""
-    place, separator = table.fields.index("user_id"), table.separator
 
     def goes(line: bytes) -> bool:
         # Most lines, and most pieces, need no looking at.
         if not marks.search(line):
             return False
         text = line.decode(encoding, "replace").rstrip("\r\n").removeprefix("\ufeff")
-        fields = one_row(text, separator) if table.quoted and '"' in text else []
-        # What is no CSV is looked at as if it had no quotes.
-        fields = fields or text.replace('"', "").split(separator)
-        # Quotes after a space are none to a CSV parser: the line goes all the same.
-        return len(fields) > place and (named(fields[place]) or named(fields[place].strip(' "')))
+        return line_names(text, table, named)
 
     left_out = 0
     with file.open("rb") as content, instead_of(file) as new:

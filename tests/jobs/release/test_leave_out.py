@@ -9,7 +9,7 @@ import pytest
 from jobs.release import leave_out as module
 from jobs.release.detection import detect_layout
 from jobs.release.layouts import LAYOUTS
-from jobs.release.leave_out import leave_out
+from jobs.release.leave_out import leave_out, lines_naming
 from jobs.runs.settings.delivery import IngestSettings
 from tests.jobs.examples import delivered
 
@@ -85,6 +85,20 @@ def test_rows_of_parquet_go_and_its_types_stay(tmp_path):
     pq.write_table(table, folder / "ratings.parquet")
     assert rest(folder, ["17"])["lines"] == 1
     assert pq.read_table(folder / "ratings.parquet").equals(table.take([0, 2]))
+
+
+def test_lines_in_quarantine_name_by_their_column_of_users(tmp_path):
+    folder = delivered(tmp_path / "d", ratings_csv=b"user,movie,rating\n1,17,5\n")
+    layout = detect_layout(folder, said())
+    # The movie's number is nobody's, nor is what another file says.
+    lines = ["17,1,much", "1,17,much", '"17",x', "170,1,much", ""]
+    told = [("ratings.csv", line) for line in lines] + [("movies.csv", "17,Ten")]
+    assert lines_naming(told, layout, ["17"]) == 2
+    in_rows = replace(layout.ratings, names=("user", "movie", "rating"))
+    rows = [
+        ("ratings.csv", f'{{"user":{n},"movie":17,"rating":null}}') for n in ("17.0", 1, "null")
+    ]
+    assert lines_naming(rows, replace(layout, ratings=in_rows), ["17"]) == 1
 
 
 def test_a_file_that_names_nobody_stays_the_same_file(tmp_path):

@@ -15,6 +15,7 @@ import pytest
 from deltalake import DeltaTable
 
 from jobs.engines.duck import open_tables, write_few_rows
+from jobs.publish import refuse_erased
 from jobs.published import audit
 from jobs.published.commit import commit_alone
 from jobs.published.delta import file_paths, publish_files
@@ -453,6 +454,13 @@ def test_nothing_is_published_that_names_who_was_erased(tmp_path, kind):
         audit.require_nobody_erased(tables, [other])
         with pytest.raises(JobError, match="nothing was published: 1 users of the run's data"):
             audit.require_nobody_erased(tables, [user, other])
+    # Nor does what could not be used of them.
+    warehouse = Warehouse(tmp_path / "w")
+    run = night(make(warehouse, kind), kind, "third", 3)
+    write(run.output("users"), schemas.USERS, {}, [])
+    add_erased(warehouse, RELEASE, [user])
+    with pytest.raises(JobError, match=r"0 users .* 1 lines in quarantine are theirs"):
+        refuse_erased(run)
 
 
 def test_the_list_is_only_added_to(tmp_path):
