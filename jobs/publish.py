@@ -271,7 +271,7 @@ def publish(run: Run, started: float) -> dict[str, Any]:
             write_few_rows(run.output("summary"), "runs", [runs_row(run, started, versions)])
             versions = commit(run, versions)
         figures |= copy_all(copies, run.ds)
-    figures["table_version"] = versions["recommendations"]
+    figures |= {"table_version": versions["recommendations"], "versions": versions}
     if not run.data_run:
         # What the event of the asset `ratings` says; unchanged where a later date's rows stay.
         rows, version = run.record("etl")["ratings"], versions.get("ratings")

@@ -83,6 +83,12 @@ class Step:
             context["outlet_events"][asset].extra.update(figures.get(asset.name, figures))
         return figures
 
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """What the step has read and written; asked where a backend of OpenLineage is named."""
+        from nightreel_common.lineage import lineage_of
+
+        return lineage_of(self.task_id.rpartition(".")[2], WAREHOUSE, task_instance.run_id)
+
 
 class ProcessStep(Step, BashOperator):
     """A step that is a process on the worker."""

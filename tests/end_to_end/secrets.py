@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,15 +18,22 @@ from tests.servers.postgresql import PASSWORD
 from tests.servers.s3 import SECRET
 
 SIGNATURE, HOOK, MLFLOW = "planted-signature", "planted-hook", "planted-password"
+# Where events of OpenLineage are taken in.
+LINEAGE = "lineage"
 PLANTED = [SIGNATURE, HOOK, MLFLOW]
 PLANTED += [form for secret in (PASSWORD, SECRET) for form in (secret, quote(secret, safe=""))]
 
 
 class Web(ThreadingHTTPServer):
-    """Gives a zip to who has the signature, and refuses what it is told."""
+    """Gives a zip to who has the signature, takes in lineage, and refuses what else it is told."""
 
     content = b""
     told = 0
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.lineage: list[dict[str, Any]] = []
+        """The events of OpenLineage, as they came."""
 
     @property
     def address(self) -> str:
@@ -50,6 +58,13 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_POST(self) -> None:
+        if self.path == f"/{LINEAGE}":
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.server.lineage.append(json.loads(body))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         self.server.told += self.path == f"/{HOOK}"
         self.send_error(500)
 

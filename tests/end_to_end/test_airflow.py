@@ -4,6 +4,7 @@ Tables are copied to PostgreSQL and to an S3 server, a release comes from a pres
 webhook that refuses is told of failures: of all their secrets nothing may be left.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from tests.end_to_end.airflow import Airflow, command_of, is_alive, processes, w
 from tests.end_to_end.conftest import ROOT, Warehouse
 from tests.end_to_end.secrets import (
     HOOK,
+    LINEAGE,
     MLFLOW,
     PLANTED,
     SIGNATURE,
@@ -84,6 +86,9 @@ def airflow(folder, warehouse, web, watch, s3):
             NIGHTREEL_SOURCE=f"{web.source}?X-Amz-Signature={SIGNATURE}",
             MLFLOW_TRACKING_PASSWORD=MLFLOW,
             AIRFLOW_VAR_NIGHTREEL_ALERT_WEBHOOK=f"{web.address}/{HOOK}",
+            AIRFLOW__OPENLINEAGE__TRANSPORT=json.dumps(
+                {"type": "http", "url": web.address, "endpoint": LINEAGE}
+            ),
             SPARK_CONF_DIR=str(conf / "spark"),
             # Only what the tests trigger runs.
             NIGHTREEL_SCHEDULE="",
@@ -119,7 +124,7 @@ def assert_published(warehouse: Warehouse, run: str, users: int, top_k: int) -> 
     ) == [(0,)]
 
 
-def test_a_run_through_rest_with_another_top_k(airflow, warehouse, delivery: Path):
+def test_a_run_through_rest_with_another_top_k(airflow, warehouse, delivery: Path, web: Web):
     status, run = airflow.trigger("nightly", dataset="ml-1m", source=str(delivery), top_k=5)
     assert status == 200, run
     run_id = run["dag_run_id"]
@@ -141,6 +146,28 @@ def test_a_run_through_rest_with_another_top_k(airflow, warehouse, delivery: Pat
     assert (table["rows_published"], table["table_version"]) == (600, 0)
     assert (table["model_version"], table["test_rmse"]) == ("1", summary["test_rmse"])
     assert not any((warehouse.folder / "staging").iterdir())
+    # A catalogue knows what came from where.
+    tables, raw = warehouse.folder / "tables", str(warehouse.folder / "raw/ml-1m")
+    ingested = wait_for("ingest's lineage", lambda: completed(web, "nightly.prepare.ingest"))
+    assert named(ingested["inputs"]) == {str(delivery)}
+    assert named(ingested["outputs"]) == {raw}
+    published = wait_for("publish's lineage", lambda: completed(web, "nightly.score.publish"))
+    assert named(published["inputs"]) == {raw, "nightreel-ml-1m"}
+    assert named(published["outputs"]) >= {str(tables / "ratings"), str(tables / "recommendations")}
+
+
+def completed(web: Web, job: str) -> dict[str, Any] | None:
+    """The event that told of a task's good end; None if none has come."""
+    found = [
+        event
+        for event in list(web.lineage)
+        if (event["job"]["name"], event["eventType"]) == (job, "COMPLETE")
+    ]
+    return found[0] if found else None
+
+
+def named(datasets: list[dict[str, Any]]) -> set[str]:
+    return {dataset["name"] for dataset in datasets}
 
 
 def test_a_model_from_elsewhere_is_scored_and_can_be_undone(airflow, warehouse):
