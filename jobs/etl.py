@@ -96,7 +96,7 @@ def write_histories(run: Run, ratings: DataFrame, counts: dict[str, int]) -> dic
 def clean_ratings(delivery: Delivery, run: Run, given_test: DataFrame | None) -> DataFrame:
     """The newest of the usable ratings, with time and split; users and their movies in order.
 
-    Where lines may delete, also `lines`: how many each had.
+    Where lines may delete, also `lines`: with how many ratings each came.
     """
     cores = delivery.ratings.rows.sparkSession.sparkContext.defaultParallelism
     partitions = max(cores, delivery.ratings.lines // PARTITION_ROWS)
@@ -156,7 +156,7 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
     sizes = [F.count_if(F.col("split") == split).alias(split) for split in SPLITS]
     undated = F.count_if(F.col("rated_at").isNull()).alias("undated")
     scale = F.min("rating").alias("lowest"), F.max("rating").alias("highest")
-    # Lines of users and movies that have a rating in the end.
+    # Lines with a rating, of users and movies that have one in the end.
     held = [F.sum("lines").alias("held")] if layout.deletes else []
     observed = ratings.observe(rows, *sizes, undated, *scale, *held)
     profiles = delivery.users.usable if delivery.users else None

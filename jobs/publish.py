@@ -219,6 +219,12 @@ def refuse_erased(run: Run) -> None:
         # Of lines that cannot be used a run publishes its own alone.
         quoted = 0
         if quarantined and not run.data_run:
+            if not run.raw.is_dir():
+                raise JobError(
+                    f"Nothing was published: somebody has asked to be forgotten, and {run.raw}, by "
+                    "which lines in quarantine are read, is gone. Start the run again: nightreel "
+                    "ingest."
+                )
             layout = detect_layout(run.raw, run.conf.ingest)
             quoted = lines_naming(quarantined, layout, erased)
         require_nobody_erased(tables, erased, quoted)
@@ -253,6 +259,7 @@ def publish(run: Run, started: float) -> dict[str, Any]:
         "rows_published": listed["recommendations"],
         **({} if shadow is None else {"rows_in_shadow": shadow}),
         "model_version": run.model_version,
+        "order_version": run.order_version,
         **errors_of_scored(run),
     }
     with ExitStack() as open_until_copied:

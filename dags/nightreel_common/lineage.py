@@ -52,7 +52,7 @@ def lineage_of(step: str, warehouse: Path, run_id: str) -> OperatorLineage:
 def datasets(step: str, warehouse: Path, file: Path) -> tuple[list[Dataset], list[Dataset]]:
     """What a step has read and written, by the run's own file and by `file`, what it recorded.
 
-    Steps that are not named here read and write nothing that outlives their run.
+    Of the tables quality, comparisons and replays, and of what restore changes, nothing is told.
     """
     record = json.loads(file.read_text(encoding="utf-8"))
     run = json.loads((file.parents[1] / "run.json").read_text(encoding="utf-8"))
@@ -66,7 +66,7 @@ def datasets(step: str, warehouse: Path, file: Path) -> tuple[list[Dataset], lis
         written = [on_disk(warehouse / "tables" / name, str(number)) for name, number in tables]
         return [raw, *models], written
     if step == "promote":
-        return [], models
+        return [], models_of(run["release"], promoted(record))
     return ([raw] if step in READERS else []) + (models if step == "score" else []), []
 
 
@@ -80,6 +80,12 @@ def models_of(release: str, record: Mapping[str, Any]) -> list[Dataset]:
     ]
 
 
+def promoted(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The versions that promote has made champions; it records those of others, too."""
+    by = {"model_version": "promoted", "order_version": "order_promoted"}
+    return {name: record.get(name) for name, done in by.items() if record.get(done)}
+
+
 def on_disk(path: Path, version: str | None = None) -> Dataset:
     """A file or folder that all hosts see."""
     return Dataset("file", str(path), version)
@@ -88,13 +94,19 @@ def on_disk(path: Path, version: str | None = None) -> Dataset:
 def of_source(source: str) -> Dataset:
     """A path, an address of an object store or of the web, or a table of PostgreSQL."""
     address = urlsplit(source)
-    if not address.netloc:
-        return on_disk(Path(source).resolve())
-    if address.scheme in ("postgres", "postgresql"):
-        table = parse_qs(address.query).get("table", [""])[0]
-        schema = "" if "." in table else "public."
-        server = f"postgres://{address.hostname}:{address.port or 5432}"
-        return Dataset(server, f"{address.path.strip('/')}.{schema}{table}")
     # Never a user or a password, which may stand before the host, nor a signature behind the path.
     server = address.netloc.rpartition("@")[2]
+    if address.scheme in ("postgres", "postgresql"):
+        asked = {name: values[0] for name, values in parse_qs(address.query).items()}
+        table, host = asked.get("table", ""), server or asked.get("host", "localhost")
+        schema = "" if "." in table else "public."
+        # Of several hosts the first, with the port that it has.
+        host, _, port = host.partition(",")[0].partition(":")
+        port = port or asked.get("port", "5432")
+        return Dataset(f"postgres://{host}:{port}", f"{address.path.strip('/')}.{schema}{table}")
+    if address.scheme in ("abfs", "abfss"):
+        # There a container stands before the host.
+        server = address.netloc
+    if not server:
+        return on_disk(Path(source).resolve())
     return Dataset(f"{address.scheme}://{server}", address.path.strip("/"))

@@ -172,14 +172,15 @@ def with_time(ratings: DataFrame, ds: date) -> DataFrame:
 def newest(ratings: DataFrame) -> DataFrame:
     """One rating per user and movie: the newest by rated_at; of equally old ones the last line.
 
-    Where lines may delete, and the newest does, there is none; `lines` is then how many each of
-    those that are left had.
+    Where lines may delete, and the newest does, there is none; `lines` is then of how many lines
+    with a rating each is that is left.
     """
     pair = Window.partitionBy("user_id", "movie_id")
     order = pair.orderBy(F.desc_nulls_last("rated_at"), F.desc("block"), F.desc("position"))
     ranked = ratings.withColumn("newest", F.row_number().over(order) == 1)
     if "deleted" in ratings.columns:
-        ranked = ranked.withColumn("lines", F.count("*").over(pair)).filter("not deleted")
+        rated = F.count(F.when(~F.col("deleted"), True)).over(pair)
+        ranked = ranked.withColumn("lines", rated).filter("not deleted")
     return ranked.filter("newest").drop("newest", "deleted")
 
 

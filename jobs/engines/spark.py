@@ -47,11 +47,7 @@ def spark_session(step: str, scratch: Path, delivery: Path | None = None) -> Spa
     # Without this, workers start whatever python3 stands on PATH.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(f"nightreel {step}")
-    # Where spark-env.sh has named the settings to spark-submit, the folder is an empty one.
-    folder = os.environ.get("NIGHTREEL_SPARK_CONF") or os.environ["SPARK_CONF_DIR"]
-    defaults = Path(folder, "spark-defaults.conf")
-    named = defaults.is_file() and re.search(r"(?m)^\s*spark\.local\.dir\b", defaults.read_text())
-    if not named:
+    if not names_setting("spark.local.dir"):
         scratch.mkdir(parents=True, exist_ok=True)
         require_room(scratch, "choose another warehouse.")
         builder = builder.config("spark.local.dir", str(scratch))
@@ -61,6 +57,16 @@ def spark_session(step: str, scratch: Path, delivery: Path | None = None) -> Spa
         if error.getCondition() != "JAVA_GATEWAY_EXITED":
             raise
         raise JobError("Spark's Java ended as soon as it began; it has said why above.") from None
+
+
+def names_setting(name: str) -> bool:
+    """Whether the settings that Spark reads have one of this name, as `spark.master`."""
+    # Where spark-env.sh has named the settings to spark-submit, the folder is an empty one.
+    folder = os.environ.get("NIGHTREEL_SPARK_CONF") or os.environ.get("SPARK_CONF_DIR")
+    defaults = Path(folder or conf_folder() / "spark", "spark-defaults.conf")
+    if not defaults.is_file():
+        return False
+    return bool(re.search(rf"(?m)^\s*{re.escape(name)}\b", defaults.read_text(encoding="utf-8")))
 
 
 def together(spark: SparkSession, *works: Callable[[], Any]) -> list[Any]:

@@ -71,14 +71,22 @@ def on_spark(spec_file: Path, ranks: int, scratch: Path) -> None:
     # Spark takes its time to load, and this is the only launcher that needs it.
     import horovod.spark
 
-    from jobs.engines.spark import spark_session
+    from jobs.engines.spark import names_setting, spark_session
 
+    if not names_setting("spark.master") and "PYSPARK_GATEWAY_PORT" not in os.environ:
+        # Spark would take this host alone.
+        raise JobError(
+            "train.launcher is spark, and spark-defaults.conf in the folder that SPARK_CONF_DIR "
+            "names has no spark.master: name it there. Airflow's connection holds for etl and "
+            "score alone."
+        )
     session = spark_session("train", scratch)
     slots = session.sparkContext.defaultParallelism
     if slots < ranks:
         raise JobError(
             f"Spark runs {slots} tasks at once, and each of the {ranks} ranks needs one: lower "
-            "train.ranks, or give Spark more cores (spark.master in conf/spark)."
+            "train.ranks, or give Spark more cores (spark.master in conf/spark, or in the folder "
+            "that SPARK_CONF_DIR names)."
         )
     local = (session.sparkContext.master or "").startswith("local")
     with rendezvous_secrets(scratch) as secrets:

@@ -18,9 +18,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection
-from contextlib import nullcontext
-
-from psycopg import Connection
 
 from jobs.engines.terminal import show_table
 from jobs.published.whole import publishing
@@ -31,7 +28,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.settings.delivery import IngestSettings
 from jobs.runs.settings.whole import Configuration
 from jobs.runs.warehouse import Warehouse
-from jobs.sinks.postgresql import connection_to
+from jobs.sinks.postgresql import connection_to, require_usable
 from jobs.sinks.postgresql_dates import drop_users
 from jobs.upkeep.erased_models import holding_versions
 from jobs.upkeep.erased_runs import (
@@ -105,10 +102,12 @@ def erase(warehouse: Warehouse, release: str, people: People, said: IngestSettin
         print(f"the data of run {run.run_id} is gone{again}")
 
 
-def erase_from_copies(people: People, server: Connection | None, conf: Configuration) -> None:
+def erase_from_copies(people: People, dsn: str | None, conf: Configuration) -> None:
     """Take them out of PostgreSQL, and say which copies are left."""
-    if server:
-        rows = drop_users(server, people.ids, people.numbers, people.others)
+    if dsn:
+        # Not held open while deliveries were read, for the server would end it.
+        with connection_to(dsn) as server:
+            rows = drop_users(server, people.ids, people.numbers, people.others)
         print(f"PostgreSQL: {rows:,} rows are gone")
     if conf.publish.object_store:
         print(
@@ -157,16 +156,17 @@ def main(argv: list[str] | None = None) -> None:
     said = conf.ingest.model_copy(update={"dataset": release})
     readable(warehouse, release, said)
     dsn = postgresql_dsn(conf)
-    # A server that is not there is told of now, and not when the tables are without them.
-    with connection_to(dsn) if dsn else nullcontext() as server:
-        # First: what is delivered from now on does not bring them back.
-        add_erased(warehouse, release, users)
-        with publishing(warehouse):
-            # Whoever began before the list was there, and does not know it.
-            refuse_at_work(runs_of(warehouse, release))
-            people = People.of(warehouse, release, users)
-            erase(warehouse, release, people, said)
-        erase_from_copies(people, server, conf)
+    if dsn:
+        # One that is not there is told of now, and not when the tables are without them.
+        require_usable(dsn)
+    # First: what is delivered from now on does not bring them back.
+    add_erased(warehouse, release, users)
+    with publishing(warehouse):
+        # Whoever began before the list was there, and does not know it.
+        refuse_at_work(runs_of(warehouse, release))
+        people = People.of(warehouse, release, users)
+        erase(warehouse, release, people, said)
+    erase_from_copies(people, dsn, conf)
     # By these the numbers of texts are known: they go when nothing else is left to do.
     take_names(warehouse, release, people)
     if models:

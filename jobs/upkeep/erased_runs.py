@@ -63,6 +63,10 @@ class Started:
         return self.warehouse.run(self.run_id)
 
     @property
+    def has_cleaned(self) -> bool:
+        return read_json(self.warehouse.record_file(self.run_id, "etl")) is not None
+
+    @property
     def has_published(self) -> bool:
         return read_json(self.warehouse.record_file(self.run_id, "publish")) is not None
 
@@ -163,10 +167,12 @@ def readable(
 ) -> dict[Path, tuple[Layout, IngestSettings]]:
     """How each delivery of a release is read, oldest first, and by which settings.
 
-    By those of the newest run that was told of it; where there is none any more, by those that were
-    noted when it was kept; else as `said`. Raises JobError for a delivery that cannot be read so.
+    By those of the newest run that has cleaned it, or was told of it; where there is none any more,
+    by those that were noted when it was kept; else as `said`. Raises JobError for a delivery that
+    cannot be read so.
     """
-    runs = sorted(runs_of(warehouse, release), key=lambda run: run.started_at)
+    # Whoever has cleaned it was told rightly; who got no further may not have been.
+    runs = sorted(runs_of(warehouse, release), key=lambda run: (run.has_cleaned, run.started_at))
     told = {run.digest: run.ingest for run in runs if run.ingest}
     found = {}
     for raw in deliveries(warehouse, release):
@@ -256,8 +262,11 @@ def remove_downloads(warehouse: Warehouse, release: str) -> int:
     }
     removed = 0
     for name in sorted(names - others):
-        lock = warehouse.downloads / f".{name}.lock"
-        with exclusive(lock, "a run to have unpacked its download"):
+        with if_free(warehouse.downloads / f".{name}.lock") as free:
+            if not free:
+                # Nobody can publish meanwhile, and a download may take hours.
+                print(f"{name} is being downloaded, and stays: erase again once that has ended")
+                continue
             for file in (name, f"{name}.part", f"{name}.part.json"):
                 if (warehouse.downloads / file).is_file():
                     (warehouse.downloads / file).unlink()

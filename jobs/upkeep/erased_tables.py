@@ -49,6 +49,8 @@ NAMING = [
     for name, (ddl, _) in PUBLISHED.items()
     if {"user_id", "source_user_id", *QUOTING} & columns_of(ddl).keys()
 ]
+# Those whose rows do not say which run they are of.
+WITHOUT_RUN = [name for name in NAMING if "run_id" not in columns_of(PUBLISHED[name][0])]
 ERASES = "erases"
 """What a commit says that took users out: how many were asked for."""
 WHOSE = {"run_id", "ds", "model_version"}
@@ -161,21 +163,29 @@ def write_rest(file: Path, rest: Path, people: People, keeps: bool) -> int:
 def remove_earlier(warehouse: Warehouse, people: People) -> int:
     """Remove the files that only earlier versions have, and that name people; returns how many.
 
-    Files of other releases stay. Where the log has forgotten whose a file is, it goes.
+    Files of other releases stay: rows name their run, or else the log says whose a file is. Where
+    it has forgotten, the file goes.
     """
     removed = 0
     for name in filter(lambda name: is_published(warehouse, name), NAMING):
         folder = warehouse.table(name)
         current = set(map(Path, file_paths(DeltaTable(folder))))
-        made_by = runs_of_files(folder)
+        # A commit that took somebody out of a table has files of several releases.
+        made_by = runs_of_files(folder) if name in WITHOUT_RUN else {}
         for file in parquet_files(folder):
-            if file in current or made_by.get(file) in people.others:
+            if file in current or made_by.get(file, run_in(file)) in people.others:
                 continue
             if people.are_in(file):
                 file.unlink()
                 removed += 1
         clean_log(folder)
     return removed
+
+
+def run_in(file: Path) -> str | None:
+    """The run that a file's folder names, where tables are partitioned by it."""
+    parts = (part.partition("=") for part in file.parts)
+    return next((unquote(value) for key, _, value in parts if key == "run_id"), None)
 
 
 def runs_of_files(table: Path) -> dict[Path, str]:

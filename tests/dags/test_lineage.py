@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-MODEL = {"model_version": "3", "order_version": None}
 ORDERED = {"model_version": "3", "order_version": "2"}
 
 
@@ -18,6 +17,9 @@ ORDERED = {"model_version": "3", "order_version": "2"}
         ("s3://bucket/releases/ml-1m.zip", "s3://bucket", "releases/ml-1m.zip"),
         ("postgresql://me@host/shop?table=stars", "postgres://host:5432", "shop.public.stars"),
         ("postgresql://host:6543/shop?table=a.b", "postgres://host:6543", "shop.a.b"),
+        ("postgresql://me@/shop?host=db&table=t", "postgres://db:5432", "shop.public.t"),
+        ("postgresql://a:6543,b:5432/shop?table=t", "postgres://a:6543", "shop.public.t"),
+        ("abfss://box@me.dfs.core.windows.net/a", "abfss://box@me.dfs.core.windows.net", "a"),
     ],
 )
 def test_a_source_has_the_name_that_others_give_it(
@@ -45,11 +47,20 @@ def test_a_source_has_the_name_that_others_give_it(
         ),
         (
             "publish",
-            {"model_version": "3", "versions": {"runs": 4, "movies": 1}},
-            [("file", "raw/ml-1m", "0a1b"), ("mlflow", "nightreel-ml-1m", "3")],
+            {**ORDERED, "versions": {"runs": 4, "movies": 1}},
+            [
+                ("file", "raw/ml-1m", "0a1b"),
+                ("mlflow", "nightreel-ml-1m", "3"),
+                ("mlflow", "nightreel-ml-1m-order", "2"),
+            ],
             [("file", "tables/movies", "1"), ("file", "tables/runs", "4")],
         ),
-        ("promote", MODEL, [], [("mlflow", "nightreel-ml-1m", "3")]),
+        (
+            "promote",
+            {**ORDERED, "promoted": False, "order_promoted": True},
+            [],
+            [("mlflow", "nightreel-ml-1m-order", "2")],
+        ),
         ("report", {}, [], []),
     ],
 )

@@ -22,6 +22,13 @@ NETWORK = "10.77.0"
 # The name of each host's network interface.
 INTERFACE = "eth0"
 APART = ("--net", "--mount", "--uts", "--ipc", "--pid")
+# What has to be allowed for it.
+TRIED = """
+set -e
+mount -t tmpfs none /mnt
+ip link add switch0 type bridge
+ip link add cable0 type veth peer name cable1
+"""
 # A host's first process. It takes in processes that others leave, and the host ends with it, which
 # is when nobody holds the other end of its standard input any more.
 FIRST = """
@@ -74,7 +81,9 @@ class Host:
     def link(self, command: str) -> None:
         """Run `ip` on its network; processes are those of this machine."""
         words = self.words(["ip", *command.split()], apart=["--net"])
-        subprocess.run(words, check=True)
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise OSError(f"ip {command}: {done.stderr}")
 
     def start(
         self, command: Sequence[str], variables: Mapping[str, str], said: Path
@@ -104,22 +113,27 @@ class Host:
 def network(folder: Path, names: Sequence[str], shared: Sequence[Path]) -> Iterator[list[Host]]:
     """Hosts of these names that reach one another, and see the shared folders where they lie here.
 
-    Skips the test, with a reason, where hosts cannot be made.
+    Skips the test, with a reason, where the system makes no hosts.
     """
     if missing := [program for program in NEEDED if not shutil.which(program)]:
         pytest.skip(f"hosts are made with {missing[0]} (Debian: util-linux, iproute2)")
+    tried = subprocess.run(
+        ["unshare", *APART, "--fork", "--mount-proc", "bash", "-c", TRIED],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if tried.returncode:
+        pytest.skip(f"this user or machine makes no hosts: {tried.stderr}")
     addresses = {name: f"{NETWORK}.{number}" for number, name in enumerate(names, start=1)}
     lines = [f"{address} {name}\n" for name, address in addresses.items()]
     known = folder / "hosts"
     known.write_text("".join(["127.0.0.1 localhost\n", *lines]))
     with ExitStack() as ends:
         hosts = []
-        try:
-            for name, address in addresses.items():
-                hosts.append(Host(name, address, known, shared))
-                ends.callback(hosts[-1].end)
-        except OSError as error:
-            pytest.skip(f"this user or machine makes no namespaces: {error}")
+        for name, address in addresses.items():
+            hosts.append(Host(name, address, known, shared))
+            ends.callback(hosts[-1].end)
         connect(hosts)
         yield hosts
 

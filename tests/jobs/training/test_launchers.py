@@ -217,6 +217,12 @@ def test_on_spark_as_on_this_host(data, tmp_path, on_this_host, spark):
     assert losses(train_with(data, tmp_path, "launcher=spark")) == losses(on_this_host)
 
 
+def test_ranks_on_a_spark_that_nobody_has_named_are_refused(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
+    with pytest.raises(JobError, match=r"names has no spark\.master: name it there"):
+        train_with(data, tmp_path, "launcher=spark")
+
+
 def test_the_sentence_of_a_rank_is_that_of_the_job(data, tmp_path, capfd):
     with pytest.raises(JobError, match=r"^The loss is not a finite number"):
         train_with(

@@ -142,9 +142,9 @@ def call(warehouse, capsys):
     return called
 
 
-def left(warehouse: Warehouse, kind: str) -> list[str]:
+def left(warehouse: Warehouse, kind: str, who: int = 0) -> list[str]:
     """What still names who was erased; numbers in files of the other release are another user's."""
-    user, number = KINDS[kind][0]
+    user, number = KINDS[kind][who]
     found = naming(warehouse.folder, user, number)
     if kind == "number":
         # Texts hold such a number for many reasons; those of deliveries and pages do not.
@@ -247,6 +247,20 @@ def test_earlier_versions_of_other_releases_stay(call, warehouse, kind):
 
 
 @pytest.mark.parametrize("kind", ["text"], indirect=True)
+def test_two_are_erased_one_after_the_other_though_another_release_published_last(
+    call, warehouse, kind
+):
+    """What stood in files that were written anew for the first of them goes with the second."""
+    run = made(warehouse.folder, "last", "2026-01-09", hour=9)
+    row = (99, 1, 10, "Ten", 4.0, "model", "1", "last", 4.0)
+    write(run.output("scored"), schemas.RECOMMENDATIONS, {"ds": "2026-01-09"}, [row])
+    publish(run)
+    for who in (0, 1):
+        call("--user", KINDS[kind][who][0], "--apply")
+    assert left(warehouse, kind, who=1) == []
+
+
+@pytest.mark.parametrize("kind", ["text"], indirect=True)
 def test_deliveries_are_read_as_their_runs_were_told(call, warehouse, tmp_path):
     """Also what was kept again, and where its run has been cleared up."""
     columns = ColumnSettings(user="buyer", movie="thing", rating="stars")
@@ -304,6 +318,7 @@ def test_who_is_in_postgresql_yet_is_found_again(call, warehouse, kind, monkeypa
     # It was not there, and nothing was changed.
     assert erased_users(warehouse, RELEASE) == set()
     with monkeypatch.context() as patch:
+        patch.setattr(erase, "require_usable", lambda dsn: None)
         patch.setattr(erase, "connection_to", lambda dsn: nullcontext(Down()))
         with pytest.raises(JobError, match=r"still holds who was erased: .* erase again"):
             call("--user", "u-1", "--apply")
