@@ -147,6 +147,7 @@ def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
 
     ratings = clean_ratings(delivery, run, given_test).cache()
     if layout.deletes and ratings.isEmpty():
+        write(run, bad, "quarantine", schemas.QUARANTINE, "run_id")
         raise JobError(
             f"{run.raw / layout.ratings.file}: no rating is left, for the newest line of every "
             "user and movie deletes it. ingest.columns.deleted says by which column; if that is "
