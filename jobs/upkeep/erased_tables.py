@@ -54,6 +54,7 @@ WITHOUT_RUN = [name for name in NAMING if "run_id" not in columns_of(PUBLISHED[n
 ERASES = "erases"
 """What a commit says that took users out: how many were asked for."""
 WHOSE = {"run_id", "ds", "model_version"}
+"""What a commit says of whose rows a table has, and of which date, by which others go."""
 
 
 def rows_of(warehouse: Warehouse, release: str, people: People) -> dict[str, str]:
@@ -93,10 +94,7 @@ def take_out(warehouse: Warehouse, names: Iterable[str], people: People) -> None
             if not actions:
                 continue
             made = commit_info(folder, table.version()) or {}
-            # Whose rows they are, and of which date, others go by.
-            told: dict[str, Any] = {
-                k: made[k] for k in ("run_id", "ds", "model_version") if k in made
-            }
+            told: dict[str, Any] = {each: made[each] for each in WHOSE & made.keys()}
             told |= {ERASES: str(len(people.ids))} | ({} if name in ALONE else {PART_OF: attempt})
             with committing(folder):
                 table.create_write_transaction(

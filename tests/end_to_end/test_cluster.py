@@ -143,11 +143,9 @@ class Cluster:
 
     def tasks_of(self, application: str) -> set[tuple[str, str]]:
         """Host and end of the tasks of Spark's newest application of this name."""
-        files = sorted((self.folder / "events").iterdir())
-        found = [
-            file.read_text() for file in files if f'"App Name":"{application}"' in file.read_text()
-        ]
-        events = map(json.loads, found[-1].splitlines())
+        logs = [file.read_text() for file in sorted((self.folder / "events").iterdir())]
+        newest = [log for log in logs if f'"App Name":"{application}"' in log][-1]
+        events = map(json.loads, newest.splitlines())
         ended = [event for event in events if event["Event"] == "SparkListenerTaskEnd"]
         return {(e["Task Info"]["Host"], e["Task End Reason"]["Reason"]) for e in ended}
 
