@@ -161,9 +161,13 @@ class Peeked:
                     f"{self.label} has no column of the {role}: expected {how}, or its name or "
                     f"number in ingest.columns.{role}.{ones}{self.shown}"
                 )
-        roles = {place: role for role, place in places.items() if place is not None}
-        if len(roles) < sum(place is not None for place in places.values()):
-            raise JobError(f"{self.label}: ingest.columns names one column twice.")
+        roles: dict[int, str] = {}
+        for role, place in places.items():
+            if place is not None and (other := roles.setdefault(place, role)) != role:
+                raise JobError(
+                    f"{self.label}: column {place + 1} would be both the {other} and the {role}. "
+                    f"Say in ingest.columns.{other} and ingest.columns.{role} which each is."
+                )
         fields = [
             FIELDS[roles[place]] if place in roles else f"aside_{place + 1}"
             for place in range(len(self.first))

@@ -124,7 +124,7 @@ def test_what_was_told_is_said(tmp_path):
         ("a,b,c\n1,2,3\n", ["columns.user=who"], "no column of the user"),
         ("1,2,3\n", ["columns.time=7"], "has 3 columns, and ingest.columns.time is 7"),
         ("user,item,rating\n1,2,3\n", ["columns.deleted=gone"], "has no column gone, which ingest"),
-        ("1,2,3\n", ["columns={user: 2, movie: 2}"], "names one column twice"),
+        ("1,2,3\n", ["columns={user: 2, movie: 2}"], "both the user and the movie"),
         ("user,movie,rating\n1,4.5,3\n", [], "movie_id holds numbers that are no ids, as '4.5'"),
         ("1,1.04e+11,3\n", [], "set ingest.ids to string; if not, say in ingest.columns"),
         ("\n\n", [], "expected lines of at most 65,536 bytes, found none"),
