@@ -15,187 +15,31 @@ What was committed is then copied to the places that `publish` in conf names: jo
 
 from __future__ import annotations
 
-import shutil
 import time
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
-from jobs.engines.duck import (
-    add_view,
-    copy,
-    duckdb_columns,
-    no_rows,
-    open_tables,
-    parquet_files,
-    quoted,
-    write_few_rows,
-)
-from jobs.published.audit import (
-    ToPublish,
-    add_shown,
-    audit,
-    challengers_in_sql,
-    require_nobody_erased,
-)
-from jobs.published.commit import commit, lists, versions_after, with_others
-from jobs.published.delta import is_published, open_table
-from jobs.published.parquet import ROWS_OF_GROUP, read_footer
-from jobs.published.runs_table import newer_run, releases_of
-from jobs.published.views import view_of
-from jobs.published.whole import in_json, publishing
+from jobs.engines.duck import open_tables, parquet_files, write_few_rows
+from jobs.published.audit import require_nobody_erased
+from jobs.published.commit import commit, lists, versions_after
+from jobs.published.others import merge_others
+from jobs.published.parquet import read_footer
+from jobs.published.runs_row import runs_row
+from jobs.published.runs_table import newer_run
+from jobs.published.whole import publishing
 from jobs.release.detection import detect_layout
 from jobs.release.leave_out import lines_naming
-from jobs.runs import schemas
-from jobs.runs.code import code_version
 from jobs.runs.command import refuse_future, run_command, step_arguments
 from jobs.runs.erased import erased_users
 from jobs.runs.errors import JobError
-from jobs.runs.evaluation import Evaluation
 from jobs.runs.run import Run, run_of
-from jobs.scoring.chosen_check import check_chosen
-from jobs.scoring.filters import allowed_movies
-from jobs.scoring.folded_check import check_folded_in
 from jobs.scoring.models import Models
-from jobs.scoring.new_movies import ids_of_new
-from jobs.scoring.similar_check import SimilarToPublish, check_similar
-from jobs.scoring.variants import CHALLENGER, CHAMPION, models_beside, output_of
+from jobs.scoring.published_check import check_variant
+from jobs.scoring.variants import CHALLENGER, CHAMPION, models_beside
 from jobs.sinks.sinks import copy_all, sinks_of
 from jobs.training.promotion import may_crown
 from jobs.training.registry import Registry
-
-
-def to_audit(run: Run, models: Models, variant: str = CHAMPION) -> ToPublish:
-    """What a variant has scored by these models, and what that is checked against."""
-    clean = {name: run.data(name) for name in ("ratings", "movies")}
-    tables = open_tables(clean, scratch=run.staging)
-    written = schemas.PUBLISHED["recommendations"]
-    add_view(tables, "written", run.output(output_of(run, variant)), *written)
-    add_view(tables, "everybody", run.data("users"), schemas.USERS)
-    chosen, rows = "from everybody", "from written"
-    if run.conf.score.shares_users:
-        # By the users, not by what rows say: that is checked.
-        share = challengers_in_sql(run.conf.score.challenger_share)
-        tables.execute(f"create view theirs as select user_id from everybody where {share}")
-        join = "anti" if variant == CHAMPION else "semi"
-        chosen, rows = (f"{of} {join} join theirs using (user_id)" for of in (chosen, rows))
-    if run.users is not None:
-        chosen += f" where list_contains({list(run.users)}, user_id)"
-    tables.execute(f"create view users as {chosen}")
-    tables.execute(f"create view recommendations as {rows}")
-    if run.conf.score.candidates:
-        add_view(tables, "candidates", run.output("candidates"), schemas.CANDIDATES)
-    else:
-        tables.execute(f"create view candidates as {no_rows(duckdb_columns(schemas.CANDIDATES))}")
-    score = run.conf.score
-    add_shown(tables, run.warehouse, run.release, run.ds, score.repeat_after)
-    return ToPublish(
-        tables=tables,
-        ds=run.ds,
-        top_k=None if score.top_k == "all" else score.top_k,
-        movie_ids=models.known(allowed_movies(run).movie_ids),
-        rating_range=run.rating_range,
-        variant=variant,
-        model_version=models.rating.version,
-        order_version=models.order.version if models.order else None,
-        implicit=run.implicit,
-        by_score=not (score.diversity or score.calibration),
-        genre_cap=score.genre_cap,
-        new_movies=score.new_movies,
-        new_ids=ids_of_new(run, models),
-    )
-
-
-def similar_to_audit(run: Run, models: Models, data: ToPublish) -> SimilarToPublish:
-    """The similar movies of a run by these models, and what they are checked against."""
-    similar = schemas.PUBLISHED["similar_movies"]
-    add_view(data.tables, "similar_movies", run.output("similar_movies"), *similar)
-    return SimilarToPublish(
-        tables=data.tables,
-        ds=run.ds,
-        top=run.conf.score.similar,
-        movie_ids=data.movie_ids,
-        models=models.all,
-        model_version=models.named,
-    )
-
-
-def runs_row(run: Run, started: float, versions: dict[str, int]) -> tuple[object, ...]:
-    """The run's row in `runs`; this step, begun at `started`, counts until now."""
-    before = [run.record(step) for step in run.steps() if step not in ("publish", "promote")]
-    etl = run.etl_figures
-    evaluation = run.evaluation if run.trains else None
-    own = evaluation.errors if evaluation else {}
-    row = {
-        "run_id": run.run_id,
-        "ds": run.ds,
-        "release": run.release,
-        **{name: etl[name] for name in ("ratings", "users", "movies", "quarantined")},
-        "model_version": run.model_version,
-        "promoted": bool(evaluation and evaluation.promoted and may_crown(Registry.of(run), run)),
-        "test_rmse": own.get("test_rmse"),
-        "test_mae": own.get("test_mae"),
-        "rows_published": run.record("score")["rows"],
-        "seconds": sum(record["seconds"] for record in before) + time.perf_counter() - started,
-        "finished_at": datetime.now(UTC),
-        "candidate_version": evaluation.candidate_version if evaluation else None,
-        "users_scored": None if run.users is None else len(run.users),
-        "validation_rmse": own.get("validation_rmse"),
-        "damping": run.conf.score.damping,
-        "lower_bound": run.record("score").get("lower_bound"),
-        "started_at": run.started_at,
-        "data_run": run.data_run,
-        "versions": in_json(versions),
-        **of_order(run, evaluation),
-        "refit_ratings": run.record("score").get("refit_ratings"),
-        "digest": run.digest,
-        "code_version": code_version(),
-    }
-    return tuple(row[name] for name in schemas.columns_of(schemas.RUNS))
-
-
-def of_order(run: Run, evaluation: Evaluation | None) -> dict[str, Any]:
-    """What the row says of the models that order movies."""
-    own = evaluation.order if evaluation else None
-    return {
-        "order_version": run.order_version,
-        "order_candidate_version": own and own.candidate_version,
-        "ndcg_10": own and own.ndcg_10["model"],
-        "hr_10": own and own.hr_10["model"],
-    }
-
-
-def merge_others(run: Run, name: str, scored: str) -> None:
-    """Write what a table gets: the chosen users' rows, and those published for others of that date.
-
-    `scored` is the output that has the chosen users'.
-    Raises JobError if nothing is published for the date, or another release's.
-    """
-    assert run.users is not None
-    tables = open_tables({}, scratch=run.staging)
-    add_view(tables, "chosen", run.output(scored), *schemas.PUBLISHED[name])
-    of_date = f"ds = {quoted(run.ds.isoformat())}"
-    columns = schemas.columns_of(schemas.RECOMMENDATIONS)
-    nothing = f"Nothing is published for {run.ds} in {name} yet: score all users, without --users."
-    if not is_published(run.warehouse, name):
-        raise JobError(nothing)
-    table = open_table(run.warehouse, name)
-    published = f"({view_of(tables, table, columns, of_date)}) where {of_date}"
-    run_ids = tables.execute(f"select distinct run_id from {published}").fetchall()
-    if not run_ids:
-        raise JobError(nothing)
-    releases = releases_of(run.warehouse, [run_id for (run_id,) in run_ids])
-    if releases != {run.release}:
-        raise JobError(
-            f"What is published for {run.ds} is of release {', '.join(sorted(releases))}, and not "
-            f"of {run.release}: score all users, without --users."
-        )
-    others = f"from {published} and not list_contains({list(run.users)}, user_id)"
-    rows = f"from chosen union all by name ({others})"
-    write_by_user(tables, rows, with_others(run, scored) / f"ds={run.ds}")
 
 
 def refuse_older(run: Run) -> None:
@@ -230,17 +74,9 @@ def refuse_erased(run: Run) -> None:
         require_nobody_erased(tables, erased, quoted)
 
 
-def check_variant(run: Run, models: Models, variant: str) -> list[str]:
-    """Make all checks of what a variant has scored by these models; returns their names.
-
-    Raises JobError with the first that fails.
-    """
-    data = to_audit(run, models, variant)
-    checks = audit(data) + check_folded_in(run, models, variant) + check_chosen(run, models, data)
-    # Similar movies are the champions'.
-    if run.users is None and variant == CHAMPION:
-        checks += check_similar(similar_to_audit(run, models, data))
-    return checks
+def will_promote(run: Run) -> bool:
+    """Whether the run's own model of ratings becomes champion once it is published."""
+    return run.trains and run.evaluation.promoted and may_crown(Registry.of(run), run)
 
 
 def publish(run: Run, started: float) -> dict[str, Any]:
@@ -275,7 +111,8 @@ def publish(run: Run, started: float) -> dict[str, Any]:
                 for name, output in lists(run).items():
                     merge_others(run, name, output)
             versions = versions_after(run)
-            write_few_rows(run.output("summary"), "runs", [runs_row(run, started, versions)])
+            row = runs_row(run, started, versions, will_promote(run))
+            write_few_rows(run.output("summary"), "runs", [row])
             versions = commit(run, versions)
         figures |= copy_all(copies, run.ds)
     figures |= {"table_version": versions["recommendations"], "versions": versions}
@@ -293,20 +130,6 @@ def publish(run: Run, started: float) -> dict[str, Any]:
 def rows_in(output: Path) -> int:
     """Rows of what was scored, by its files' footers. Raises JobError if one is cut off."""
     return sum(read_footer(file).num_rows for file in parquet_files(output))
-
-
-def write_by_user(tables: duckdb.DuckDBPyConnection, rows: str, partition: Path) -> None:
-    """Write rows of schemas.RECOMMENDATIONS, of one date, replacing the folder of its partition.
-
-    They lie by user: the bounds of row groups tell readers which users each holds.
-    """
-    columns = [name for name in schemas.columns_of(schemas.RECOMMENDATIONS) if name != "ds"]
-    kinds = duckdb_columns(schemas.RECOMMENDATIONS)
-    chosen = ", ".join(f"cast({name} as {kinds[name]}) as {name}" for name in columns)
-    shutil.rmtree(partition.parent, ignore_errors=True)
-    partition.mkdir(parents=True)
-    query = f"select {chosen} from ({rows}) order by user_id, rank"
-    copy(tables, query, partition / "part-0.parquet", f", row_group_size {ROWS_OF_GROUP}")
 
 
 def errors_of_scored(run: Run) -> dict[str, float | None]:

@@ -25,8 +25,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.engines.duck import copy, write_few_rows
-from jobs.publish import write_by_user
 from jobs.published.delta import file_paths, open_table, publish_files
+from jobs.published.others import write_by_user
 from jobs.runs.schemas import PUBLISHED, columns_of, in_json
 from jobs.runs.warehouse import Warehouse
 from model.files import make_folder

@@ -4,8 +4,8 @@ import duckdb
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from jobs.publish import write_by_user
 from jobs.published.delta import file_paths, publish_files
+from jobs.published.others import write_by_user
 from jobs.published.views import view_of
 from jobs.runs.schemas import RECOMMENDATIONS, in_json
 
