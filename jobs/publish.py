@@ -35,7 +35,7 @@ from jobs.runs.erased import erased_users
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, run_of
 from jobs.scoring.models import Models
-from jobs.scoring.published_check import check_variant
+from jobs.scoring.variant_check import check_variant
 from jobs.scoring.variants import CHALLENGER, CHAMPION, models_beside
 from jobs.sinks.sinks import copy_all, sinks_of
 from jobs.training.promotion import may_crown
@@ -75,7 +75,7 @@ def refuse_erased(run: Run) -> None:
 
 
 def will_promote(run: Run) -> bool:
-    """Whether the run's own model of ratings becomes champion once it is published."""
+    """Whether its model of ratings, or biases in its place, become champion once published."""
     return run.trains and run.evaluation.promoted and may_crown(Registry.of(run), run)
 
 

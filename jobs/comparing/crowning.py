@@ -1,8 +1,8 @@
 """The best by validation of a comparison, put through the gates of a nightly run.
 
-What passes is registered, learns from all ratings where train.refit says so, and becomes the
-champion, as in a night: jobs/training has each of these. Nothing is published; the next night that
-trains nothing better scores by it, and its audit stands before readers as ever.
+What comes before a gate is registered; what passes learns from all ratings where train.refit says
+so, and becomes the champion, as in a night: jobs/training has each of these. Nothing is published;
+the next night that trains nothing better scores by it, and its audit stands before readers as ever.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ def runs_row(
 ) -> tuple[object, ...]:
     """The run's row; publish, begun at `started`, counts until now.
 
-    `promoted`: its model of ratings becomes champion once it is published.
+    `promoted`: its model of ratings, or biases in its place, become champion after this.
     """
     before = [run.record(step) for step in run.steps() if step not in ("publish", "promote")]
     etl = run.etl_figures

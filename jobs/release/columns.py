@@ -164,9 +164,15 @@ class Peeked:
         roles: dict[int, str] = {}
         for role, place in places.items():
             if place is not None and (other := roles.setdefault(place, role)) != role:
+                # In a file of titles, numbers in conf would be those of the ratings' file.
+                how = (
+                    "Give the file a first line of names, as movie,title,genres."
+                    if "title" in order and not self.header
+                    else f"Say in ingest.columns.{other} and ingest.columns.{role} which each is."
+                )
                 raise JobError(
                     f"{self.label}: column {place + 1} would be both the {other} and the {role}. "
-                    f"Say in ingest.columns.{other} and ingest.columns.{role} which each is."
+                    f"{how}"
                 )
         fields = [
             FIELDS[roles[place]] if place in roles else f"aside_{place + 1}"

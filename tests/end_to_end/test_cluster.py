@@ -43,8 +43,9 @@ spark.ui.enabled false
 spark.eventLog.enabled true
 spark.eventLog.compress false
 spark.eventLog.rolling.enabled false
-# So that both workers have something to do.
+# So that both workers have something to do: tasks of seconds would wait for the host of their rows.
 spark.scheduler.minRegisteredResourcesRatio 1.0
+spark.locality.wait 0
 spark.master {master}
 spark.eventLog.dir file://{events}
 """

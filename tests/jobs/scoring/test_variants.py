@@ -17,7 +17,7 @@ from jobs.runs.errors import JobError
 from jobs.runs.files import write_json
 from jobs.score import score
 from jobs.scoring.models import Models
-from jobs.scoring.published_check import check_variant
+from jobs.scoring.variant_check import check_variant
 from jobs.scoring.variants import CHALLENGER, CHAMPION, HASHES, hash_of, require_challenger
 from jobs.training.registering import register
 from jobs.training.registry import Registry
