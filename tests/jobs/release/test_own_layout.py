@@ -72,7 +72,7 @@ def test_conf_says_columns_by_name_and_by_number(tmp_path):
     assert movies
     assert movies.fields == ("movie_id", "title", "genres")
     # A number of the movie's column is that of the ratings' file.
-    with pytest.raises(JobError, match="both the movie and the title. Give the file a"):
+    with pytest.raises(JobError, match=r"both the movie and the title\. Give the file a"):
         told(tmp_path, "7,5.0,1,2\n", "columns={user: 3, movie: 1, rating: 2, title: 1}")
 
 
