@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from jobs.comparing.results import Result
 from jobs.runs.run import Run
+from jobs.training.order_gate import question_of
+from jobs.training.order_lists import share_learned
 from model.bootstrap import Difference, difference, intervals
+from model.data.ratings import read_ratings
 from model.list_agreement import overlap, rank_biased_overlap
 from model.list_measure import EVERYBODY
 
@@ -34,7 +37,9 @@ class Standing:
     spread: float
     """The largest less the least over its trainings."""
     against_best: Difference | None
-    """Paired, over the same users; above 0 is better. None: it is the best."""
+    """Paired, over the same users; above 0 is better. None: it is the best, or flattered."""
+    flattered: bool
+    """It has learned from part of what it is asked for: nobody is compared with it."""
     results: Sequence[Result]
 
     def mean(self, name: str, k: int | None = None, segment: str = EVERYBODY) -> float | None:
@@ -73,8 +78,26 @@ def mean_of(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known and len(known) == len(values) else None
 
 
-def standings(results: Sequence[Result], by: By) -> list[Standing]:
-    """The best first: by RMSE of held-back ratings, or by NDCG at 10; who has none is left out."""
+def share_learned_of(run: Run, results: Sequence[Result]) -> float:
+    """The share of what orders are asked for that models of ratings have learned from.
+
+    0 where none stands in that board.
+    """
+    if all(result.ndcg_B is None or not predicts(result) for result in results):
+        return 0.0
+    return share_learned(question_of(run), read_ratings(run.split("train")))
+
+
+def predicts(result: Result) -> bool:
+    """Whether it is of a model of ratings."""
+    return result.entrant.seed is not None and not result.entrant.orders
+
+
+def standings(results: Sequence[Result], by: By, learned: float = 0.0) -> list[Standing]:
+    """The best first: by RMSE of held-back ratings, or by NDCG at 10; who has none is left out.
+
+    `learned`: as `share_learned_of` says; in the order of movies such models are flattered.
+    """
     of_users: dict[str, list[Double]] = defaultdict(list)
     of_member: dict[str, list[Result]] = defaultdict(list)
     uncounted = {each.entrant for each in lacking_folds(results)}
@@ -91,7 +114,11 @@ def standings(results: Sequence[Result], by: By) -> list[Standing]:
     sign = -1 if by == "rating" else 1
     mean = {member: sign * np.mean(found, axis=0) for member, found in of_users.items()}
     ordered = sorted(mean, key=lambda member: -np.nanmean(mean[member]))
-    best = mean[ordered[0]]
+    flattered = {
+        member: by == "order" and learned > 0 and predicts(of_member[member][0])
+        for member in ordered
+    }
+    best = next((member for member in ordered if not flattered[member]), None)
     board = []
     for member in ordered:
         [of_users_drawn] = intervals(abs(mean[member])[None])
@@ -100,10 +127,12 @@ def standings(results: Sequence[Result], by: By) -> list[Standing]:
         if by == "rating":
             value, low, high = np.sqrt([value, low, high]).tolist()
             each = np.sqrt(each).tolist()
-        against = None if member == ordered[0] else difference(mean[member], best)
+        others = best if best != member and not flattered[member] else None
+        against = difference(mean[member], mean[others]) if others else None
         spread = max(each) - min(each)
         own = of_member[member]
-        board.append(Standing(member, len(each), value, low, high, spread, against, own))
+        too_good = flattered[member]
+        board.append(Standing(member, len(each), value, low, high, spread, against, too_good, own))
     return board
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobs.comparing.crowning import Crowning
-from jobs.comparing.leaderboard import By, Standing, agreement, lacking_folds, standings
+from jobs.comparing.leaderboard import (
+    By,
+    Standing,
+    agreement,
+    lacking_folds,
+    share_learned_of,
+    standings,
+)
 from jobs.comparing.results import Result
 from jobs.comparing.search import Found
 from jobs.comparing.trials import short
@@ -22,13 +29,15 @@ def comparison(
 ) -> Page:
     """The page about all results of a run."""
     measured = [result for result in results if result.why_not is None]
-    by_rating, by_order = standings(measured, "rating"), standings(measured, "order")
+    learned = share_learned_of(run, measured)
+    by_rating, by_order = standings(measured, "rating"), standings(measured, "order", learned)
     figures = [(number(len(measured)), "trainings and baselines measured")]
     if by_rating:
         figures.append((by_rating[0].member, f"lowest RMSE, {by_rating[0].value:.4f}"))
-    if by_order:
-        figures.append((by_order[0].member, f"highest NDCG@10, {by_order[0].value:.4f}"))
-    parts = [board(run, "rating", by_rating), board(run, "order", by_order), champions(crowned)]
+    if best := [each for each in by_order if not each.flattered]:
+        figures.append((best[0].member, f"highest NDCG@10, {best[0].value:.4f}"))
+    parts = [board(run, "rating", by_rating), board(run, "order", by_order, learned)]
+    parts.append(champions(crowned))
     parts += [found(search) for search in searches]
     parts += [likeness(by_order), segments(by_order), left_out(results)]
     folds = run.conf.compare.folds
@@ -48,8 +57,8 @@ def comparison(
     )
 
 
-def board(run: Run, by: By, found: Sequence[Standing]) -> Section | None:
-    """Members from the best on, and what each costs."""
+def board(run: Run, by: By, found: Sequence[Standing], learned: float = 0.0) -> Section | None:
+    """Members from the best on, and what each costs; `learned` as `share_learned_of` says."""
     if not found:
         return None
     name, orders = MEASURE[by], by == "order"
@@ -73,7 +82,7 @@ def board(run: Run, by: By, found: Sequence[Standing]) -> Section | None:
                 # Of another measure, what is validated is none of this board's.
                 number(each.validated if each.results[0].entrant.orders == orders else None, 4),
                 *(number(value, 4) for value in own),
-                "–" if against is None else against.verdict,
+                "flattered" if each.flattered else "–" if against is None else against.verdict,
                 number(each.seconds, 1),
                 number(each.cpu_seconds, 1),
                 number(each.results[0].size / 1e6, 1),
@@ -93,14 +102,20 @@ def board(run: Run, by: By, found: Sequence[Standing]) -> Section | None:
         )
     numbers = frozenset(headers) - {"Member", "Interval", "To the best"}
     better = "lower" if by == "rating" else "higher"
-    caption = (
-        f"{name} of {held_back(run, by)}; {better} is better. The mean over "
-        f"{'seeds and folds' if of_folds else 'seeds'}, and the largest less the least of them. "
-        "Open: chance may have made the difference to the best. Validation: by what settings and "
-        "champions are chosen"
+    caption = f"{name} of {held_back(run, by)}; {better} is better"
+    trainings = "seeds and folds" if of_folds else "seeds"
+    text = (
+        f"Means over {trainings}; the spread is the largest less the least of them. Open: chance may "
+        "have made the difference to the best. Settings and champions are chosen by the column "
+        "Validation."
     )
+    if any(each.flattered for each in found):
+        text += (
+            f" Flattered: models of ratings had {learned:.0%} of what is asked for among their "
+            "training ratings, which etl's split deals whatever their times."
+        )
     title = "Predicted ratings" if by == "rating" else "Order"
-    return Section(title, [Table(caption, headers, rows, numbers), *plots])
+    return Section(title, [Text(text), Table(caption, headers, rows, numbers), *plots])
 
 
 def held_back(run: Run, by: By) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from jobs.training.fresh_rows import with_fresh_rows
 from model.data.histories import TEST, UNKNOWN, Histories
+from model.data.ratings import Ratings
 from model.factors import Factors, index_of
 from model.held_out import HeldOut, held_out
 from model.ranking.lists import Lists
@@ -50,6 +51,17 @@ def question(histories: Histories, user_ids_U: Ints, movie_ids_M: Ints) -> Quest
         asked = np.sort(drawn)
     held = held_out(histories.take(asked), TEST)
     return Question(held, learned, user_ids_U[held.known.user_U], movie_ids_M)
+
+
+def share_learned(asked: Question, ratings: Ratings) -> float:
+    """The share of the movies to be named that ratings hold, from which some model has learned.
+
+    Models of order learn from what was known, models of ratings from whatever etl's split has.
+    """
+    targets, movies = asked.held.targets, len(asked.movie_ids_M)
+    user_N = np.repeat(asked.held.known.user_U, np.diff(targets.offset_B1)).astype(np.int64)
+    learned_R = ratings.user_N.numpy().astype(np.int64) * movies + ratings.movie_N.numpy()
+    return float(np.isin(user_N * movies + targets.value_N, learned_R).mean())
 
 
 def by_order(asked: Question, factors: Factors, folder: Path) -> Ranked:

@@ -51,6 +51,20 @@ def test_orders_are_compared_over_the_users_that_have_a_figure():
     assert found[0].value == pytest.approx(np.nanmean(users))
 
 
+def test_who_has_learned_from_what_is_asked_is_compared_with_nobody():
+    ratings = ordered("svdpp", 7, [0.9, 0.9])
+    results = [ratings, ordered("visits", 7, [0.5, 0.4]), ordered("elsa", 7, [0.1, 0.1])]
+    found = standings(results, "order", learned=0.8)
+    assert [standing.flattered for standing in found] == [True, False, False]
+    verdicts = [standing.against_best and standing.against_best.verdict for standing in found]
+    assert verdicts == [None, None, "worse"]
+    # Nothing is learned beforehand where etl holds back the same ratings.
+    [first, second, _] = standings(results, "order")
+    assert not first.flattered
+    assert second.against_best is not None
+    assert standings([ratings], "order", learned=0.8)[0].against_best is None
+
+
 def test_agreement_of_every_two():
     results = [
         ordered("elsa", 7, [0.3], [[1, 2]]),

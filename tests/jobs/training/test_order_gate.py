@@ -2,11 +2,18 @@
 
 import numpy as np
 import pytest
+import torch
 
 from jobs.training.order_gate import decide
-from jobs.training.order_lists import by_popularity, by_recent_popularity, question
+from jobs.training.order_lists import (
+    by_popularity,
+    by_recent_popularity,
+    question,
+    share_learned,
+)
 from model.bootstrap import Difference
 from model.data.histories import Histories
+from model.data.ratings import Ratings
 
 DAY = 86_400
 ABOVE, BELOW = Difference(0.02, 0.01, 0.03, 100), Difference(-0.02, -0.03, -0.01, 100)
@@ -68,3 +75,6 @@ def test_lists_of_popular_movies_know_no_later_rating_and_no_rated_movie():
     assert first(by_popularity(asked)) == [[3, 2], [1, 3]]
     assert first(by_recent_popularity(asked)) == [[3, 2], [1, 3]]
     assert by_recent_popularity(asked).score_R[:2].tolist() == [1, 0]
+    # Of the two movies to be named, both 2, one user's is among these ratings.
+    learned = Ratings(torch.tensor([0, 4, 0]), torch.tensor([2, 2, 0]), torch.ones(3))
+    assert share_learned(asked, learned) == 0.5
