@@ -105,8 +105,8 @@ def board(run: Run, by: By, found: Sequence[Standing], learned: float = 0.0) -> 
     caption = f"{name} of {held_back(run, by)}; {better} is better"
     trainings = "seeds and folds" if of_folds else "seeds"
     text = (
-        f"Means over {trainings}; the spread is the largest less the least of them. Open: chance may "
-        "have made the difference to the best. Settings and champions are chosen by the column "
+        f"Means over {trainings}; the spread is the largest less the least of them. Open: chance "
+        "may have made the difference to the best. Settings and champions are chosen by the column "
         "Validation."
     )
     if any(each.flattered for each in found):
