@@ -88,7 +88,8 @@ def board(run: Run, by: By, found: Sequence[Standing], learned: float = 0.0) -> 
                 number(each.results[0].size / 1e6, 1),
             ]
         )
-    trained = [each for each in found if each.results[0].entrant.seed is not None]
+    fair = [each for each in found if not each.flattered]
+    trained = [each for each in fair if each.results[0].entrant.seed is not None]
     said = ", ".join(f"{e.member}: {e.value:.4f} after {e.seconds:.1f} s" for e in trained)
     plots = []
     if trained:
@@ -105,14 +106,15 @@ def board(run: Run, by: By, found: Sequence[Standing], learned: float = 0.0) -> 
     caption = f"{name} of {held_back(run, by)}; {better} is better"
     trainings = "seeds and folds" if of_folds else "seeds"
     text = (
-        f"Means over {trainings}; the spread is the largest less the least of them. Open: chance "
-        "may have made the difference to the best. Settings and champions are chosen by the column "
-        "Validation."
+        f"Means over {trainings}; the spread is the largest less the least of them. Settings and "
+        "champions are chosen by the column Validation."
     )
-    if any(each.flattered for each in found):
+    if any(each.against_best and each.against_best.verdict == "open" for each in found):
+        text += " Open: chance may have made the difference to the best."
+    if len(fair) < len(found):
         text += (
-            f" Flattered: models of ratings had {learned:.0%} of what is asked for among their "
-            "training ratings, which etl's split deals whatever their times."
+            f" Flattered: {learned:.0%} of the ratings asked for were among those that models of "
+            "ratings learned from, because etl's split ignores time."
         )
     title = "Predicted ratings" if by == "rating" else "Order"
     return Section(title, [Text(text), Table(caption, headers, rows, numbers), *plots])
@@ -194,13 +196,12 @@ def likeness(found: Sequence[Standing]) -> Section | None:
 
 def segments(found: Sequence[Standing]) -> Section | None:
     """NDCG at 10 by what is known of users and movies."""
-    names = sorted(
-        {
-            str(segment)
-            for each in found
-            for _, segment, name, k, *_ in each.results[0].figures
-            if segment != EVERYBODY and (name, k) == ("ndcg", 10)
-        }
+    # In the order in which they were measured: of gaps and of numbers of ratings the least first.
+    names = dict.fromkeys(
+        str(segment)
+        for each in found
+        for _, segment, name, k, *_ in each.results[0].figures
+        if segment != EVERYBODY and (name, k) == ("ndcg", 10)
     )
     if not names:
         return None
