@@ -202,6 +202,18 @@ def show_example(connection: duckdb.DuckDBPyConnection, run: Run, user: str | No
         print(f"There are no recommendations of {run.ds} any more.")
 
 
+def refuse_without_tables(run: Run) -> None:
+    """Raises JobError, with its page, for a run that compares or replays and publishes nothing."""
+    if run.finished("publish"):
+        return
+    for page, what in (("comparison", "compared"), ("replay", "replayed")):
+        if (file := run.output(f"{page}.html")).is_file():
+            raise JobError(
+                f"Run {run.run_id} has published nothing, so there is no summary of it. What it "
+                f"{what}: {file}"
+            )
+
+
 def main(argv: list[str] | None = None) -> None:
     """`nightreel summary`."""
     parser = command_arguments(__doc__)
@@ -222,6 +234,7 @@ def main(argv: list[str] | None = None) -> None:
         return
     connection = connect(warehouse, ("recommendations", "movies", "users", "runs"))
     run = open_run(warehouse, arguments.run_id or latest_run(connection).run_id)
+    refuse_without_tables(run)
     records = records_of(run)
     if arguments.json:
         print(json.dumps(figures(run, records)))

@@ -20,6 +20,15 @@ def test_whom_a_challenger_scored_and_whether_anybody_is_shown_that():
     assert summary.users_note(score, shadow=True).endswith("120 by the challenger in the shadow")
 
 
+def test_of_a_run_that_compares_alone_the_page_is_named(ask, tables):
+    conf = load_configuration(warehouse=str(tables))
+    run = Run(Warehouse(tables), "try", date(2026, 11, 23), "ml-1m", "d", None, conf)
+    run.save()
+    run.output("comparison.html").write_text("")
+    with pytest.raises(JobError, match=r"no summary of it\. What it compared: .*comparison\.html"):
+        ask(summary.main, "--run-id", "try")
+
+
 def test_summary_of_a_run(ask, tables):
     conf = load_configuration(warehouse=str(tables))
     run = Run(Warehouse(tables), "2026-11-23", date(2026, 11, 23), "ml-1m", "d", None, conf)
