@@ -38,13 +38,18 @@ class Standing:
     """The largest less the least over its trainings."""
     against_best: Difference | None
     """Paired, over the same users; above 0 is better. None: it is the best, or flattered."""
-    flattered: bool
-    """It has learned from part of what it is asked for: nobody is compared with it."""
+    learned: float
+    """The share of what it is asked for that it has learned from."""
     results: Sequence[Result]
 
     def mean(self, name: str, k: int | None = None, segment: str = EVERYBODY) -> float | None:
         """A figure's mean over its trainings; None where one has none."""
         return mean_of([result.value(name, k, segment) for result in self.results])
+
+    @property
+    def flattered(self) -> bool:
+        """Whether it is better than it should be, so that nobody is compared with it."""
+        return self.learned > 0
 
     @property
     def validated(self) -> float | None:
@@ -83,14 +88,9 @@ def share_learned_of(run: Run, results: Sequence[Result]) -> float:
 
     0 where none stands in that board.
     """
-    if all(result.ndcg_B is None or not predicts(result) for result in results):
+    if all(result.ndcg_B is None or result.entrant.orders for result in results):
         return 0.0
     return share_learned(question_of(run), read_ratings(run.split("train")))
-
-
-def predicts(result: Result) -> bool:
-    """Whether it is of a model of ratings."""
-    return result.entrant.seed is not None and not result.entrant.orders
 
 
 def standings(results: Sequence[Result], by: By, learned: float = 0.0) -> list[Standing]:
@@ -114,11 +114,11 @@ def standings(results: Sequence[Result], by: By, learned: float = 0.0) -> list[S
     sign = -1 if by == "rating" else 1
     mean = {member: sign * np.mean(found, axis=0) for member, found in of_users.items()}
     ordered = sorted(mean, key=lambda member: -np.nanmean(mean[member]))
-    flattered = {
-        member: by == "order" and learned > 0 and predicts(of_member[member][0])
+    known = {
+        member: 0.0 if by == "rating" or of_member[member][0].entrant.orders else learned
         for member in ordered
     }
-    best = next((member for member in ordered if not flattered[member]), None)
+    best = next((member for member in ordered if not known[member]), None)
     board = []
     for member in ordered:
         [of_users_drawn] = intervals(abs(mean[member])[None])
@@ -127,12 +127,12 @@ def standings(results: Sequence[Result], by: By, learned: float = 0.0) -> list[S
         if by == "rating":
             value, low, high = np.sqrt([value, low, high]).tolist()
             each = np.sqrt(each).tolist()
-        others = best if best != member and not flattered[member] else None
-        against = difference(mean[member], mean[others]) if others else None
+        against = None
+        if best not in (None, member) and not known[member]:
+            against = difference(mean[member], mean[best])
         spread = max(each) - min(each)
-        own = of_member[member]
-        too_good = flattered[member]
-        board.append(Standing(member, len(each), value, low, high, spread, against, too_good, own))
+        share, own = known[member], of_member[member]
+        board.append(Standing(member, len(each), value, low, high, spread, against, share, own))
     return board
 
 

@@ -36,8 +36,7 @@ def comparison(
         figures.append((by_rating[0].member, f"lowest RMSE, {by_rating[0].value:.4f}"))
     if best := [each for each in by_order if not each.flattered]:
         figures.append((best[0].member, f"highest NDCG@10, {best[0].value:.4f}"))
-    parts = [board(run, "rating", by_rating), board(run, "order", by_order, learned)]
-    parts.append(champions(crowned))
+    parts = [board(run, "rating", by_rating), board(run, "order", by_order), champions(crowned)]
     parts += [found(search) for search in searches]
     parts += [likeness(by_order), segments(by_order), left_out(results)]
     folds = run.conf.compare.folds
@@ -57,8 +56,8 @@ def comparison(
     )
 
 
-def board(run: Run, by: By, found: Sequence[Standing], learned: float = 0.0) -> Section | None:
-    """Members from the best on, and what each costs; `learned` as `share_learned_of` says."""
+def board(run: Run, by: By, found: Sequence[Standing]) -> Section | None:
+    """Members from the best on, and what each costs."""
     if not found:
         return None
     name, orders = MEASURE[by], by == "order"
@@ -111,7 +110,7 @@ def board(run: Run, by: By, found: Sequence[Standing], learned: float = 0.0) -> 
     )
     if any(each.against_best and each.against_best.verdict == "open" for each in found):
         text += " Open: chance may have made the difference to the best."
-    if len(fair) < len(found):
+    if learned := max(each.learned for each in found):
         text += (
             f" Flattered: {learned:.0%} of the ratings asked for were among those that models of "
             "ratings learned from, because etl's split ignores time."

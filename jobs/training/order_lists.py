@@ -59,7 +59,7 @@ def share_learned(asked: Question, ratings: Ratings) -> float:
     Models of order learn from what was known, models of ratings from whatever etl's split has.
     """
     targets, movies = asked.held.targets, len(asked.movie_ids_M)
-    user_N = np.repeat(asked.held.known.user_U, np.diff(targets.offset_B1)).astype(np.int64)
+    user_N = np.repeat(asked.held.known.user_U, targets.count_B).astype(np.int64)
     learned_R = ratings.user_N.numpy().astype(np.int64) * movies + ratings.movie_N.numpy()
     return float(np.isin(user_N * movies + targets.value_N, learned_R).mean())
 
