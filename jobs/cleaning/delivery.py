@@ -10,9 +10,10 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from jobs.cleaning.growth import Base
 from jobs.cleaning.lines import START_BITS, read_lines
 from jobs.cleaning.model_inputs import with_index
-from jobs.cleaning.movies import parse_movies, rated_only
+from jobs.cleaning.movies import parse_movies, rated_only, with_known
 from jobs.cleaning.parquet_rows import read_parquet
 from jobs.cleaning.ratings import parse_ratings, refuse_unknown_movies
 from jobs.cleaning.source_ids import SourceIds, with_numbers
@@ -21,6 +22,7 @@ from jobs.engines.spark import together
 from jobs.release.layouts import Layout, Table
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
+from jobs.runs.schemas import MOVIES
 
 NONE_GIVEN = {"user": 0, "movie": 0}
 
@@ -39,6 +41,8 @@ class Parsed:
     lines: int
     bad: int
     """Lines with a reason."""
+    latest: int = 0
+    """The latest time of those without one, in seconds since 1970; 0 where there is none."""
     index: tuple[str, DataFrame] | None = None
     """Of which entity the source's ids are no numbers of ours, and schemas.SOURCE_IDS of it."""
 
@@ -67,23 +71,35 @@ class Delivery:
 
 
 def read_delivery(
-    spark: SparkSession, run: Run, layout: Layout, given: Mapping[str, int] = NONE_GIVEN
+    spark: SparkSession,
+    run: Run,
+    layout: Layout,
+    given: Mapping[str, int] = NONE_GIVEN,
+    base: Base | None = None,
 ) -> Delivery:
-    """Parse the files that a layout names.
+    """Parse the files that a layout names; of ratings those that have come since `base`, if given.
 
     `given`: the lowest numbers of users and movies that published tables have, which
     `SourceIds.with_added` holds against its own.
     """
+    of_ratings = base.table(layout.ratings) if base else layout.ratings
 
     def lines_of(table: Table) -> DataFrame:
         if table.names:
             return read_parquet(spark, run.raw, table)
         return read_lines(spark, run.raw, table, layout.encoding)
 
+    def rating_lines() -> DataFrame:
+        lines = lines_of(of_ratings)
+        return lines.limit(0) if base and not base.new else lines
+
     def movies() -> Parsed:
         if not layout.movies:
-            rated = rated_only(parse_ratings(lines_of(layout.ratings), layout), run.ds)
-            return counted(layout.ratings.files, rated, header=False)
+            rated = rated_only(parse_ratings(rating_lines(), layout), run.ds)
+            if base:
+                known = spark.read.schema(MOVIES).parquet(str(base.run.data("movies")))
+                rated = with_known(rated, known, layout)
+            return counted(of_ratings.files, rated, header=False)
         # In one partition, nothing has to be exchanged to find repeated ids.
         lines = lines_of(layout.movies).coalesce(1)
         return counted(layout.movies.files, parse_movies(lines, layout), layout.movies.header)
@@ -97,9 +113,9 @@ def read_delivery(
     known, profiles = together(spark, movies, users)
     known = numbered(known, "movie", run, layout, given)
     indexed = with_index(known.usable, "movie")
-    rows = parse_ratings(lines_of(layout.ratings), layout)
+    rows = parse_ratings(rating_lines(), layout)
     known_only = refuse_unknown_movies(rows, indexed, layout)
-    ratings = counted(layout.ratings.files, known_only, layout.ratings.header)
+    ratings = counted(of_ratings.files, known_only, of_ratings.header)
     ratings = numbered(ratings, "user", run, layout, given)
     return Delivery(ratings, known, indexed, profiles)
 
@@ -133,10 +149,13 @@ def counted(files: tuple[str, ...], parsed: DataFrame, header: bool) -> Parsed:
     """Cache the parsed lines of a table, and count them; `header`: its files begin with one."""
     content = F.when(F.col("reason").isNotNull(), F.col("content"))
     rows = parsed.withColumn("content", content).cache()
+    time = F.col("timestamp") if "timestamp" in rows.columns else F.lit(0)
+    latest = F.max(F.when(F.col("reason").isNull(), time))
     blocks = rows.groupBy("block").agg(
         F.count("*").alias("lines"),
         F.min("position").alias("first"),
         F.count("reason").alias("bad"),
+        latest.alias("latest"),
     )
     # Numbers count from 1 in each file, header included.
     numbers, before = [2 if header else 1] * len(files), {}
@@ -146,7 +165,7 @@ def counted(files: tuple[str, ...], parsed: DataFrame, header: bool) -> Parsed:
         before[block.block] = numbers[file] - block.first
         numbers[file] += block.lines
     lines, bad = sum(block.lines for block in found), sum(block.bad for block in found)
-    return Parsed(files, rows, before, lines, bad)
+    return Parsed(files, rows, before, lines, bad, max((b.latest or 0 for b in found), default=0))
 
 
 def quarantine(files: list[Parsed], run_id: str) -> DataFrame:

@@ -91,6 +91,16 @@ def rated_only(ratings: DataFrame, ds: date) -> DataFrame:
     )
 
 
+def with_known(rated: DataFrame, known: DataFrame, layout: Layout) -> DataFrame:
+    """Movies that ratings alone name, and `known` ones, schemas.MOVIES, of other ids."""
+    key = "movie_id" if layout.movie_ids == "int" else "source_movie_id"
+    new = rated.join(known.select(key), key, "left_anti")
+    blank = rated.limit(0).unionByName(known, allowMissingColumns=True)
+    as_read = {"content": "", "block": 0, "position": 0}
+    rows = blank.withColumns({name: F.lit(value) for name, value in as_read.items()})
+    return new.unionByName(rows).coalesce(1)
+
+
 def clean_title(name: str) -> Column:
     """The title without spaces around it, in composed Unicode, with characters for "&#8230;".
 

@@ -164,24 +164,34 @@ def with_time(ratings: DataFrame, ds: date) -> DataFrame:
 
     The run's date, and not the clock, so that the same run gives the same times.
     """
-    end = (ds.toordinal() - date(1970, 1, 1).toordinal() + 2) * 86_400
-    known = (F.col("timestamp") > 0) & (F.col("timestamp") < end)
+    known = (F.col("timestamp") > 0) & (F.col("timestamp") < end_of_times(ds))
     return ratings.withColumn("rated_at", F.when(known, F.timestamp_seconds("timestamp")))
 
 
-def newest(ratings: DataFrame) -> DataFrame:
-    """One rating per user and movie: the newest by rated_at; of equally old ones the last line.
+def end_of_times(ds: date) -> int:
+    """The first second, since 1970, of what a run of a date takes for the future."""
+    return (ds.toordinal() - date(1970, 1, 1).toordinal() + 2) * 86_400
 
-    Where lines may delete, and the newest does, there is none; `lines` is then of how many lines
-    with a rating each is that is left.
+
+def with_lines(ratings: DataFrame) -> DataFrame:
+    """Add lines: of how many lines with a rating a row is, where some delete; else the same."""
+    if "deleted" not in ratings.columns:
+        return ratings
+    return ratings.withColumn("lines", F.when(F.col("deleted"), 0).otherwise(1))
+
+
+def newest(ratings: DataFrame) -> DataFrame:
+    """One row per user and movie: the newest by rated_at; of equally old ones the last line.
+
+    Where lines may delete, `lines` is then the sum of those of the user and movie, and `deleted`
+    says that there is no rating any more.
     """
     pair = Window.partitionBy("user_id", "movie_id")
     order = pair.orderBy(F.desc_nulls_last("rated_at"), F.desc("block"), F.desc("position"))
     ranked = ratings.withColumn("newest", F.row_number().over(order) == 1)
-    if "deleted" in ratings.columns:
-        rated = F.count(F.when(~F.col("deleted"), True)).over(pair)
-        ranked = ranked.withColumn("lines", rated).filter("not deleted")
-    return ranked.filter("newest").drop("newest", "deleted")
+    if "lines" in ratings.columns:
+        ranked = ranked.withColumn("lines", F.sum("lines").over(pair).cast("int"))
+    return ranked.filter("newest").drop("newest")
 
 
 def still_rated() -> Column:

@@ -36,6 +36,9 @@ HISTORIES = (
     "split array<tinyint>"
 )
 RATED = "user_id int, movie_ids array<int>"
+# Where lines may delete, the users and movies of which there are several, or one that deletes, and
+# the time of the newest. lines: with a rating. By these a later run grows out of an earlier one.
+REPEATS = "user_id int, movie_id int, rated_at timestamp, deleted boolean, lines int"
 # Of the users who have one, the only movies that may be recommended to them.
 CANDIDATES = "user_id int, movie_id int"
 

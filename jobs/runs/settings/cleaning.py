@@ -38,6 +38,10 @@ class EtlSettings(Section):
     """With split given: u1 takes the rows of u1.test for test; validation is dealt from the others
     in the proportion of validation_share to train_share."""
     # Runs that were started before there were these settings can still be read.
+    mode: Literal["incremental", "full"] = "incremental"
+    """incremental: where ratings lie in folders of days, only what has come since an earlier run is
+    cleaned, and the clean data of users without a new line is taken over from it, as long as
+    nothing else has changed. full: all is cleaned anew. Tables are the same either way."""
     order_split: Literal["auto", "next-visit", "time", "leave-last-out"] = "auto"
     """How each user's history is dealt to train, validation and test of the measure of order. Of
     next-visit, a user's last visit is test and the one before it validation; time cuts as the
