@@ -22,6 +22,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from jobs.cleaning.base import find_etl_base
 from jobs.published.runs_table import published_last
 from jobs.release.dated import leave_out_later, told_since
 from jobs.release.detection import detect_layout
@@ -161,7 +162,8 @@ def deliver(
                 print(*(f"ingest: {each}" for each in told), sep="\n", flush=True)
         write_json(delivery / MANIFEST, manifest)
         keep(delivery, run.raw, lambda: refuse_newly_erased(warehouse, release, erased))
-    return run, figures
+    base, why = find_etl_base(run, layout)
+    return replace(run, etl_base=base), figures | {"etl_base": base, "why_etl_base": why}
 
 
 def main(argv: list[str] | None = None) -> None:

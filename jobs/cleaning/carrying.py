@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from jobs.cleaning.growth import CannotGrow
+from jobs.cleaning.base import CannotGrow
 from jobs.cleaning.order_splits import TEST, VALIDATION
 from jobs.engines.duck import parquet_files
 from jobs.runs.files import link_or_copy

@@ -10,7 +10,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.cleaning.growth import Base
+from jobs.cleaning.base import Base
 from jobs.cleaning.lines import START_BITS, read_lines
 from jobs.cleaning.model_inputs import with_index
 from jobs.cleaning.movies import parse_movies, rated_only, with_known

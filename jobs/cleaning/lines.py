@@ -120,7 +120,7 @@ def with_fields(lines: DataFrame, table: Table) -> DataFrame:
         # Rows of Parquet have come in columns.
         return lines
     names, separator = table.fields, table.separator
-    parts = [F.split_part("content", F.lit(separator), F.lit(n + 1)) for n in range(len(names))]
+    parts = [field("content", separator, n + 1) for n in range(len(names))]
     # The line has as many fields as there are names if these fields are all of it.
     length = reduce(add, (F.octet_length(F.col(name)) for name in names))
     whole = length + (len(names) - 1) * len(separator) == F.octet_length("content")
@@ -134,6 +134,14 @@ def with_fields(lines: DataFrame, table: Table) -> DataFrame:
     reason = F.when(~whole, F.concat(F.lit(f"expected {len(names)} fields, found "), found))
     columns = [F.when(whole, F.col(name)).alias(name) for name in names]
     return cut.select("content", "block", "position", reason.alias("reason"), *columns)
+
+
+def field(name: str, separator: str, number: int) -> Column:
+    """A field of a line, from 1; of one with too few fields its last.
+
+    Spark's split_part makes a regular expression of the separator for each line.
+    """
+    return F.substring_index(F.substring_index(name, separator, number), separator, -1)
 
 
 def with_quoted_fields(cut: DataFrame, table: Table) -> DataFrame:
@@ -171,16 +179,21 @@ def first_reason(*reasons: Column) -> Column:
 def digits(name: str, kind: str) -> Column:
     """A field of one to ten digits as a number; null where it is anything else."""
     value = F.col(name).try_cast(kind)
-    # A field that says the number as we would needs no pattern.
-    plain = (value.cast("string") == F.col(name)) & value.between(0, 9_999_999_999)
-    return F.when(plain | F.col(name).rlike("^[0-9]{1,10}$"), value)
+    return F.when(plain(F.col(name), kind) | F.col(name).rlike("^[0-9]{1,10}$"), value)
+
+
+def plain(text: Column, kind: str, most: int = 9_999_999_999) -> Column:
+    """Whether a text says a whole number, from 0, as we would: then it needs no pattern."""
+    value = text.try_cast(kind)
+    return (value.cast("string") == text) & value.between(0, most)
 
 
 def own_id(name: str) -> Column:
     """A field of own files as an id: as `digits`, with spaces around it, or written as 1.0."""
     text = F.trim(name)
     whole = F.regexp_extract(text, r"^([0-9]{1,10})(\.0+)?$", 1)
-    return F.when(whole != "", whole.try_cast("int"))
+    found = F.when(plain(text, "int"), text).otherwise(F.when(whole != "", whole))
+    return found.try_cast("int")
 
 
 def source_id(name: str, kind: str) -> Column:

@@ -63,8 +63,8 @@ def most_histories(run: Run, users: int) -> int:
 
 def write_histories(
     run: Run, folder: Path, ratings: DataFrame, order_split: str, counts: dict[str, int]
-) -> dict[str, Any]:
-    """Write `histories`, dealt as etl.order_split would name it; returns `order_figures`.
+) -> tuple[Choice, dict[str, int]]:
+    """Write `histories`, dealt as etl.order_split would name it: by which split, and its figures.
 
     `counts` are those of ratings by split, of ratings without a time, and of all users.
     """
@@ -83,7 +83,7 @@ def write_histories(
     chosen = chosen_split(order_split, counts | dealt)
     if order_split == "auto" and chosen.split != "next-visit":
         dealt = write_dealt(chosen.split)
-    return order_figures(chosen, dealt)
+    return chosen, dealt
 
 
 def chosen_split(order_split: str, counts: dict[str, int]) -> Choice:
@@ -111,11 +111,11 @@ def order_figures(chosen: Choice, dealt: dict[str, int]) -> dict[str, Any]:
 
 def write_outputs(
     run: Run, cleaned: Cleaned, folder: Path, order_split: str, row_groups: int = 0
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[dict[str, Any], tuple[Choice, dict[str, int]]]:
     """Write all outputs: into the run's folder, but what is of single users into `folder`.
 
-    Returns counts of ratings and users, and the figures of histories. `row_groups`: of each split;
-    0: as conf says.
+    Returns counts of ratings and users, and which split histories have and what came of it.
+    `row_groups`: of each split; 0: as conf says.
     """
     rows, everybody, conf = Observation(), Observation(), run.conf.etl
     ratings, users, delivery = cleaned.ratings, cleaned.users, cleaned.delivery

@@ -7,11 +7,13 @@ from datetime import date
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.cleaning.base import end_of_times
 from jobs.cleaning.lines import (
     digits,
     first_reason,
     id_columns,
     not_an_id,
+    plain,
     unusable,
     with_fields,
 )
@@ -105,11 +107,15 @@ def own_number(name: str) -> Column:
     """A rating of own files, with a point or a comma; null where it is no number."""
     text = F.translate(F.trim(name), ",", ".")
     form = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
-    number = F.when(text.rlike(form), text.try_cast("double"))
+    # Looking a rating up is faster than to look at it.
+    usual = text.isin(list(USUAL)) | text.rlike(form)
+    number = F.when(usual, text.try_cast("double"))
     # As it is kept: what has no place there is no rating.
     return F.when(F.abs(number.cast("float")) < float("inf"), number)
 
 
+# Ratings as most files write them.
+USUAL = {str(n) for n in range(101)} | {str(n / 2) for n in range(21)}
 # Units of time, in digits after the seconds.
 UNITS = {"seconds": 0, "milliseconds": 3, "microseconds": 6, "nanoseconds": 9}
 
@@ -125,8 +131,11 @@ def own_seconds(layout: Layout) -> Column:
     if layout.time in UNITS:
         more = UNITS[layout.time]
         fits = text.rlike(rf"^[0-9]{{1,{10 + more}}}(\.[0-9]+)?$")
-        whole = F.split_part(text, F.lit("."), F.lit(1)).try_cast("bigint")
-        seconds = F.when(fits, F.floor(whole / 10**more))
+        whole = F.when(fits, F.substring_index(text, ".", 1).try_cast("bigint"))
+        whole = F.when(
+            plain(text, "bigint", 10 ** (10 + more) - 1), text.try_cast("bigint")
+        ).otherwise(whole)
+        seconds = F.floor(whole / 10**more) if more else whole
     elif layout.time == "dates":
         fits = text.rlike(r"^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([ T].*)?$")
         seconds = F.when(fits, F.unix_seconds(text.try_cast("timestamp")))
@@ -166,11 +175,6 @@ def with_time(ratings: DataFrame, ds: date) -> DataFrame:
     """
     known = (F.col("timestamp") > 0) & (F.col("timestamp") < end_of_times(ds))
     return ratings.withColumn("rated_at", F.when(known, F.timestamp_seconds("timestamp")))
-
-
-def end_of_times(ds: date) -> int:
-    """The first second, since 1970, of what a run of a date takes for the future."""
-    return (ds.toordinal() - date(1970, 1, 1).toordinal() + 2) * 86_400
 
 
 def with_lines(ratings: DataFrame) -> DataFrame:

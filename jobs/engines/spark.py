@@ -27,12 +27,15 @@ from jobs.runs.configuration import conf_folder
 from jobs.runs.errors import JobError
 
 
-def spark_session(step: str, scratch: Path, delivery: Path | None = None) -> SparkSession:
+def spark_session(
+    step: str, scratch: Path, delivery: Path | None = None, base: str | None = None
+) -> SparkSession:
     """Start or join the session: spark-submit's master where there is one, else the conf's.
 
     On one machine, what Spark spills and shuffles lies in `scratch`, where it is found and removed
     if the job is killed, unless spark-defaults.conf names a folder; a cluster has its own. By the
-    size of `delivery` conf/spark/spark-env.sh chooses Java's options, where Java starts here.
+    size of `delivery`, or of what is new in it where there is a `base` to grow out of,
+    conf/spark/spark-env.sh chooses Java's options, where Java starts here.
     Raises JobError where this host lacks what Java needs.
     """
     require_own_scratch()
@@ -43,6 +46,7 @@ def spark_session(step: str, scratch: Path, delivery: Path | None = None) -> Spa
         os.environ.pop("SPARK_HOME", None)
         if delivery:
             os.environ["NIGHTREEL_DELIVERY"] = str(delivery)
+            os.environ["NIGHTREEL_ETL_BASE"] = base or ""
     os.environ.setdefault("SPARK_CONF_DIR", str(conf_folder() / "spark"))
     # Without this, workers start whatever python3 stands on PATH.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)

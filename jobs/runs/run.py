@@ -67,6 +67,8 @@ class Run:
     where train.order.model is."""
     base_run: str | None = None
     """The published run whose rows may be taken over where nothing has changed; None: none."""
+    etl_base: str | None = None
+    """The run out of whose clean data this one's may grow; None: all is cleaned."""
     named: str | None = None
     """The id as it was given, where a folder cannot be called so; None: as it is."""
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))

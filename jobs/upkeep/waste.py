@@ -76,9 +76,9 @@ def old_runs(warehouse: Warehouse, keep_runs: int, now: float) -> list[Path]:
     by_date = sorted(published, key=lambda name: (about[name]["ds"], about[name]["published"]))
     # Of each release, the dict keeps the last.
     kept |= set({about[name]["release"]: name for name in by_date}.values())
-    # A run that has not published yet may be taking rows over from its base.
+    # A run that has not published yet may be taking data or rows over from its bases.
     at_work = {name for name in kept & about.keys() if not about[name]["published"]}
-    kept |= {str(about[name].get("base_run")) for name in at_work}
+    kept |= {str(about[name].get(base)) for name in at_work for base in ("base_run", "etl_base")}
     while named := {str(about[name].get("data_run")) for name in kept & about.keys()} - kept:
         kept |= named
     return [run for run in runs if run.name not in kept]

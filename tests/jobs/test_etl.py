@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.etl import SPLITS, etl
+from jobs.cleaning.outputs import SPLITS
+from jobs.etl import etl
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run
 from tests.jobs.examples import MOVIES, RATINGS, USERS, small_run

@@ -12,13 +12,10 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
-from jobs.cleaning.ratings import end_of_times
 from jobs.engines.duck import parquet_files
 from jobs.release.dated import day_of_file
 from jobs.release.detection import detect_layout
@@ -43,6 +40,11 @@ NOT_READING = ("source", "max_unpacked_gib", "max_download_gib")
 MOST_RUNS = 10
 # Row groups grow with the ratings in them; from so much of their size on there must be more.
 MOST_OVERSIZE = 1.5
+
+
+def end_of_times(ds: date) -> int:
+    """The first second, since 1970, of what a run of a date takes for the future."""
+    return (ds.toordinal() - date(1970, 1, 1).toordinal() + 2) * 86_400
 
 
 class CannotGrow(Exception):
@@ -105,6 +107,9 @@ class Base:
 
     def require_same_movies(self, more: bool) -> None:
         """Raises CannotGrow if there are `more` movies, for want of which ratings were refused."""
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
+
         files = parquet_files(self.run.data("quarantine")) if more else []
         for file in files:
             reasons = pq.ParquetFile(file).read(["reason"])["reason"]
@@ -120,7 +125,9 @@ class Base:
 def code_digest() -> str:
     """Sixteen hex digits that name the code by which ratings are cleaned."""
     jobs = Path(__file__).resolve().parents[1]
-    files = [*sorted((jobs / "cleaning").glob("*.py")), jobs / "etl.py", jobs / "runs/schemas.py"]
+    files = [jobs / "etl.py", jobs / "runs/schemas.py"]
+    for room in ("cleaning", "release"):
+        files += sorted((jobs / room).glob("*.py"))
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
@@ -157,8 +164,8 @@ def why_never(run: Run, layout: Layout) -> str | None:
     return None
 
 
-def find_base(run: Run, layout: Layout) -> tuple[Base | None, str]:
-    """The newest run that tonight's data can grow out of, or None; and why none, in words."""
+def find_etl_base(run: Run, layout: Layout) -> tuple[str | None, str]:
+    """The id of the newest run out of which tonight's data can grow; None for none. And why."""
     if why := why_never(run, layout):
         return None, why
     told = {
@@ -174,18 +181,24 @@ def find_base(run: Run, layout: Layout) -> tuple[Base | None, str]:
     reasons = []
     for run_id in sorted(started, key=lambda each: started[each], reverse=True)[:MOST_RUNS]:
         try:
-            return usable(run, layout, open_run(run.warehouse, run_id)), ""
-        except JobError:
-            reasons.append(f"run {run_id} is of another version of Nightreel")
+            base = usable(run, layout, run_id)
         except CannotGrow as reason:
             reasons.append(str(reason))
+        else:
+            files = f"{len(base.new):,} of {len(layout.ratings.files):,} files"
+            return run_id, f"{files} of ratings have come since run {run_id}"
     # The newest one's is what has changed of late.
     return None, reasons[0] if reasons else f"there is no other run of release {run.release}"
 
 
-def usable(run: Run, layout: Layout, earlier: Run) -> Base:
-    """The earlier run as a base of this one. Raises CannotGrow, which says why it is none."""
-    name, etl = f"run {earlier.run_id}", earlier.finished("etl")
+def usable(run: Run, layout: Layout, run_id: str) -> Base:
+    """The run of an id as the base of this one. Raises CannotGrow, which says why it is none."""
+    name = f"run {run_id}"
+    try:
+        earlier = open_run(run.warehouse, run_id)
+    except JobError:
+        raise CannotGrow(f"{name} is gone, or of another version of Nightreel") from None
+    etl = earlier.finished("etl")
     if etl is None:
         raise CannotGrow(f"{name} has no clean data")
     if etl.get("growth", {}).get("code") != code_digest():
