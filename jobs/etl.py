@@ -25,26 +25,46 @@ from jobs.cleaning.base import CannotGrow, usable
 from jobs.cleaning.growing import grow
 from jobs.cleaning.whole import clean_all
 from jobs.engines.spark import spark_session
+from jobs.published.runs_table import latest_run
+from jobs.published.versions import versions_at
+from jobs.published.views import connect
 from jobs.release.detection import detect_layout
+from jobs.release.layouts import Layout
 from jobs.release.raw import require_whole
 from jobs.runs.command import run_command, step_arguments
 from jobs.runs.run import Run, run_of
+
+
+def lowest_published(run: Run, layout: Layout) -> dict[str, int]:
+    """The lowest numbers of users and movies that published tables have of the run's release.
+
+    0 where they have none below, or the delivery brings none.
+    """
+    lowest = {"user": 0, "movie": 0}
+    asked = [entity for entity in lowest if layout.ids_of(entity) != "int"]
+    if asked and {"runs", "users", "movies"} <= versions_at(run.warehouse, None).keys():
+        with connect(run.warehouse, ("runs", "users", "movies")) as tables:
+            for entity in asked if latest_run(tables).release == run.release else ():
+                query = f"select least(min({entity}_id), 0) from {entity}s"
+                [(lowest[entity],)] = tables.execute(query).fetchall()
+    return lowest
 
 
 def etl(spark: SparkSession, run: Run) -> dict[str, Any]:
     """Do all of it; returns the figures of the step."""
     layout = detect_layout(run.raw, run.conf.ingest)
     print(f"etl: {layout}", flush=True)
+    given = lowest_published(run, layout)
     if run.etl_base:
         try:
             base = usable(run, layout, run.etl_base)
             print(f"etl: reads what has come since run {run.etl_base}", flush=True)
             with base.unchanged():
-                figures = grow(spark, run, layout, base)
+                figures = grow(spark, run, layout, given, base)
             return figures | {"grown_from": run.etl_base}
         except CannotGrow as reason:
             print(f"etl: all is read after all: {reason}", flush=True)
-    return clean_all(spark, run, layout) | {"grown_from": None}
+    return clean_all(spark, run, layout, given) | {"grown_from": None}
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -32,7 +32,7 @@ nightreel_delivery_kib() {
     local base="${NIGHTREEL_ETL_BASE:-}" etl=""
     while [ $# -gt 0 ]; do
         case "$1" in
-            */etl.py) etl=yes ;;
+            *etl.py) etl=yes ;;
             --run-id) run="${2:-}" ;;
             --run-id=*) run="${1#*=}" ;;
         esac

@@ -81,10 +81,10 @@ class Base:
     run: Run
     etl: dict[str, Any]
     """The record of its etl."""
-    files: tuple[str, ...]
-    """Of ratings, which it has read."""
+    layout: Layout
+    """Of the files that it has read."""
     new: tuple[str, ...]
-    """Of ratings, which came since."""
+    """Files of ratings that came since."""
 
     @property
     def lines(self) -> Lines:
@@ -118,7 +118,7 @@ class Base:
 
     def table(self, ratings: Table) -> Table:
         """The new files; where there is none, the last of the others, of which nothing is read."""
-        first, *more = self.new or self.files[-1:]
+        first, *more = self.new or self.layout.ratings.files[-1:]
         return replace(ratings, file=first, parts=tuple(more))
 
 
@@ -216,17 +216,22 @@ def usable(run: Run, layout: Layout, run_id: str) -> Base:
     wanted = max(conf.min_row_groups, etl["train"] // conf.row_group_rows)
     if wanted > MOST_OVERSIZE * max(groups, conf.min_row_groups):
         raise CannotGrow(f"the row groups of {name} have become too large")
-    return Base(earlier, etl, *files_of(run, layout, earlier))
+    before = digests(earlier)
+    try:
+        then = detect_layout(earlier.raw, earlier.conf.ingest)
+    except JobError:
+        raise CannotGrow(f"the delivery of {name} is not what it was") from None
+    return Base(earlier, etl, then, files_since(run, layout, then, before, name))
 
 
-def files_of(run: Run, layout: Layout, earlier: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Files of ratings that the earlier run has read, and those that came since.
+def files_since(
+    run: Run, layout: Layout, then: Layout, before: dict[str, str], name: str
+) -> tuple[str, ...]:
+    """Files of ratings that came since an earlier run, of a `name` and layout, has read others.
 
-    Raises CannotGrow unless the first are the same as they were, and are the first of all.
+    Raises CannotGrow unless these are as they were, by their digests `before`, and are the first.
     """
-    name = f"run {earlier.run_id}"
-    before, now = digests(earlier), digests(run)
-    then = detect_layout(earlier.raw, earlier.conf.ingest)
+    now = digests(run)
     if reading(then) != reading(layout):
         raise CannotGrow(f"files are read otherwise than those of {name}")
     known, files = then.ratings.files, layout.ratings.files
@@ -234,7 +239,7 @@ def files_of(run: Run, layout: Layout, earlier: Run) -> tuple[tuple[str, ...], t
         raise CannotGrow(f"files that {name} has read have changed or are gone")
     if files[: len(known)] != known:
         raise CannotGrow(f"parts have come for days before the last of {name}")
-    return known, files[len(known) :]
+    return files[len(known) :]
 
 
 def settings_of(run: Run) -> dict[str, Any]:

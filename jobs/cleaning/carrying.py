@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -28,8 +29,6 @@ from jobs.cleaning.base import CannotGrow
 from jobs.cleaning.order_splits import TEST, VALIDATION
 from jobs.engines.duck import parquet_files
 from jobs.runs.files import link_or_copy
-from model.data.indexes import read_ids
-from model.factors import index_of
 from model.files import make_folder
 
 Ints = NDArray[np.integer]
@@ -51,10 +50,11 @@ class Moved:
     @classmethod
     def between(cls, before: Path, now: Path, entity: str) -> Moved:
         """Of two runs' folders."""
-        index = f"{entity}_index"
-        ids_before = read_ids(str(before / index), entity)
-        ids = read_ids(str(now / index), entity)
-        return cls(ids_before, ids, index_of(ids, ids_before))
+        ids_before, ids = (
+            read(folder / f"{entity}_index").sort_by(f"{entity}_idx")[f"{entity}_id"].to_numpy()
+            for folder in (before, now)
+        )
+        return cls(ids_before, ids, pd.Index(ids).get_indexer(ids_before))
 
     @property
     def gone(self) -> Ints:
@@ -114,7 +114,7 @@ class Carrying:
         user_ids = rows["user_idx" if indexed else "user_id"].to_numpy()
         if indexed:
             user_ids = self.users.ids_before[user_ids]
-        changed = index_of(self.changed_ids, user_ids) >= 0
+        changed = pd.Index(self.changed_ids).get_indexer(user_ids) >= 0
         if changed.any():
             rows, same = rows.filter(pa.array(~changed)), False
         for name, index in (("user_idx", self.users), ("movie_idx", self.movies)):

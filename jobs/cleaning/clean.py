@@ -11,9 +11,6 @@ from jobs.cleaning.delivery import Delivery
 from jobs.cleaning.outputs import SPLITS
 from jobs.cleaning.ratings import newest
 from jobs.cleaning.splits import with_split
-from jobs.published.runs_table import latest_run
-from jobs.published.versions import versions_at
-from jobs.published.views import connect
 from jobs.release.layouts import Layout
 from jobs.runs.run import Run
 
@@ -46,21 +43,6 @@ def clean_ratings(
     rows = by_user(rows) if run.conf.etl.split in ("given", "kfold", "position") else rows
     named = [name for name in (*OF_RATINGS, "lines") if name in rows.columns]
     return rows.select(*named).sortWithinPartitions("user_id", "movie_id").cache(), last
-
-
-def lowest_published(run: Run, layout: Layout) -> dict[str, int]:
-    """The lowest numbers of users and movies that published tables have of the run's release.
-
-    0 where they have none below, or the delivery brings none.
-    """
-    lowest = {"user": 0, "movie": 0}
-    asked = [entity for entity in lowest if layout.ids_of(entity) != "int"]
-    if asked and {"runs", "users", "movies"} <= versions_at(run.warehouse, None).keys():
-        with connect(run.warehouse, ("runs", "users", "movies")) as tables:
-            for entity in asked if latest_run(tables).release == run.release else ():
-                query = f"select least(min({entity}_id), 0) from {entity}s"
-                [(lowest[entity],)] = tables.execute(query).fetchall()
-    return lowest
 
 
 def figures_of(

@@ -20,7 +20,6 @@ from jobs.cleaning.clean import (
     PARTITION_ROWS,
     clean_ratings,
     figures_of,
-    lowest_published,
 )
 from jobs.cleaning.delivery import quarantine, read_delivery
 from jobs.cleaning.model_inputs import with_index
@@ -41,13 +40,15 @@ from jobs.runs.run import Run
 OF_LINES = (*OF_RATINGS[:-1], "block", "position", "deleted", "lines")
 
 
-def grow(spark: SparkSession, run: Run, layout: Layout, base: Base) -> dict[str, Any]:
-    """Do so; returns the figures of etl, which are those of all lines.
+def grow(
+    spark: SparkSession, run: Run, layout: Layout, given: dict[str, int], base: Base
+) -> dict[str, Any]:
+    """Do so; returns the figures of etl, which are those of all lines. `given`: see read_delivery.
 
     Raises CannotGrow, with outputs half written, where all has to be cleaned after all.
     """
     earlier, conf = base.run, run.conf.etl
-    delivery = read_delivery(spark, run, layout, lowest_published(run, layout), base)
+    delivery = read_delivery(spark, run, layout, given, base)
     new, movies = delivery.ratings.usable, delivery.indexed_movies
     changed = new.select("user_id").distinct().cache()
     rows = with_lines(with_time(new, run.ds))
@@ -65,7 +66,9 @@ def grow(spark: SparkSession, run: Run, layout: Layout, base: Base) -> dict[str,
     raters = raters.join(F.broadcast(gone), "user_id", "left_anti")
     users = with_index(all_users(None, raters), "user").cache()
     bad = spark.read.schema(schemas.QUARANTINE).parquet(str(earlier.data("quarantine")))
-    bad = bad.filter(F.col("file").isin(*base.files)).withColumn("run_id", F.lit(run.run_id))
+    # All other files were read again.
+    again = base.layout.movies.files if base.layout.movies else ()
+    bad = bad.filter(~F.col("file").isin(*again)).withColumn("run_id", F.lit(run.run_id))
     bad = bad.unionByName(quarantine(delivery.files, run.run_id)).coalesce(1)
     changed_ids = np.sort(changed.toArrow()["user_id"].to_numpy())
     cleaned = Cleaned(delivery, bad, ratings, users, last)

@@ -7,7 +7,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from jobs.cleaning.base import Lines
-from jobs.cleaning.clean import clean_ratings, figures_of, lowest_published
+from jobs.cleaning.clean import clean_ratings, figures_of
 from jobs.cleaning.delivery import own_test, quarantine, read_delivery
 from jobs.cleaning.model_inputs import with_index
 from jobs.cleaning.outputs import Cleaned, order_figures, write, write_outputs
@@ -20,11 +20,13 @@ from jobs.runs.run import Run
 from jobs.runs.settings.delivery import RELEASES
 
 
-def clean_all(spark: SparkSession, run: Run, layout: Layout) -> dict[str, Any]:
-    """Clean all that was delivered."""
+def clean_all(
+    spark: SparkSession, run: Run, layout: Layout, given: dict[str, int]
+) -> dict[str, Any]:
+    """Clean all that was delivered; `given` is as in read_delivery."""
     conf = run.conf.etl
     given_test = own_test(spark, run.raw, layout, conf.given) if conf.split == "given" else None
-    delivery = read_delivery(spark, run, layout, lowest_published(run, layout))
+    delivery = read_delivery(spark, run, layout, given)
     bad = quarantine(delivery.files, run.run_id)
     if delivery.ratings.bad == delivery.ratings.lines:
         write(run.folder, bad, "quarantine", schemas.QUARANTINE, "run_id")

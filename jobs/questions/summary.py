@@ -37,8 +37,10 @@ Records = dict[str, dict[str, Any]]
 def show_data(records: Records, shadow: bool) -> None:
     """From lines of the delivery to rows of the table; `shadow`: as in `users_note`."""
     etl, score = records["etl"], records["score"]
+    # Earlier versions of Nightreel read all of them each time.
+    grown_from = etl.get("grown_from")
     rows = [
-        ("lines of ratings read", etl["lines"], ""),
+        ("lines of ratings", etl["lines"], f"grown from run {grown_from}" if grown_from else ""),
         (
             "ratings used",
             etl["ratings"],

@@ -55,6 +55,7 @@ BENCHMARKS = (
     Benchmark("startup", "What steps cost before their first work", "tests/benchmarks/startup.py"),
     Benchmark("etl", "ETL beside pandas and Polars", f"tests/benchmarks/etl_speed.py {ML_1M}"),
     Benchmark("etl-scale", "ETL as data grow", "tests/benchmarks/etl_scale.py"),
+    Benchmark("growing", "ETL of a delivery that grows", "tests/benchmarks/growing.py"),
     Benchmark("training", "Training at ML-32M's shape", "tests/benchmarks/training_scale.py 4"),
     Benchmark(
         "two-ranks",
