@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
     run = run_of(step_arguments(__doc__).parse_args(argv))
     with run.step("etl") as figures:
         require_whole(run.raw)
-        figures.update(etl(spark_session("etl", run.staging, run.raw, run.etl_base), run))
+        figures.update(etl(spark_session("etl", run.staging, run.raw, run.etl_new_kib), run))
 
 
 if __name__ == "__main__":

@@ -163,7 +163,10 @@ def deliver(
         write_json(delivery / MANIFEST, manifest)
         keep(delivery, run.raw, lambda: refuse_newly_erased(warehouse, release, erased))
     base, why = find_etl_base(run, layout)
-    return replace(run, etl_base=base), figures | {"etl_base": base, "why_etl_base": why}
+    if base:
+        new_kib = sum(int(files[name]["bytes"]) for name in base.new) // 1024
+        run = replace(run, etl_base=base.run.run_id, etl_new_kib=new_kib)
+    return run, figures | {"etl_base": run.etl_base, "why_etl_base": why}
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -25,11 +25,10 @@ nightreel_local() {
 }
 
 # The KiB of the delivery that spark-submit is to work on; nothing where it is not known. Of an etl
-# that grows out of another run, those of what is new: what an earlier delivery holds as well lies on
-# the disk once, under several names.
+# that grows out of another run, those of what is new.
 nightreel_delivery_kib() {
     local run="" delivery="${NIGHTREEL_DELIVERY:-}" warehouse="${NIGHTREEL_WAREHOUSE:-}"
-    local base="${NIGHTREEL_ETL_BASE:-}" etl=""
+    local new_kib="${NIGHTREEL_NEW_KIB:-}" etl=""
     while [ $# -gt 0 ]; do
         case "$1" in
             *etl.py) etl=yes ;;
@@ -44,16 +43,12 @@ nightreel_delivery_kib() {
         delivery="$(sed -n 's/^  "digest": "\([0-9a-f]*\)",\{0,1\}$/\1/p' \
             "$warehouse/runs/$run/run.json" 2>/dev/null)"
         [ -n "$delivery" ] || return 0
-        [ -z "$etl" ] || base="$(sed -n 's/^  "etl_base": "\(.*\)",\{0,1\}$/\1/p' \
+        [ -z "$etl" ] || new_kib="$(sed -n 's/^  "etl_new_kib": \([0-9]*\),\{0,1\}$/\1/p' \
             "$warehouse/runs/$run/run.json")"
         delivery="$(compgen -G "$warehouse/raw/*/$delivery" | head -n 1)"
     fi
     [ -n "$delivery" ] && [ -d "$delivery" ] || return 0
-    if [ -n "$base" ]; then
-        find -L "$delivery" -type f -links 1 -exec du -skL {} + | awk '{ kib += $1 } END { print kib + 0 }'
-    else
-        du -skL "$delivery" | cut -f 1
-    fi
+    [ -n "$new_kib" ] && echo "$new_kib" || du -skL "$delivery" | cut -f 1
 }
 
 nightreel_java_options() {

@@ -9,15 +9,15 @@ etl says why: the tables are the same either way.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.engines.duck import parquet_files
-from jobs.release.dated import day_of_file
+from jobs.release.dated import day_of_file, end_of_times
 from jobs.release.detection import detect_layout
 from jobs.release.layouts import Layout, Table
 from jobs.release.raw import MANIFEST
@@ -37,14 +37,9 @@ OF_A_USER = ("random", "stratified", "folds", "leave-last-out")
 # Of the settings of ingest these decide nothing of how a file is read.
 NOT_READING = ("source", "max_unpacked_gib", "max_download_gib")
 # Earlier runs that are looked at.
-MOST_RUNS = 10
+MOST_RUNS = 5
 # Row groups grow with the ratings in them; from so much of their size on there must be more.
 MOST_OVERSIZE = 1.5
-
-
-def end_of_times(ds: date) -> int:
-    """The first second, since 1970, of what a run of a date takes for the future."""
-    return (ds.toordinal() - date(1970, 1, 1).toordinal() + 2) * 86_400
 
 
 class CannotGrow(Exception):
@@ -105,13 +100,26 @@ class Base:
         if self.run.finished("etl") != self.etl:
             raise again
 
-    def require_same_movies(self, more: bool) -> None:
-        """Raises CannotGrow if there are `more` movies, for want of which ratings were refused."""
+    def require_room(self, lines: int) -> None:
+        """Raises CannotGrow if so many new lines are too many for the files that there are."""
+        conf, train = self.run.conf.etl, self.etl["train"] + lines
+        groups = len(list(self.run.split("train").glob("*.parquet")))
+        if groups < conf.min_row_groups or train > MOST_OVERSIZE * groups * conf.row_group_rows:
+            raise CannotGrow(f"the row groups of run {self.run.run_id} would become too large")
+
+    def require_movies(self, layout: Layout, known: Collection[int], now: Collection[int]) -> None:
+        """Raises CannotGrow if movies `known` then are lost, or lines may be refused otherwise now.
+
+        For want of a movie ratings were refused, in words that name the file of movies.
+        """
+        if lost := len(set(known) - set(now)):
+            raise CannotGrow(f"{lost:,} movies are named no longer")
+        if len(now) == len(known) and files_of(layout) == files_of(self.layout):
+            return
         import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
-        files = parquet_files(self.run.data("quarantine")) if more else []
-        for file in files:
+        for file in parquet_files(self.run.data("quarantine")):
             reasons = pq.ParquetFile(file).read(["reason"])["reason"]
             if pc.any(pc.match_like(reasons, "movie_id % is not in %")).as_py():
                 raise CannotGrow("ratings in quarantine may be of movies that have a title now")
@@ -122,13 +130,19 @@ class Base:
         return replace(ratings, file=first, parts=tuple(more))
 
 
+def files_of(layout: Layout) -> str | None:
+    """What messages call the files of movies."""
+    return layout.movies.name if layout.movies else None
+
+
 def code_digest() -> str:
     """Sixteen hex digits that name the code by which ratings are cleaned."""
     jobs = Path(__file__).resolve().parents[1]
     files = [jobs / "etl.py", jobs / "runs/schemas.py"]
     for room in ("cleaning", "release"):
         files += sorted((jobs / room).glob("*.py"))
-    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]
+    parts = [version("pyspark").encode(), *(file.read_bytes() for file in files)]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
 def reading(layout: Layout) -> Layout:
@@ -164,8 +178,8 @@ def why_never(run: Run, layout: Layout) -> str | None:
     return None
 
 
-def find_etl_base(run: Run, layout: Layout) -> tuple[str | None, str]:
-    """The id of the newest run out of which tonight's data can grow; None for none. And why."""
+def find_etl_base(run: Run, layout: Layout) -> tuple[Base | None, str]:
+    """The run out of which tonight's data can grow with the fewest new files; or None. And why."""
     if why := why_never(run, layout):
         return None, why
     told = {
@@ -178,15 +192,20 @@ def find_etl_base(run: Run, layout: Layout) -> tuple[str | None, str]:
         for run_id, values in told.items()
         if values.get("release") == run.release and not values.get("data_run")
     }
-    reasons = []
+    reasons: list[str] = []
+    found: list[Base] = []
     for run_id in sorted(started, key=lambda each: started[each], reverse=True)[:MOST_RUNS]:
         try:
-            base = usable(run, layout, run_id)
+            found.append(usable(run, layout, run_id))
         except CannotGrow as reason:
             reasons.append(str(reason))
-        else:
-            files = f"{len(base.new):,} of {len(layout.ratings.files):,} files"
-            return run_id, f"{files} of ratings have come since run {run_id}"
+        if found and len(found[-1].new) <= 1:
+            break
+    if found:
+        # Of an earlier date, a run may have begun later.
+        base = min(found, key=lambda each: len(each.new))
+        files = f"{len(base.new):,} of {len(layout.ratings.files):,} files"
+        return base, f"{files} of ratings have come since run {base.run.run_id}"
     # The newest one's is what has changed of late.
     return None, reasons[0] if reasons else f"there is no other run of release {run.release}"
 
@@ -196,7 +215,8 @@ def usable(run: Run, layout: Layout, run_id: str) -> Base:
     name = f"run {run_id}"
     try:
         earlier = open_run(run.warehouse, run_id)
-    except JobError:
+    # Other versions may have written what this one cannot read.
+    except (JobError, TypeError, KeyError):
         raise CannotGrow(f"{name} is gone, or of another version of Nightreel") from None
     etl = earlier.finished("etl")
     if etl is None:
@@ -209,37 +229,27 @@ def usable(run: Run, layout: Layout, run_id: str) -> Base:
         raise CannotGrow(f"{name}, of {earlier.ds}, has seen times of the future")
     if etl["order_split"] == "time":
         raise CannotGrow("histories are dealt by a cut in time, which moves")
+    if run.conf.etl.order_split == "auto" and etl["order_split"] != "next-visit":
+        raise CannotGrow("it is not known whether histories should be dealt by next visit now")
     outputs = (*OF_USERS, *OTHERS, *([REPEATS] if layout.deletes else []))
     if missing := [each for each in outputs if not earlier.data(each).is_dir()]:
         raise CannotGrow(f"{missing[0]} of {name} is gone")
-    groups, conf = len(list(earlier.split("train").glob("*.parquet"))), run.conf.etl
-    wanted = max(conf.min_row_groups, etl["train"] // conf.row_group_rows)
-    if wanted > MOST_OVERSIZE * max(groups, conf.min_row_groups):
-        raise CannotGrow(f"the row groups of {name} have become too large")
-    before = digests(earlier)
+    before, now = digests(earlier), digests(run)
+    # Whatever they hold: to look into files takes longer.
+    if any(day_of_file(file) and now.get(file) != digest for file, digest in before.items()):
+        raise CannotGrow(f"files that {name} has read have changed or are gone")
     try:
         then = detect_layout(earlier.raw, earlier.conf.ingest)
-    except JobError:
+    except (JobError, OSError):
         raise CannotGrow(f"the delivery of {name} is not what it was") from None
-    return Base(earlier, etl, then, files_since(run, layout, then, before, name))
-
-
-def files_since(
-    run: Run, layout: Layout, then: Layout, before: dict[str, str], name: str
-) -> tuple[str, ...]:
-    """Files of ratings that came since an earlier run, of a `name` and layout, has read others.
-
-    Raises CannotGrow unless these are as they were, by their digests `before`, and are the first.
-    """
-    now = digests(run)
     if reading(then) != reading(layout):
         raise CannotGrow(f"files are read otherwise than those of {name}")
     known, files = then.ratings.files, layout.ratings.files
-    if any(now.get(file) != before[file] for file in known):
-        raise CannotGrow(f"files that {name} has read have changed or are gone")
     if files[: len(known)] != known:
         raise CannotGrow(f"parts have come for days before the last of {name}")
-    return files[len(known) :]
+    base = Base(earlier, etl, then, files[len(known) :])
+    base.require_room(0)
+    return base
 
 
 def settings_of(run: Run) -> dict[str, Any]:

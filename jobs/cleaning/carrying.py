@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from jobs.cleaning.base import CannotGrow
 from jobs.cleaning.order_splits import TEST, VALIDATION
+from jobs.cleaning.outputs import SPLITS
 from jobs.engines.duck import parquet_files
 from jobs.runs.files import link_or_copy
 from model.files import make_folder
@@ -50,10 +51,7 @@ class Moved:
     @classmethod
     def between(cls, before: Path, now: Path, entity: str) -> Moved:
         """Of two runs' folders."""
-        ids_before, ids = (
-            read(folder / f"{entity}_index").sort_by(f"{entity}_idx")[f"{entity}_id"].to_numpy()
-            for folder in (before, now)
-        )
+        ids_before, ids = (ids_of(folder, entity) for folder in (before, now))
         return cls(ids_before, ids, pd.Index(ids).get_indexer(ids_before))
 
     @property
@@ -96,12 +94,11 @@ class Carrying:
     def between(
         cls, base: Path, changed: Path, target: Path, changed_ids: Ints, seed: int
     ) -> Carrying:
-        """Of two runs' folders, and one of what has changed. Raises CannotGrow for lost movies."""
+        """Of two runs' folders, and one of what has changed."""
         users, movies = (Moved.between(base, target, entity) for entity in ("user", "movie"))
-        if lost := len(movies.gone):
-            raise CannotGrow(f"{lost:,} movies are named no longer")
-        # Who is no more has changed.
+        # Who is no more has changed, and no movie is lost.
         assert not np.setdiff1d(users.gone, changed_ids).size
+        assert not movies.gone.size
         return cls(base, changed, target, changed_ids, users, movies, seed)
 
     def kept(self, file: Path) -> tuple[pa.Table, bool]:
@@ -134,7 +131,9 @@ def carry(carrying: Carrying, most_rows: dict[str, int]) -> dict[str, int | floa
         works += in_order(carrying, output, most)
     figures: Counter[str] = Counter()
     scale: list[float] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    # Each holds a file's rows some times over.
+    threads = min(4, len(os.sched_getaffinity(0)))
+    with ThreadPoolExecutor(threads) as pool:
         for found in pool.map(lambda work: work(), works):
             scale += [found.pop(name) for name in ("lowest", "highest") if name in found]
             figures.update(found)
@@ -146,6 +145,12 @@ def carry(carrying: Carrying, most_rows: dict[str, int]) -> dict[str, int | floa
 def read(folder: Path) -> pa.Table:
     """All rows of an output, without columns that folders say."""
     return pa.concat_tables(pq.ParquetFile(file).read() for file in parquet_files(folder))
+
+
+def ids_of(run: Path, entity: str) -> Ints:
+    """The ids of users or movies by row number, of a run's folder."""
+    index = read(run / f"{entity}_index").sort_by(f"{entity}_idx")
+    return index[f"{entity}_id"].to_numpy()
 
 
 def new_folder(folder: Path) -> Path:
@@ -206,7 +211,7 @@ def dealt(carrying: Carrying) -> Iterator[Callable[[], dict[str, Any]]]:
 
     Users who are cleaned anew are dealt to the files by their numbers, and rows shuffled again.
     """
-    splits = [folder.name for folder in sorted((carrying.base / "splits").glob("split=*"))]
+    splits = [f"split={split}" for split in SPLITS]
     files = {
         split: {f.name: f for f in parquet_files(carrying.base / "splits" / split)}
         for split in splits
@@ -228,11 +233,14 @@ def dealt(carrying: Carrying) -> Iterator[Callable[[], dict[str, Any]]]:
             own = fresh[split].filter(pa.array(file_R[split] == number))
         parts = [part for part in (kept, own) if part is not None and len(part)]
         target = carrying.target / "splits" / split / f"part-{number:05d}.parquet"
+        if parts:
+            make_folder(target.parent)
         if known and same and not (own is not None and len(own)):
             link_or_copy(known, target)
         elif parts:
             rows = pa.concat_tables(part.cast(parts[0].schema) for part in parts)
-            seed = [carrying.seed, splits.index(split), number]
+            # It may be negative.
+            seed = [carrying.seed % 2**64, splits.index(split), number]
             order = np.random.default_rng(seed).permutation(len(rows))
             rows = rows.take(order).combine_chunks()
             pq.write_table(rows, target, row_group_size=len(rows), store_schema=False)
@@ -240,7 +248,6 @@ def dealt(carrying: Carrying) -> Iterator[Callable[[], dict[str, Any]]]:
 
     new_folder(carrying.target / "splits")
     for split in splits:
-        make_folder(carrying.target / "splits" / split)
         for number in range(len(names)):
             yield partial(work, split, number)
 

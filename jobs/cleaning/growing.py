@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs.cleaning.base import Base, CannotGrow, Lines
-from jobs.cleaning.carrying import Carrying, carry
+from jobs.cleaning.carrying import Carrying, carry, ids_of
 from jobs.cleaning.clean import (
     OF_RATINGS,
     PARTITION_ROWS,
@@ -50,6 +50,9 @@ def grow(
     earlier, conf = base.run, run.conf.etl
     delivery = read_delivery(spark, run, layout, given, base)
     new, movies = delivery.ratings.usable, delivery.indexed_movies
+    base.require_room(delivery.ratings.lines)
+    named = movies.select("movie_id").toArrow()["movie_id"].to_pylist()
+    base.require_movies(layout, ids_of(earlier.folder, "movie").tolist(), named)
     changed = new.select("user_id").distinct().cache()
     rows = with_lines(with_time(new, run.ds))
     rows = rows.select(*(name for name in OF_LINES if name in rows.columns))
@@ -78,7 +81,6 @@ def grow(
         kept.unpersist()
 
     carrying = Carrying.between(earlier.folder, folder, run.folder, changed_ids, conf.split_seed)
-    base.require_same_movies(len(carrying.movies.ids) > len(carrying.movies.ids_before))
     in_order = ("ratings", "rated", "histories", *(["repeats"] if layout.deletes else []))
     most_rows = dict.fromkeys(in_order, PARTITION_ROWS)
     counts |= carry(carrying, most_rows | {"histories": most_histories(run, counts["users"])})

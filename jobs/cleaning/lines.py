@@ -120,7 +120,7 @@ def with_fields(lines: DataFrame, table: Table) -> DataFrame:
         # Rows of Parquet have come in columns.
         return lines
     names, separator = table.fields, table.separator
-    parts = [field("content", separator, n + 1) for n in range(len(names))]
+    parts = [field(F.col("content"), separator, n + 1) for n in range(len(names))]
     # The line has as many fields as there are names if these fields are all of it.
     length = reduce(add, (F.octet_length(F.col(name)) for name in names))
     whole = length + (len(names) - 1) * len(separator) == F.octet_length("content")
@@ -136,12 +136,13 @@ def with_fields(lines: DataFrame, table: Table) -> DataFrame:
     return cut.select("content", "block", "position", reason.alias("reason"), *columns)
 
 
-def field(name: str, separator: str, number: int) -> Column:
-    """A field of a line, from 1; of one with too few fields its last.
-
-    Spark's split_part makes a regular expression of the separator for each line.
-    """
-    return F.substring_index(F.substring_index(name, separator, number), separator, -1)
+def field(line: Column, separator: str, number: int) -> Column:
+    """A field of a line, from 1; of one with too few fields empty, or its last."""
+    if len(separator) > 1:
+        # Of a:::b, substring_index sees two separators.
+        return F.split_part(line, F.lit(separator), F.lit(number))
+    # split_part makes a regular expression of the separator for each line.
+    return F.substring_index(F.substring_index(line, separator, number), separator, -1)
 
 
 def with_quoted_fields(cut: DataFrame, table: Table) -> DataFrame:

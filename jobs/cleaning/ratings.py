@@ -7,7 +7,6 @@ from datetime import date
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.cleaning.base import end_of_times
 from jobs.cleaning.lines import (
     digits,
     first_reason,
@@ -17,6 +16,7 @@ from jobs.cleaning.lines import (
     unusable,
     with_fields,
 )
+from jobs.release.dated import end_of_times
 from jobs.release.layouts import Layout
 
 
@@ -133,7 +133,7 @@ def own_seconds(layout: Layout) -> Column:
         fits = text.rlike(rf"^[0-9]{{1,{10 + more}}}(\.[0-9]+)?$")
         whole = F.when(fits, F.substring_index(text, ".", 1).try_cast("bigint"))
         whole = F.when(
-            plain(text, "bigint", 10 ** (10 + more) - 1), text.try_cast("bigint")
+            plain(text, "bigint", min(10 ** (10 + more), 2**63) - 1), text.try_cast("bigint")
         ).otherwise(whole)
         seconds = F.floor(whole / 10**more) if more else whole
     elif layout.time == "dates":

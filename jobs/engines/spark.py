@@ -28,13 +28,13 @@ from jobs.runs.errors import JobError
 
 
 def spark_session(
-    step: str, scratch: Path, delivery: Path | None = None, base: str | None = None
+    step: str, scratch: Path, delivery: Path | None = None, new_kib: int | None = None
 ) -> SparkSession:
     """Start or join the session: spark-submit's master where there is one, else the conf's.
 
     On one machine, what Spark spills and shuffles lies in `scratch`, where it is found and removed
     if the job is killed, unless spark-defaults.conf names a folder; a cluster has its own. By the
-    size of `delivery`, or of what is new in it where there is a `base` to grow out of,
+    size of `delivery`, or of what is new in it where that is all that is read,
     conf/spark/spark-env.sh chooses Java's options, where Java starts here.
     Raises JobError where this host lacks what Java needs.
     """
@@ -46,7 +46,7 @@ def spark_session(
         os.environ.pop("SPARK_HOME", None)
         if delivery:
             os.environ["NIGHTREEL_DELIVERY"] = str(delivery)
-            os.environ["NIGHTREEL_ETL_BASE"] = base or ""
+            os.environ["NIGHTREEL_NEW_KIB"] = "" if new_kib is None else str(new_kib)
     os.environ.setdefault("SPARK_CONF_DIR", str(conf_folder() / "spark"))
     # Without this, workers start whatever python3 stands on PATH.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)

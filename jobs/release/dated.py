@@ -31,6 +31,11 @@ def day_of_file(name: str) -> date | None:
     return days[-1] if days else None
 
 
+def end_of_times(ds: date) -> int:
+    """The first second, since 1970, of what a run of a date takes for the future."""
+    return (ds.toordinal() - date(1970, 1, 1).toordinal() + 2) * 86_400
+
+
 def leave_out_later(delivery: Path, ds: date, source: str) -> int:
     """Remove the parts of days after a run's date; how many files of days are left.
 

@@ -69,6 +69,8 @@ class Run:
     """The published run whose rows may be taken over where nothing has changed; None: none."""
     etl_base: str | None = None
     """The run out of whose clean data this one's may grow; None: all is cleaned."""
+    etl_new_kib: int | None = None
+    """Size of what has come since that run: by it Java is started for etl."""
     named: str | None = None
     """The id as it was given, where a folder cannot be called so; None: as it is."""
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))

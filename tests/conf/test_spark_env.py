@@ -64,28 +64,22 @@ def test_a_large_delivery_gets_the_optimising_compiler(warehouse):
     assert options([*LOCAL, "--run-id=r"], NIGHTREEL_WAREHOUSE=warehouse) is None
 
 
-def test_where_clean_data_grows_only_what_is_new_counts(warehouse):
-    """What an earlier delivery holds as well lies on the disk once; score reads all of it."""
+def test_where_clean_data_grows_what_is_new_counts(warehouse):
+    """etl reads no more; score reads all of it."""
     fill(warehouse, SMALL_BYTES + 4096)
-    delivery = warehouse / "raw/sample/0a1b"
-    earlier = warehouse / "raw/sample/9f8e"
-    earlier.mkdir()
-    os.link(delivery / "ratings.dat", earlier / "ratings.dat")
-    (delivery / "new.dat").write_bytes(b"1" * 1000)
-    file = warehouse / "runs/r/run.json"
+    delivery, file = warehouse / "raw/sample/0a1b", warehouse / "runs/r/run.json"
     run = json.loads(file.read_text())
 
-    def found(job, **variables):
-        return options([*LOCAL[:2], job, "--run-id=r"], NIGHTREEL_WAREHOUSE=warehouse, **variables)
+    def found(job, new_kib):
+        file.write_text(json.dumps(run | {"etl_new_kib": new_kib}, indent=2))
+        return options([*LOCAL[:2], job, "--run-id=r"], NIGHTREEL_WAREHOUSE=warehouse)
 
-    assert found("jobs/etl.py") is None
-    file.write_text(json.dumps(run | {"etl_base": "it's night/1"}, indent=2))
-    assert found("jobs/etl.py") == QUICK
-    assert found("jobs/score.py") is None
-    of_job = {"NIGHTREEL_DELIVERY": delivery, "NIGHTREEL_ETL_BASE": "night"}
+    assert found("jobs/etl.py", None) is None
+    assert found("jobs/etl.py", 0) == QUICK
+    assert found("jobs/etl.py", SMALL_BYTES // 1024 + 1) is None
+    assert found("jobs/score.py", 0) is None
+    of_job = {"NIGHTREEL_DELIVERY": delivery, "NIGHTREEL_NEW_KIB": 12}
     assert options(["pyspark-shell"], **of_job) == QUICK
-    (delivery / "new.dat").write_bytes(b"1" * (SMALL_BYTES + 4096))
-    assert found("jobs/etl.py") is None
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,31 @@ def test_three_nights_are_as_one(spark, tmp_path, form, said):
     assert record(again) == record(whole)
 
 
+def test_who_used_what_in_several_new_parts(spark, tmp_path):
+    """The first night has no rating in two of the splits; a part may hold nothing usable."""
+    warehouse, source = tmp_path / "warehouse", tmp_path / "orders"
+    days: dict[str, list[tuple[object, int]]] = {
+        "01": [(user, movie) for user in range(1, 61) for movie in (user % 7 + 1, user % 5 + 9)],
+        "02": [(user, movie) for user in range(55, 64) for movie in (2, 20, 21, 22)],
+        "03": [("", movie) for movie in range(1, 9)],
+        "04": [(3, movie) for movie in (30, 31)] + [(64, 1)],
+    }
+    for day, used in days.items():
+        part = source / f"ds=2026-01-{day}/used.csv"
+        part.parent.mkdir(parents=True)
+        part.write_text("user,item\n" + "".join(f"{user},{movie}\n" for user, movie in used))
+    said = ["etl.split=leave-last-out", "etl.order_split=leave-last-out"]
+    first = night(spark, warehouse, source, "2026-01-01", *said)
+    assert (first.record("etl")["test"], first.record("etl")["implicit"]) == (0, True)
+    last = night(spark, warehouse, source, "2026-01-04", *said)
+    assert last.record("etl")["grown_from"] == "2026-01-01"
+    whole = night(spark, warehouse, source, "2026-01-04", *said, "etl.mode=full", run_id="whole")
+    for output in OUTPUTS:
+        assert rows_of(last, output) == rows_of(whole, output), output
+    assert record(last) == record(whole)
+    assert last.record("etl")["test"] > 0
+
+
 def test_what_else_has_changed_is_told_and_all_is_cleaned(spark, tmp_path, capsys):
     warehouse, source = tmp_path / "warehouse", tmp_path / "orders"
     write_days(source, text=True, titles=True, deletes=False)

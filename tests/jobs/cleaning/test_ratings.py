@@ -28,22 +28,29 @@ def test_100k(spark, tmp_path):
         tmp_path,
         u_genre=b"unknown|0\n",
         u_item=b"",
-        u_data=b"196\t242\t3\t881250949\r\n186\t302\t3.5\t891717742\n22\t377\t1\n\n",
+        u_data=b"196\t242\t3\t881250949\r\n186\t302\t3.5\t891717742\n22\t377\t1\n22\t377\t1\t2\t3\n\n",
     )
     assert ratings_of(spark, raw) == [
         (196, 242, 3.0, 881250949),
         "rating: expected 1 to 5 in steps of 1, found '3.5'",
         "expected 4 fields, found 3",
+        "expected 4 fields, found 5",
     ]
 
 
 def test_10m_has_half_stars(spark, tmp_path):
     raw = delivered(
         tmp_path,
-        ratings_dat=b"1::122::5::838985046\n1::185::0.5::838983525\n\n\n",
+        ratings_dat=b"1::122::5::838985046\n1::185::0.5::838983525\n1::2::::8\n1:::2::3\n\n\n",
         movies_dat=b"",
     )
-    assert [row[2] for row in ratings_of(spark, raw)] == [5.0, 0.5]
+    assert ratings_of(spark, raw) == [
+        (1, 122, 5.0, 838985046),
+        (1, 185, 0.5, 838983525),
+        "rating: expected 0.5 to 5 in steps of 0.5, found ''",
+        # Fields end at the first separator that there is.
+        "expected 4 fields, found 3",
+    ]
 
 
 def test_csv_with_a_mark_at_its_start(spark, tmp_path):
