@@ -138,7 +138,7 @@ def test_who_used_what_in_several_new_parts(spark, tmp_path):
         "01": [(user, movie) for user in range(1, 61) for movie in (user % 7 + 1, user % 5 + 9)],
         "02": [(user, movie) for user in range(55, 64) for movie in (2, 20, 21, 22)],
         "03": [("", movie) for movie in range(1, 9)],
-        "04": [(3, movie) for movie in (30, 31)] + [(64, 1)],
+        "04": [(3, 30), (3, 31), (64, 1)],
     }
     for day, used in days.items():
         part = source / f"ds=2026-01-{day}/used.csv"
