@@ -130,6 +130,43 @@ def test_a_later_day_takes_ratings_back(tmp_path):
     }
 
 
+def test_lists_of_what_has_grown(tmp_path):
+    """Every step after etl reads what it has taken over from the night before."""
+    rows = [
+        (user, sku, date(2025, 1, 1) + timedelta(days=(user * 31 + sku * 17) % 600))
+        for user in USERS
+        for sku in ARTICLES
+        if is_rated(user, sku)
+    ]
+    last = date(2025, 1, 1) + timedelta(days=599)
+    # Who is new that night comes before the others, and so does an article.
+    rows += [(USERS[7], ARTICLES[0] - 1, last)]
+    rows += [(USERS[0] - 1, sku, last) for sku in ARTICLES if is_rated(USERS[4], sku)]
+    first = last - timedelta(days=1)
+    for night in (first, last):
+        part = tmp_path / f"orders/ds={night}/orders.csv"
+        part.parent.mkdir(parents=True)
+        lines = [
+            f"{user},{sku},{90 if user % 2 == sku % 2 else (user + sku) % 40},{day}"
+            for user, sku, day in rows
+            if (day == last) == (night == last)
+        ]
+        part.write_text("\n".join(["user,item,stars,date", *lines]))
+    warehouse = Warehouse(tmp_path / "warehouse")
+    source = ["--dataset", "shop", "--source", str(tmp_path / "orders"), *SMALL]
+    warehouse.steps("one", *source, "--ds", f"{first}", last="etl")
+    warehouse.steps("two", *source, "--ds", f"{last}")
+    told = json.loads((warehouse.folder / "runs/two/steps/etl.json").read_text())
+    assert (told["grown_from"], told["ratings"]) == ("one", len(rows))
+    assert warehouse.sql("select user_id, movie_id, rated_at::date from ratings order by all") == (
+        sorted(rows)
+    )
+    assert warehouse.sql(
+        "select count(*), count(distinct user_id), count(distinct r.movie_id) > 30 "
+        "from recommendations r anti join ratings using (user_id, movie_id)"
+    ) == [(20 * (len(USERS) + 1), len(USERS) + 1, True)]
+
+
 def write_loans(file: Path) -> int:
     """A zip of Parquet in two parts: who borrowed what on which day; returns how many lines.
 
