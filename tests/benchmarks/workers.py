@@ -5,8 +5,10 @@
 A standalone master and workers of one core each, from the packages of this environment; the made-up
 release of tests/benchmarks/large_release.py at a share of ML-32M's shape; the commands that people
 use, with conf/cluster. The driver has no tasks of its own. What scores are biases: they are trained
-soonest. Printed are the seconds of each step's record, with Spark's start, and how much faster it
-is with a second worker. Both share this machine's memory, its bus and its disk.
+soonest. Printed are the seconds of each step's record, with Spark's start, how many cores of the
+machine were busy meanwhile, and how much faster it is with a second worker. Workers share memory,
+its bus and the disk; and a worker of one core keeps others busy, too: Java compiles and collects
+beside its tasks, and the driver is a Java of its own.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psutil
 import pyspark
 
 from jobs.runs.run import STEPS, open_run
@@ -75,6 +78,12 @@ def cluster(folder: Path, workers: int, memory: str) -> Iterator[None]:
         yield
 
 
+def busy_seconds() -> float:
+    """What all processors together have worked since the machine started."""
+    times = psutil.cpu_times()
+    return times.user + times.nice + times.system + times.irq + times.softirq
+
+
 def settings_for(folder: Path, memory: str) -> Path:
     """conf/cluster with this master."""
     target = folder / "spark"
@@ -104,32 +113,35 @@ def main() -> None:
             "SPARK_CONF_DIR": str(settings_for(folder, arguments.memory)),
         }
 
-        def step(name: str, run_id: str, *more: str) -> float:
-            """Make a step of a run; its seconds."""
+        def step(name: str, run_id: str, *more: str) -> tuple[float, float]:
+            """Make a step of a run; its seconds, and how many cores were busy."""
             command = [sys.executable, "-m", "jobs.nightreel", name, "--run-id", run_id, *more]
+            before, start = busy_seconds(), time.perf_counter()
             done = subprocess.run(command, env=variables, cwd=ROOT, capture_output=True, text=True)
             if done.returncode:
                 sys.exit(f"{name} failed:\n{done.stdout}{done.stderr}")
+            busy = (busy_seconds() - before) / (time.perf_counter() - start)
             record = open_run(warehouse, run_id).finished(name)
-            return record["seconds"] if record else 0.0
+            return (record["seconds"] if record else 0.0), busy
 
-        seconds: dict[tuple[str, int], float] = {}
+        found: dict[tuple[str, int], tuple[float, float]] = {}
         told = ["--dataset", "ml-32m", "--source", str(folder / "release")]
         told += [f"--set={setting}" for setting in SETTINGS]
         for workers in (1, 2):
             run_id = f"by-{workers}"
             step("ingest", run_id, *told)
             with cluster(folder, workers, arguments.memory):
-                seconds["etl", workers] = step("etl", run_id)
+                found["etl", workers] = step("etl", run_id)
         for name in STEPS[STEPS.index("etl") + 1 : STEPS.index("score")]:
             step(name, "by-2")
         for workers in (1, 2):
             with cluster(folder, workers, arguments.memory):
-                seconds["score", workers] = step("score", "by-2")
+                found["score", workers] = step("score", "by-2")
         for name in ("etl", "score"):
-            one, two = seconds[name, 1], seconds[name, 2]
+            (one, busy), (two, both_busy) = found[name, 1], found[name, 2]
             print(
-                f"{name:6} {one:7.1f} s by one, {two:7.1f} s by two: {one / two:.2f} times as fast"
+                f"{name:6} {one:6.1f} s by one, {busy:.1f} cores busy; {two:6.1f} s by two, "
+                f"{both_busy:.1f} busy: {one / two:.2f} times as fast"
             )
 
 
