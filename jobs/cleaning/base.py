@@ -185,7 +185,8 @@ def find_etl_base(run: Run, layout: Layout) -> tuple[Base | None, str]:
     told = {
         run_id: read_json(run.warehouse.run_file(run_id)) or {}
         for run_id in run.warehouse.run_ids()
-        if run_id != run.run_id
+        # One that was only ingested says nothing of why.
+        if run_id != run.run_id and run.warehouse.record_file(run_id, "etl").is_file()
     }
     started = {
         run_id: values.get("started_at") or ""
@@ -207,7 +208,7 @@ def find_etl_base(run: Run, layout: Layout) -> tuple[Base | None, str]:
         files = f"{len(base.new):,} of {len(layout.ratings.files):,} files"
         return base, f"{files} of ratings have come since run {base.run.run_id}"
     # The newest one's is what has changed of late.
-    return None, reasons[0] if reasons else f"there is no other run of release {run.release}"
+    return None, reasons[0] if reasons else f"no other run of {run.release} has clean data"
 
 
 def usable(run: Run, layout: Layout, run_id: str) -> Base:

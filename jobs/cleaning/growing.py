@@ -32,6 +32,7 @@ from jobs.cleaning.outputs import (
     write_outputs,
 )
 from jobs.cleaning.ratings import with_lines, with_time
+from jobs.cleaning.source_ids import SourceIds
 from jobs.cleaning.users import all_users
 from jobs.release.layouts import Layout
 from jobs.runs import schemas
@@ -48,11 +49,17 @@ def grow(
     Raises CannotGrow, with outputs half written, where all has to be cleaned after all.
     """
     earlier, conf = base.run, run.conf.etl
+    ids_before = {entity: ids_of(earlier.folder, entity) for entity in ("user", "movie")}
+    for entity, ids in ids_before.items():
+        lowest = SourceIds(run.warehouse.source_ids(run.release, entity)).lowest
+        if layout.ids_of(entity) != "int" and ids.min() < lowest:
+            name = f"run {earlier.run_id}"
+            raise CannotGrow(f"the index of ids of {entity}s does not know those of {name}")
     delivery = read_delivery(spark, run, layout, given, base)
     new, movies = delivery.ratings.usable, delivery.indexed_movies
     base.require_room(delivery.ratings.lines)
     named = movies.select("movie_id").toArrow()["movie_id"].to_pylist()
-    base.require_movies(layout, ids_of(earlier.folder, "movie").tolist(), named)
+    base.require_movies(layout, ids_before["movie"].tolist(), named)
     changed = new.select("user_id").distinct().cache()
     rows = with_lines(with_time(new, run.ds))
     rows = rows.select(*(name for name in OF_LINES if name in rows.columns))
@@ -63,9 +70,9 @@ def grow(
     ratings, last = clean_ratings(rows, delivery.ratings.lines, run)
 
     users = spark.read.schema(schemas.USERS).parquet(str(earlier.data("users")))
-    ids = [name for name in ("user_id", "source_user_id") if name in new.columns]
+    named_by = [name for name in ("user_id", "source_user_id") if name in new.columns]
     gone = changed.join(ratings.select("user_id").distinct(), "user_id", "left_anti")
-    raters = new.select(*ids).unionByName(users.select(*ids))
+    raters = new.select(*named_by).unionByName(users.select(*named_by))
     raters = raters.join(F.broadcast(gone), "user_id", "left_anti")
     users = with_index(all_users(None, raters), "user").cache()
     bad = spark.read.schema(schemas.QUARANTINE).parquet(str(earlier.data("quarantine")))
