@@ -28,10 +28,11 @@ from jobs.runs.run import Run, open_run
 if TYPE_CHECKING:
     from jobs.cleaning.delivery import Parsed
 
-# Outputs of etl that have rows of their own for each user.
-OF_USERS = ("ratings", "splits", "rated", "histories")
-REPEATS = "repeats"
-OTHERS = ("users", "movies", "quarantine", "user_index", "movie_index")
+# What etl has written that is read of an earlier run; where lines may delete, `repeats` as well.
+OUTPUTS = (
+    *("ratings", "splits", "rated", "histories"),
+    *("users", "movies", "quarantine", "user_index", "movie_index"),
+)
 # Of one rating, these splits ask for no other user's.
 OF_A_USER = ("random", "stratified", "folds", "leave-last-out")
 # Of the settings of ingest these decide nothing of how a file is read.
@@ -114,7 +115,7 @@ class Base:
         """
         if lost := len(set(known) - set(now)):
             raise CannotGrow(f"{lost:,} movies are named no longer")
-        if len(now) == len(known) and files_of(layout) == files_of(self.layout):
+        if len(now) == len(known) and movies_named(layout) == movies_named(self.layout):
             return
         import pyarrow.compute as pc
         import pyarrow.parquet as pq
@@ -130,7 +131,7 @@ class Base:
         return replace(ratings, file=first, parts=tuple(more))
 
 
-def files_of(layout: Layout) -> str | None:
+def movies_named(layout: Layout) -> str | None:
     """What messages call the files of movies."""
     return layout.movies.name if layout.movies else None
 
@@ -232,7 +233,7 @@ def usable(run: Run, layout: Layout, run_id: str) -> Base:
         raise CannotGrow("histories are dealt by a cut in time, which moves")
     if run.conf.etl.order_split == "auto" and etl["order_split"] != "next-visit":
         raise CannotGrow("it is not known whether histories should be dealt by next visit now")
-    outputs = (*OF_USERS, *OTHERS, *([REPEATS] if layout.deletes else []))
+    outputs = (*OUTPUTS, *(["repeats"] if layout.deletes else []))
     if missing := [each for each in outputs if not earlier.data(each).is_dir()]:
         raise CannotGrow(f"{missing[0]} of {name} is gone")
     before, now = digests(earlier), digests(run)
