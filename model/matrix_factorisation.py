@@ -23,7 +23,8 @@ from model.earlier import Earlier
 from model.family import MovieTable, Rows, Step
 from model.settings import LoopSettings
 from model.space import Between, OneOf, Space
-from model.training.exchange import Exchange, NoExchange
+from model.training.exchange import Exchange, NoExchange, sum_rows
+from model.training.kernels import RatingGradients
 from model.training.optimisers import gradients_of, make_optimiser
 from model.training.turns import Turns
 
@@ -125,11 +126,11 @@ class MatrixFactorisation:
             _, epoch, number, _ = step.place
             self.turns.take(self.worked.table.data, self.optimiser, epoch, number)
             user_B, movie_B = self.turns.places(user_B, movie_B)
-        row_C = self.worked.rows(user_B, movie_B)
         if self.generator:
             self.generator.manual_seed(step.seed)
-        gradient_CW, error = self.loss.gradient(row_C, batch.rating_N, step.rows, self.generator)
-        self.optimiser.step(row_C, gradient_CW, step.rate)
+        pairs = user_B, movie_B, batch.rating_N
+        row_D, gradient_DW, error = self.loss.gradient(*pairs, step.rows, self.generator)
+        self.optimiser.step(row_D, gradient_DW, step.rate)
         return error
 
     def score(self, user_B: Tensor, movie_B: Tensor) -> Tensor:
@@ -251,16 +252,38 @@ class Objective:
         self.user_l2_W, self.movie_l2_W = (
             penalty.to(table.device, self.dtype) for penalty in penalties(model, settings)
         )
+        self.kernel: RatingGradients | None = None
+        """None on a GPU, with dropout and in another precision."""
+        if table.device.type == "cpu" and self.dtype == torch.float32 and not self.dropout:
+            sizes = model.users, len(table) - model.users, model.factors
+            self.kernel = RatingGradients(*sizes, self.user_l2_W, self.movie_l2_W)
 
     def gradient(
-        self, row_C: Tensor, rating_B: Tensor, step_rows: int, generator: torch.Generator | None
-    ) -> tuple[Tensor, Tensor]:
-        """Gradient by each of the 2 B touched rows, and the sum of squared errors.
+        self,
+        user_B: Tensor,
+        movie_B: Tensor,
+        rating_B: Tensor,
+        step_rows: int,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The D different rows touched, the gradient by each, and the sum of squared errors.
 
         It is that of the loss summed over the batch and divided by `step_rows`, the ratings that
         all ranks have in this step. Computed in the settings' precision from float32 weights;
         `generator` draws dropout's mask.
         """
+        model = self.model
+        if self.kernel:
+            table, mean = model.table.detach(), model.mean
+            return self.kernel(table, user_B, movie_B, rating_B, mean, self.delta, step_rows)
+        row_C = model.rows(user_B, movie_B)
+        gradient_CW, error = self.gradient_by_torch(row_C, rating_B, step_rows, generator)
+        return *sum_rows(row_C, gradient_CW), error
+
+    def gradient_by_torch(
+        self, row_C: Tensor, rating_B: Tensor, step_rows: int, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """The gradient by each of the 2 B touched rows, and the sum of squared errors."""
         model, K, B = self.model, self.model.factors, len(rating_B)
         weight_CW = model.table.detach().index_select(0, row_C).to(self.dtype)
         user_BW, movie_BW = weight_CW[:B], weight_CW[B:]

@@ -27,7 +27,7 @@ from model.data.ratings import Ratings
 from model.family import MovieTable, Rows, Step
 from model.settings import LoopSettings
 from model.space import Between, Space
-from model.training.exchange import Exchange
+from model.training.exchange import Exchange, sum_rows
 from model.training.optimisers import gradients_of, make_optimiser, torch_optimiser
 
 
@@ -104,7 +104,7 @@ class Svdpp:
         self.own_NK.index_add_(0, row_C, gradient_CK)
         gradient_CW = torch.cat([gradient_CK, error_B1.repeat(2, 1)], 1)
         gradient_CW.add_(own_CW, alpha=2 * penalty).div_(step.rows)
-        self.optimiser.step(row_C, gradient_CW, step.rate)
+        self.optimiser.step(*sum_rows(row_C, gradient_CW), step.rate)
         self.waiting, self.seen = self.waiting + 1, self.seen + step.rows
         if self.waiting == self.settings.implicit_every:
             self.move_implicit(step.rate)

@@ -1,7 +1,7 @@
 """Optimisers of the embedding table: over all of it, or over the rows that a step touches.
 
-Both take the gradient by each touched row of this rank's ratings, sum it over rows and ranks, and
-move the table. Whole: every row moves in every step, as Adam's authors have it, since moments go on
+Both take the gradient by each touched row of this rank's ratings, sum it over ranks, and move the
+table. Whole: every row moves in every step, as Adam's authors have it, since moments go on
 when the gradient is zero. By rows ("lazy"): a row and its moments stand still until it is touched;
 the bias correction counts all steps. Rare rows then keep more of an old moment and move less, and
 less often. For SGD and Adagrad both are the same, but for the order of additions.
@@ -18,7 +18,8 @@ from torch.optim.adam import adam
 from torch.optim.adamax import adamax
 
 from model.settings import LoopSettings
-from model.training.exchange import Exchange, sum_rows
+from model.training import kernels
+from model.training.exchange import Exchange
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 # A table longer than this many times the rows that a step can touch is moved by rows.
@@ -32,8 +33,8 @@ MOMENTS = {"adam": 2, "adamax": 2, "adagrad": 1, "sgd": 0}
 class Optimiser(Protocol):
     """What moves the table."""
 
-    def step(self, row_C: Tensor, gradient_CW: Tensor, rate: float) -> None:
-        """Move by the gradients of C touched rows, repeats included, of every rank."""
+    def step(self, row_D: Tensor, gradient_DW: Tensor, rate: float) -> None:
+        """Move by the gradients of D different rows, of every rank."""
 
     def moment_tables(self) -> list[Tensor]:
         """The moments, each of the table's shape."""
@@ -53,10 +54,10 @@ class DenseOptimiser:
         self.rule = torch_optimiser([table], settings)
         table.grad = torch.zeros_like(table)
 
-    def step(self, row_C: Tensor, gradient_CW: Tensor, rate: float) -> None:
+    def step(self, row_D: Tensor, gradient_DW: Tensor, rate: float) -> None:
         """Move the whole table."""
         assert self.table.grad is not None
-        self.table.grad.zero_().index_add_(0, row_C, gradient_CW)
+        self.table.grad.zero_().index_copy_(0, row_D, gradient_DW)
         self.exchange.add_up(self.table.grad)
         self.rule.param_groups[0]["lr"] = rate
         self.rule.step()
@@ -99,11 +100,11 @@ class RowOptimiser:
         self.moments = [torch.zeros_like(self.table) for _ in range(MOMENTS[self.rule])]
         self.steps = 0
 
-    def step(self, row_C: Tensor, gradient_CW: Tensor, rate: float) -> None:
+    def step(self, row_D: Tensor, gradient_DW: Tensor, rate: float) -> None:
         """Move the rows that any rank touches, but not those that are another rank's own."""
         self.steps += 1
-        for row_D, gradient_DW in self.exchange.gather_rows(*sum_rows(row_C, gradient_CW)):
-            self.move(row_D, gradient_DW, rate)
+        for row_P, gradient_PW in self.exchange.gather_rows(row_D, gradient_DW):
+            self.move(row_P, gradient_PW, rate)
 
     def move(self, row_D: Tensor, gradient_DW: Tensor, rate: float) -> None:
         """Move these rows, each of which stands there once."""
@@ -111,6 +112,9 @@ class RowOptimiser:
             self.table.index_add_(0, row_D, gradient_DW, alpha=-rate)
             return
         tables = [self.table, *self.moments]
+        if self.rule == "adam" and self.table.device.type == "cpu":
+            kernels.adam(tables, row_D, gradient_DW, (BETA1, BETA2), EPSILON, self.steps, rate)
+            return
         block = ROWS_IN_CACHE if row_D.device.type == "cpu" else max(len(row_D), 1)
         for row_P, gradient_PW in zip(row_D.split(block), gradient_DW.split(block), strict=True):
             state = [table_NW.index_select(0, row_P) for table_NW in tables]

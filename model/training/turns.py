@@ -34,10 +34,10 @@ class Turns:
         """Movies of a block, at most."""
         self.row_BR = [torch.cat([own_R, row_S]).to(device) for row_S in row_BS]
         """Of each block, the rows of the table of all that this rank's table then holds."""
-        place_N = torch.zeros(len(shared_NW), dtype=torch.int64)
-        place_N[own_R] = torch.arange(self.users)
+        place_N = torch.zeros(len(shared_NW), dtype=torch.int32)
+        place_N[own_R] = torch.arange(self.users, dtype=torch.int32)
         for row_S in row_BS:
-            place_N[row_S] = torch.arange(len(row_S))
+            place_N[row_S] = torch.arange(len(row_S), dtype=torch.int32)
         self.user_U, self.movie_M = place_N.to(device).tensor_split([users])
         """Where a user's row lies in it, and a movie's among the movies."""
         self.nobody_R = (counts.user_U == 0).nonzero()[:, 0].to(device)

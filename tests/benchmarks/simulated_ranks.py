@@ -69,11 +69,11 @@ def step_seconds() -> dict[int, float]:
     for ranks in RANKS:
         each = []
         for _ in range(60):
-            user, movie = (torch.from_numpy(rows) for rows in drawn(random, BATCH // ranks))
+            drawn_rows = drawn(random, BATCH // ranks)
+            user, movie = (torch.from_numpy(rows.astype(np.int32)) for rows in drawn_rows)
             rating = torch.full((len(user),), 4.0)
             start = time.perf_counter()
-            row = model.rows(user, movie)
-            gradient, _ = loss.gradient(row, rating, BATCH, None)
+            row, gradient, _ = loss.gradient(user, movie, rating, BATCH)
             optimiser.step(row, gradient, 0.002)
             each.append(time.perf_counter() - start)
         # The least: what is left when nothing else is at work.
