@@ -71,7 +71,7 @@ environments: .venv/.ready .venv-airflow/.ready .venv/class-data/classes.jsa
 
 .venv/.ready: conf/locks/build.lock conf/locks/jobs.lock conf/locks/torch.lock \
         conf/install_torch.sh conf/horovod/build_wheel.sh conf/horovod/source.txt \
-        $(wildcard conf/horovod/patches/*) setup.py
+        $(wildcard conf/horovod/patches/*) setup.py model/training/kernels.c
 	@python="$$(conf/check_prerequisites.sh)" && \
 	echo "Setting up .venv, the jobs environment (2.6 GB, some minutes):" && \
 	{ .venv/bin/python -c '' 2>/dev/null || "$$python" -m venv --clear .venv; } && \
@@ -82,7 +82,7 @@ environments: .venv/.ready .venv-airflow/.ready .venv/class-data/classes.jsa
 	conf/install_torch.sh .venv/bin/python && \
 	wheel="$$(conf/horovod/build_wheel.sh .venv/bin/python 2> >(sed 's/^/  /' >&2))" && \
 	.venv/bin/python $(PIP_INSTALL) --no-deps --force-reinstall "$$wheel" && \
-	.venv/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e . && \
+	CC="$${CC:-cc}" .venv/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e . && \
 	.venv/bin/python -c 'import horovod.torch' && \
 	touch $@
 
@@ -132,3 +132,4 @@ clean:
 	rm -rf .venv .venv-airflow .venv-audit .peers .airflow build dist *.egg-info
 	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache spark-warehouse metastore_db derby.log
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find model -name '*.so' -delete

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks for what pip cannot bring: Python, Java, a C++ compiler, cmake and patch.
+# Checks for what pip cannot bring: Python, Java, C and C++ compilers, cmake and patch.
 #
 # Prints the Python to build the environments with. Whatever is missing is named on standard error,
 # all of it at once, each with the way to get it; then the exit status is 1. PYTHON=path names the
@@ -69,6 +69,12 @@ esac
 if ! command -v "${CXX:-c++}" >/dev/null; then
     lacks "A C++ compiler is needed to build Horovod, found no ${CXX:-c++}." \
         "sudo apt-get install g++" \
+        "xcode-select --install"
+fi
+
+if ! command -v "${CC:-cc}" >/dev/null; then
+    lacks "A C compiler is needed to build Nightreel's loops of training, found no ${CC:-cc}." \
+        "sudo apt-get install gcc" \
         "xcode-select --install"
 fi
 

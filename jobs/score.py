@@ -28,6 +28,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -86,19 +88,26 @@ def score_all(spark: SparkSession, scoring: Scoring, inputs: Inputs) -> dict[str
     return total.asDict()
 
 
-def score(spark: SparkSession, run: Run, models: Models) -> dict[str, Any]:
-    """Score as the run's settings say, with models as champions; returns the figures.
+def plans_of(run: Run, models: Models) -> dict[str, ScoringPlan]:
+    """How the run's settings say to score with these champions, by name of the variant.
 
-    Those of a challenger stand by themselves; where it scores some of the users, all together too.
+    Raises JobError if it cannot be done; nothing has been written then.
     """
     require_order(run, models.order.version if models.order else None)
     plans: dict[str, ScoringPlan] = {}
-    # All of them first: what cannot be scored is refused before anything is written.
     for variant in variants_of(run, models):
         read = plans[CHAMPION].known if plans else None
         plans[variant.name] = plan_scoring(run, variant, read)
         by = f"by {run.conf.score.challenger}, " if variant.name == CHALLENGER else ""
         print(f"score: {by}{plans[variant.name]}", flush=True)
+    return plans
+
+
+def score(spark: SparkSession, run: Run, plans: dict[str, ScoringPlan]) -> dict[str, Any]:
+    """Score as planned; returns the figures.
+
+    Those of a challenger stand by themselves; where it scores some of the users, all together too.
+    """
     # What is left of an attempt that was killed, which can then write nothing more.
     for abandoned in run.staging.glob("scoring-*"):
         shutil.rmtree(abandoned)
@@ -106,7 +115,7 @@ def score(spark: SparkSession, run: Run, models: Models) -> dict[str, Any]:
         shutil.rmtree(run.output(output), ignore_errors=True)
     done = {name: score_variant(spark, plan, name) for name, plan in plans.items()}
     champion = plans[CHAMPION]
-    similar = write_similar(run, models, champion.movie_ids) if run.users is None else None
+    similar = write_similar(run, champion.models, champion.movie_ids) if run.users is None else None
     figures = champion.figures | done[CHAMPION] | {"similar": similar}
     if beside := done.get(CHALLENGER):
         if not run.conf.score.shadow:
@@ -184,8 +193,12 @@ def main(argv: list[str] | None = None) -> None:
                 f"No model to score with: {run.evaluation.reason}, and release "
                 f"{run.release} has no champion yet. Change the settings of train and run again."
             )
-        models = Models.of(run, version, run.order_version)
-        figures.update(score(spark_session("score", run.staging, run.raw), run, models))
+        # Java takes seconds to start, and there is much to read meanwhile.
+        with ThreadPoolExecutor(1) as beside:
+            models = partial(Models.of, run, version, run.order_version)
+            planned = beside.submit(lambda: plans_of(run, models()))
+            spark = spark_session("score", run.staging, run.raw)
+        figures.update(score(spark, run, planned.result()))
 
 
 if __name__ == "__main__":

@@ -138,11 +138,13 @@ def with_fields(lines: DataFrame, table: Table) -> DataFrame:
 
 def field(line: Column, separator: str, number: int) -> Column:
     """A field of a line, from 1; of one with too few fields empty, or its last."""
-    if len(separator) > 1:
-        # Of a:::b, substring_index sees two separators.
-        return F.split_part(line, F.lit(separator), F.lit(number))
-    # split_part makes a regular expression of the separator for each line.
-    return F.substring_index(F.substring_index(line, separator, number), separator, -1)
+    found = F.substring_index(F.substring_index(line, separator, number), separator, -1)
+    if len(separator) == 1:
+        return found
+    # Of a:::b, substring_index sees two separators. split_part sees one, but makes a regular
+    # expression of it for each line.
+    several = F.contains(line, F.lit(separator + separator[-1]))
+    return F.when(several, F.split_part(line, F.lit(separator), F.lit(number))).otherwise(found)
 
 
 def with_quoted_fields(cut: DataFrame, table: Table) -> DataFrame:

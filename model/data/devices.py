@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import horovod.torch as hvd
 import torch
 
 from model.data.ratings import Ratings
+
+# As many as there are cores, or as OMP_NUM_THREADS says.
+HOST_THREADS = torch.get_num_threads()
 
 
 def pick_device() -> torch.device:
@@ -33,6 +39,17 @@ def pick_device() -> torch.device:
         return torch.device("cuda", hvd.local_rank())
     torch.set_num_threads(1)
     return torch.device("cpu")
+
+
+@contextmanager
+def all_cores() -> Iterator[None]:
+    """For work on large matrices, which gains by threads: this rank's share of the host's cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, HOST_THREADS // hvd.local_size()))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def place(ratings: Ratings, device: torch.device) -> Ratings:

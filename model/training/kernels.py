@@ -41,7 +41,11 @@ def library() -> ctypes.CDLL:
 
 
 class RatingGradients:
-    """Gradients of biased matrix factorisation by the rows that a batch touches."""
+    """Gradients of biased matrix factorisation by the rows that a batch touches.
+
+    What it returns it writes over in the next call: to ask for as much memory in each step would
+    take as long as to fill it.
+    """
 
     def __init__(
         self, users: int, movies: int, factors: int, user_l2_W: Tensor, movie_l2_W: Tensor
@@ -50,6 +54,15 @@ class RatingGradients:
         self.users, self.movies, self.factors = users, movies, factors
         self.penalties = [whole(l2_W, torch.float32) for l2_W in (user_l2_W, movie_l2_W)]
         self.slot_N = torch.full((users + movies,), -1, dtype=torch.int32)
+        self.squares = torch.empty((), dtype=torch.float64)
+        self.make_room(0)
+
+    def make_room(self, ratings: int) -> None:
+        """For batches of at most so many ratings."""
+        self.most, width = ratings, len(self.penalties[0])
+        self.scratch = torch.empty(8 * ratings + 2, dtype=torch.int32), torch.empty(2 * ratings)
+        self.row_C = torch.empty(2 * ratings, dtype=torch.int64)
+        self.gradient_CW = torch.empty(2 * ratings, width)
 
     def __call__(
         self,
@@ -66,25 +79,25 @@ class RatingGradients:
         Squared loss, or twice Huber's beyond `delta`, and L2, summed over the batch and divided by
         `step_rows`. Raises IndexError for a user or movie that the table does not have.
         """
-        B, W = len(rating_B), table_NW.shape[1]
+        B, W = len(rating_B), len(self.penalties[0])
+        assert table_NW.shape == (self.users + self.movies, W)
+        if B > self.most:
+            self.make_room(B)
         pairs = [whole(row_B, torch.int32) for row_B in (user_B, movie_B)]
         rating_B = whole(rating_B, torch.float32)
-        row_C = torch.empty(2 * B, dtype=torch.int64)
-        gradient_CW, squares = torch.empty(2 * B, W), torch.empty((), dtype=torch.float64)
-        scratch = torch.empty(8 * B + 2, dtype=torch.int32), torch.empty(2 * B)
+        made = self.row_C, self.gradient_CW, self.squares
         rows = library().gradients_of_ratings(
             address(table_NW, torch.float32),
             *(self.users, self.movies, W, self.factors),
             *(each.data_ptr() for each in pairs),
             *(rating_B.data_ptr(), B, mean, float("inf") if delta is None else delta),
             2 / step_rows,
-            *(each.data_ptr() for each in (*self.penalties, self.slot_N, *scratch)),
-            *(each.data_ptr() for each in (row_C, gradient_CW, squares)),
+            *(each.data_ptr() for each in (*self.penalties, self.slot_N, *self.scratch, *made)),
             torch.get_num_threads(),
         )
         if rows < 0:
             raise IndexError("A rating is of a user or movie that the table does not have.")
-        return row_C[:rows], gradient_CW[:rows], squares
+        return self.row_C[:rows], self.gradient_CW[:rows], self.squares.clone()
 
 
 def adam(

@@ -25,7 +25,7 @@ import torch
 from model.data.collectives import sum_over_ranks
 from model.data.dataset import Dataset, of_pairs
 from model.data.datasets import read_dataset
-from model.data.devices import pick_device
+from model.data.devices import all_cores, pick_device
 from model.data.history_data import HistoryData
 from model.family import Combiner, Fitter, Ordering, Rows, Sampler, Step, load
 from model.settings import LoopSettings, SamplingSettings, TrainingSpec
@@ -149,7 +149,8 @@ def fit(
 ) -> tuple[Rows, list[dict[str, Any]]]:
     """The rows of a model that is learned at once, and its figures as those of one epoch."""
     start = time.perf_counter()
-    rows = model.fit(data)
+    with all_cores():
+        rows = model.fit(data)
     seconds = time.perf_counter() - start
     figures = {
         "epoch": 1,

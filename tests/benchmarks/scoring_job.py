@@ -33,7 +33,7 @@ from jobs.runs.configuration import load_configuration
 from jobs.runs.files import write_json
 from jobs.runs.run import Run
 from jobs.runs.warehouse import Warehouse
-from jobs.score import score
+from jobs.score import plans_of, score
 from jobs.scoring.models import Models, Version
 from model.factors import Factors, load_factors
 from model.ranking.lists import Lists
@@ -138,7 +138,8 @@ def cpu_of_tree() -> float:
 def timed_score(spark: SparkSession, run: Run, folder: Path) -> tuple[float, float]:
     """Seconds by the clock, and of processors."""
     started, used = time.perf_counter(), cpu_of_tree()
-    figures = score(spark, run, Models(Version("1", load_factors(folder), folder), None))
+    models = Models(Version("1", load_factors(folder), folder), None)
+    figures = score(spark, run, plans_of(run, models))
     taken = time.perf_counter() - started, cpu_of_tree() - used
     shutil.rmtree(run.folder)
     seconds = f"{taken[0]:.1f} s, {taken[1]:.1f} CPU s"

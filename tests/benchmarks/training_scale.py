@@ -67,7 +67,8 @@ def write_ratings(folder: Path, ratings: int, users: int = USERS, movies: int = 
             rating = (np.clip(score, 0.5, 5) * 2).round().astype(np.float32) / 2
             columns = {"user_idx": user, "movie_idx": movie, "rating": rating}
             columns["rated_at"] = random.integers(0, 10**9, size)
-            pq.write_table(pa.table(columns), folder / name / f"{number}.parquet")
+            one = {"row_group_size": max(1, size)}
+            pq.write_table(pa.table(columns), folder / name / f"{number}.parquet", **one)
     for entity, rows in (("user", users), ("movie", movies)):
         ids = pa.array(np.arange(rows, dtype=np.int32))
         index = pa.table({f"{entity}_id": ids, f"{entity}_idx": ids})
