@@ -28,14 +28,19 @@ from jobs.runs.errors import JobError
 
 
 def spark_session(
-    step: str, scratch: Path, delivery: Path | None = None, new_kib: int | None = None
+    step: str,
+    scratch: Path,
+    delivery: Path | None = None,
+    new_kib: int | None = None,
+    worker_daemon: str | None = None,
 ) -> SparkSession:
     """Start or join the session: spark-submit's master where there is one, else the conf's.
 
     On one machine, what Spark spills and shuffles lies in `scratch`, where it is found and removed
     if the job is killed, unless spark-defaults.conf names a folder; a cluster has its own. By the
     size of `delivery`, or of what is new in it where that is all that is read,
-    conf/spark/spark-env.sh chooses Java's options, where Java starts here.
+    conf/spark/spark-env.sh chooses Java's options, where Java starts here. `worker_daemon`: the
+    module in place of pyspark.daemon, from which tasks' Python is forked.
     Raises JobError where this host lacks what Java needs.
     """
     require_own_scratch()
@@ -51,6 +56,8 @@ def spark_session(
     # Without this, workers start whatever python3 stands on PATH.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(f"nightreel {step}")
+    if worker_daemon:
+        builder = builder.config("spark.python.daemon.module", worker_daemon)
     if not names_setting("spark.local.dir"):
         scratch.mkdir(parents=True, exist_ok=True)
         require_room(scratch, "choose another warehouse.")

@@ -33,8 +33,8 @@ from jobs.runs.configuration import load_configuration
 from jobs.runs.files import write_json
 from jobs.runs.run import Run
 from jobs.runs.warehouse import Warehouse
-from jobs.score import plans_of, score
 from jobs.scoring.models import Models, Version
+from jobs.scoring.score_users import plans_of, score_planned
 from model.factors import Factors, load_factors
 from model.ranking.lists import Lists
 from model.ranking.ranker import Ranker
@@ -139,7 +139,7 @@ def timed_score(spark: SparkSession, run: Run, folder: Path) -> tuple[float, flo
     """Seconds by the clock, and of processors."""
     started, used = time.perf_counter(), cpu_of_tree()
     models = Models(Version("1", load_factors(folder), folder), None)
-    figures = score(spark, run, plans_of(run, models))
+    figures = score_planned(spark, run, plans_of(run, models))
     taken = time.perf_counter() - started, cpu_of_tree() - used
     shutil.rmtree(run.folder)
     seconds = f"{taken[0]:.1f} s, {taken[1]:.1f} CPU s"

@@ -9,8 +9,8 @@ import pytest
 from jobs.runs import schemas
 from jobs.runs.errors import JobError
 from jobs.runs.files import write_json
-from jobs.score import plans_of, score
 from jobs.scoring.given_ids import IdFile
+from jobs.scoring.score_users import plans_of, score_planned
 from tests.jobs.examples import saved_models, small_run, write
 from tests.jobs.scoring.test_incremental import publish, publish_run
 from tests.model.examples import factors
@@ -58,7 +58,7 @@ def scored(spark, tmp_path):
         (run.folder / "steps").mkdir()
         write_json(run.folder / "steps/ingest.json", {"why_base": "none was fixed"})
         folder = tmp_path / "factors"
-        figures = score(spark, run, plans_of(run, saved_models(folder)))
+        figures = score_planned(spark, run, plans_of(run, saved_models(folder)))
         for step, record in (("score", figures), ("publish", {})):
             write_json(run.folder / "steps" / f"{step}.json", record)
         files = f"read_parquet('{run.output('scored')}/*/*.parquet', hive_partitioning = false)"

@@ -12,8 +12,8 @@ import pytest
 from jobs.runs import schemas
 from jobs.runs.errors import JobError
 from jobs.runs.files import write_json
-from jobs.score import plans_of, score
 from jobs.scoring.folded_check import CHECKS, check_folded_in
+from jobs.scoring.score_users import plans_of, score_planned
 from model.data.histories import COLUMNS, Histories
 from model.factors import load_factors
 from model.known_ratings import digests
@@ -106,7 +106,7 @@ def night(spark, tmp_path, model):
         write_histories(run.output("histories"), rated)
         (run.folder / "steps").mkdir()
         write_json(run.folder / "steps/ingest.json", {"why_base": "none was fixed"})
-        figures = score(spark, run, plans_of(run, saved_models(model)))
+        figures = score_planned(spark, run, plans_of(run, saved_models(model)))
         for step, record in (("score", figures), ("publish", {})):
             write_json(run.folder / "steps" / f"{step}.json", record)
         files = f"read_parquet('{run.output('scored')}/*/*.parquet', hive_partitioning = false)"

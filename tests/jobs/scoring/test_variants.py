@@ -15,8 +15,8 @@ from jobs.published.audit import challengers_in_sql
 from jobs.runs import schemas
 from jobs.runs.errors import JobError
 from jobs.runs.files import write_json
-from jobs.score import plans_of, score
 from jobs.scoring.models import Models
+from jobs.scoring.score_users import plans_of, score_planned
 from jobs.scoring.variant_check import check_variant
 from jobs.scoring.variants import CHALLENGER, CHAMPION, HASHES, hash_of, require_challenger
 from jobs.training.registering import register
@@ -87,7 +87,7 @@ def scored(spark, warehouse):
         (run.folder / "steps").mkdir()
         write_json(run.folder / "steps/etl.json", {"rating_min": 1.0, "rating_max": 5.0})
         write_json(run.folder / "steps/ingest.json", {"why_base": "none was fixed"})
-        figures = score(spark, run, plans_of(run, models(run)))
+        figures = score_planned(spark, run, plans_of(run, models(run)))
         for step, record in (("score", figures), ("publish", {})):
             write_json(run.folder / "steps" / f"{step}.json", record)
         return run, figures, {name: rows(run, name) for name in ("scored", "shadow")}
