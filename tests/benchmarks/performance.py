@@ -56,11 +56,13 @@ BENCHMARKS = (
     Benchmark("etl", "ETL beside pandas and Polars", f"tests/benchmarks/etl_speed.py {ML_1M}"),
     Benchmark("etl-scale", "ETL as data grow", "tests/benchmarks/etl_scale.py"),
     Benchmark("growing", "ETL of a delivery that grows", "tests/benchmarks/growing.py"),
-    Benchmark("training", "Training at ML-32M's shape", "tests/benchmarks/training_scale.py 4"),
+    Benchmark(
+        "training", "Training at ML-32M's shape", "tests/benchmarks/training_scale.py 32 sparse"
+    ),
     Benchmark(
         "two-ranks",
         "Two ranks on ml-1m: the default model of ratings",
-        f"tests/benchmarks/two_ranks.py {ML_1M} matrix_factorisation epochs=8",
+        f"tests/benchmarks/two_ranks.py {ML_1M} matrix_factorisation epochs=12",
     ),
     Benchmark(
         "simulated-ranks",

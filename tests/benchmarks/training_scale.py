@@ -1,6 +1,7 @@
-"""Training at ML-32M's shape: memory, ratings a second, bytes exchanged, by rows against dense.
+r"""Training at ML-32M's shape: memory, ratings a second, bytes exchanged, by rows against dense.
 
-    PYTHONPATH=. python tests/benchmarks/training_scale.py [ratings, in millions: default 4]
+    PYTHONPATH=. python tests/benchmarks/training_scale.py [ratings, in millions: default 4] \
+        [dense] [sparse]
 
 Made-up ratings of 200,948 users and 87,585 movies, popular ones more often, by biases, a taste of 8
 factors and noise, in 16 Parquet files; 64 factors and biases, batches of 16,384, one epoch of at
@@ -67,8 +68,8 @@ def write_ratings(folder: Path, ratings: int, users: int = USERS, movies: int = 
             rating = (np.clip(score, 0.5, 5) * 2).round().astype(np.float32) / 2
             columns = {"user_idx": user, "movie_idx": movie, "rating": rating}
             columns["rated_at"] = random.integers(0, 10**9, size)
-            one = {"row_group_size": max(1, size)}
-            pq.write_table(pa.table(columns), folder / name / f"{number}.parquet", **one)
+            file = folder / name / f"{number}.parquet"
+            pq.write_table(pa.table(columns), file, row_group_size=max(1, size))
     for entity, rows in (("user", users), ("movie", movies)):
         ids = pa.array(np.arange(rows, dtype=np.int32))
         index = pa.table({f"{entity}_id": ids, f"{entity}_idx": ids})
@@ -119,12 +120,13 @@ def measure(spec: TrainingSpec, ranks: int, rows: int, **changes: object) -> lis
 def main() -> None:
     """Measure both kinds of gradients with one rank, and with two and both kinds of exchange."""
     ratings = int(float(sys.argv[1] if len(sys.argv) > 1 else 4) * 1e6)
+    kinds = sys.argv[2:] or ["dense", "sparse"]
     rows = ratings // FILES * FILES
     print(f"{rows:,} ratings, {USERS:,} users, {MOVIES:,} movies, 64 factors and biases")
     with tempfile.TemporaryDirectory(prefix="nightreel-scale-") as folder:
         spec = make_data(Path(folder), ratings)
         for ranks, exchange in ((1, "auto"), (2, "strata"), (2, "step")):
-            for gradients in ("dense", "sparse"):
+            for gradients in kinds:
                 changes = {"gradients": gradients, "exchange": exchange}
                 rate, peak, sent = measure(spec, ranks, rows, **changes)
                 print(
