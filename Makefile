@@ -67,11 +67,11 @@ text: environments
 
 # An environment is ready when its stamp is newer than what it was made from.
 .PHONY: environments
-environments: .venv/.ready .venv-airflow/.ready .venv/class-data/classes.jsa
+environments: .venv/.ready .venv/.installed .venv-airflow/.ready .venv/class-data/classes.jsa
 
 .venv/.ready: conf/locks/build.lock conf/locks/jobs.lock conf/locks/torch.lock \
         conf/install_torch.sh conf/horovod/build_wheel.sh conf/horovod/source.txt \
-        $(wildcard conf/horovod/patches/*) setup.py model/training/kernels.c
+        $(wildcard conf/horovod/patches/*)
 	@python="$$(conf/check_prerequisites.sh)" && \
 	echo "Setting up .venv, the jobs environment (2.6 GB, some minutes):" && \
 	{ .venv/bin/python -c '' 2>/dev/null || "$$python" -m venv --clear .venv; } && \
@@ -82,8 +82,13 @@ environments: .venv/.ready .venv-airflow/.ready .venv/class-data/classes.jsa
 	conf/install_torch.sh .venv/bin/python && \
 	wheel="$$(conf/horovod/build_wheel.sh .venv/bin/python 2> >(sed 's/^/  /' >&2))" && \
 	.venv/bin/python $(PIP_INSTALL) --no-deps --force-reinstall "$$wheel" && \
-	CC="$${CC:-cc}" .venv/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e . && \
 	.venv/bin/python -c 'import horovod.torch' && \
+	touch $@
+
+# Nightreel itself, with the loops of its training steps.
+.venv/.installed: .venv/.ready setup.py model/training/kernels.c
+	@CC="$${CC:-cc}" .venv/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation -e . && \
+	.venv/bin/python -c 'from model.training.kernels import library; library()' && \
 	touch $@
 
 # What Java loads for an etl, as an archive: Spark starts in half the time.

@@ -3,14 +3,16 @@
 Versions are pinned in conf/requirements-jobs.txt, which `make` installs first.
 """
 
-import sys
+from hashlib import sha256
+from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
 
-# Apple's compiler has none: loops are then one thread's.
-THREADS = [] if sys.platform == "darwin" else ["-fopenmp"]
-# Nobody asks for the sign of errors or for traps, and loops become wide without them.
-FAST = ["-O3", "-fno-math-errno", "-fno-trapping-math"]
+KERNELS = "model/training/kernels.c"
+# By it model/training/kernels.py knows an old build.
+SOURCE = sha256((Path(__file__).parent / KERNELS).read_bytes())
+# Nobody asks whether a root failed or a number trapped, and loops become wide without.
+FAST = ["-O3", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math"]
 
 setup(
     name="nightreel",
@@ -22,11 +24,11 @@ setup(
     ext_modules=[
         Extension(
             "model.training._kernels",
-            ["model/training/kernels.c"],
-            extra_compile_args=[*FAST, *THREADS],
-            extra_link_args=THREADS,
+            [KERNELS],
+            define_macros=[("SOURCE", f'"{SOURCE.hexdigest()}"')],
+            extra_compile_args=FAST,
         )
     ],
-    package_data={"jobs.pages": ["page.html"]},
+    package_data={"jobs.pages": ["page.html"], "model.training": ["kernels.c"]},
     entry_points={"console_scripts": ["nightreel = jobs.nightreel:main"]},
 )

@@ -26,32 +26,41 @@ maps the model, writes their rows itself (jobs/scoring/task.py), and only figure
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from concurrent.futures import Future
+from threading import Thread
+from typing import TYPE_CHECKING, Any
 
 from jobs.engines.spark import spark_session
 from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, run_of
 
+if TYPE_CHECKING:
+    from jobs.scoring.plan import ScoringPlan
+
 
 def score(run: Run, version: str) -> dict[str, Any]:
-    """Score with these versions as champions; returns the figures."""
+    """Score with this version of ratings, and the run's of order, as champions; the figures."""
+    plans = Future[dict[str, "ScoringPlan"]]()
 
-    def planned() -> Any:
-        # torch and others: seconds, in which Java starts.
-        from jobs.scoring.models import Models
-        from jobs.scoring.score_users import plans_of
+    def plan() -> None:
+        try:
+            # torch and others: seconds, in which Java starts.
+            from jobs.scoring.models import Models
+            from jobs.scoring.score_users import plans_of
 
-        return plans_of(run, Models.of(run, version, run.order_version))
+            plans.set_result(plans_of(run, Models.of(run, version, run.order_version)))
+        except BaseException as error:
+            plans.set_exception(error)
 
-    with ThreadPoolExecutor(1) as beside:
-        plans = beside.submit(planned)
-        daemon = "jobs.scoring.worker_daemon"
-        spark = spark_session("score", run.staging, run.raw, worker_daemon=daemon)
+    # Of a pool, the end of this process would wait: for a plan that nobody needs any more.
+    Thread(target=plan, daemon=True).start()
+    daemon = "jobs.scoring.worker_daemon"
+    spark = spark_session("score", run.staging, run.raw, worker_daemon=daemon)
+    planned = plans.result()
     from jobs.scoring.score_users import score_planned
 
-    return score_planned(spark, run, plans.result())
+    return score_planned(spark, run, planned)
 
 
 def main(argv: list[str] | None = None) -> None:

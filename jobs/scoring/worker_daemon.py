@@ -1,6 +1,6 @@
 """The process from which Spark forks tasks' Python, with what scoring imports: once for all cores.
 
-Spark starts it by `spark.python.daemon.module`, in place of pyspark.daemon, which it is otherwise.
+Spark starts it, by `spark.python.daemon.module`, in place of pyspark.daemon.
 """
 
 from __future__ import annotations

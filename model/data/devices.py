@@ -1,4 +1,4 @@
-"""Which device a rank computes on, and what fits there."""
+"""Which device and how many cores a rank computes on, and what fits there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HOST_THREADS = torch.get_num_threads()
 
 
 def pick_device() -> torch.device:
-    """This rank's GPU where there is one; else one core of the CPU.
+    """This rank's GPU where there is one; else the CPU, by one core but in `all_cores`.
 
     A step is so small that more threads wait for one another longer than they work, and much
     longer on a busy machine: more cores are for more ranks. Raises ValueError if ranks outnumber
@@ -43,9 +43,15 @@ def pick_device() -> torch.device:
 
 @contextmanager
 def all_cores() -> Iterator[None]:
-    """For work on large matrices, which gains by threads: this rank's share of the host's cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(1, HOST_THREADS // hvd.local_size()))
+    """For work on large matrices, which gains by threads: each rank's share of its host's cores.
+
+    All ranks take as many: a sum is rounded by how it is shared out, and what ranks solve for by
+    themselves has to be the same on all of them. Every rank calls it.
+    """
+    before, share = torch.get_num_threads(), max(1, HOST_THREADS // hvd.local_size())
+    if hvd.size() > 1:
+        share = int(hvd.allgather(torch.tensor([share]), name="cores").min())
+    torch.set_num_threads(share)
     try:
         yield
     finally:

@@ -2,25 +2,27 @@
 
    Tables are float32, rows by columns, without gaps. A step of B ratings touches rows of users and of
    movies; D of them are different. Rows are numbered by int32 among users or among movies, and by
-   int64 in the whole table, where users come first. model/training/kernels.py checks and calls.
-
-   Work is split by rows: each row is one thread's, and sums keep the order of the batch. So results
-   do not depend on the number of threads. */
+   int64 in the whole table, where users come first. model/training/kernels.py checks and calls. */
 
 #include <math.h>
 #include <stdint.h>
 
-/* As wide as the processor at hand has it. */
+/* As wide as the processor at hand has it; other compilers know no such names, and are slower. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
 #define WIDE __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define WIDE
 #endif
 
-/* So many rows before it is needed, a row is asked for from memory. */
-enum { AHEAD = 4 };
+/* So many rows before it is needed, a row is asked for from memory: of those that are read once for
+   each rating, and of those that have several ratings each. */
+enum { AHEAD = 4, GROUPS_AHEAD = 2 };
 
-#define PART(number, parts, whole) ((whole) * (number) / (parts))
+/* Which source this was made of, as setup.py says. */
+const char *source(void)
+{
+    return SOURCE;
+}
 
 static inline void fetch(const float *row, int64_t width)
 {
@@ -38,16 +40,16 @@ typedef struct {
 
 /* `slot` holds -1 for each of `limit` rows, and does so again afterwards. Returns 0 if a row is none
    of them. */
-static int gather(const int32_t *row_B, int64_t B, int64_t limit, int32_t *slot, int32_t *room, Side *side)
+static int gather(
+    const int32_t *row_B, int64_t B, int64_t limit, int32_t *slot, int32_t *room, Side *side)
 {
     int32_t *row = room, *start = row + B, *rating = start + B + 1, *of_B = rating + B;
     int64_t rows = 0;
     int known = 1;
-    for (int64_t b = 0; b < B && known; b++) {
-        if (row_B[b] < 0 || row_B[b] >= limit) {
-            known = 0;
+    for (int64_t b = 0; b < B; b++) {
+        known = row_B[b] >= 0 && row_B[b] < limit;
+        if (!known)
             break;
-        }
         int32_t place = slot[row_B[b]];
         if (place < 0) {
             place = slot[row_B[b]] = (int32_t)rows;
@@ -75,26 +77,26 @@ static int gather(const int32_t *row_B, int64_t B, int64_t limit, int32_t *slot,
     return 1;
 }
 
-/* Of users from..to: each rating's error, squared, and its slope; and the rows' gradients. */
+/* Of users: each rating's error, squared, and its slope; and the rows' gradients. */
 WIDE static void of_users(
-    const float *user_UW, const float *movie_MW, int64_t W, int64_t K, const Side *side, int64_t from,
-    int64_t to, const int32_t *movie_B, const float *rating_B, float mean, float delta, float scale,
+    const float *user_UW, const float *movie_MW, int64_t W, int64_t K, const Side *side,
+    const int32_t *movie_B, const float *rating_B, float mean, float delta, float scale,
     const float *l2_W, float *slope_B, float *square_B, float *gradient_DW)
 {
-    for (int64_t d = from; d < to; d++) {
+    for (int64_t d = 0; d < side->rows; d++) {
         const float *user = user_UW + side->row[d] * W;
         float *gradient = gradient_DW + d * W;
         int32_t begin = side->start[d], end = side->start[d + 1];
         float penalty = scale * (end - begin), slopes = 0;
-        if (d + 2 < to)
-            fetch(user_UW + side->row[d + 2] * W, W);
+        if (d + GROUPS_AHEAD < side->rows)
+            fetch(user_UW + side->row[d + GROUPS_AHEAD] * W, W);
 #pragma omp simd
         for (int64_t w = 0; w < W; w++)
             gradient[w] = penalty * l2_W[w] * user[w];
         for (int32_t n = begin; n < end; n++) {
             int32_t b = side->rating[n];
             const float *movie = movie_MW + movie_B[b] * W;
-            if (n + AHEAD < side->start[to])
+            if (n + AHEAD < side->start[side->rows])
                 fetch(movie_MW + movie_B[side->rating[n + AHEAD]] * W, W);
             float error = 0;
 #pragma omp simd reduction(+ : error)
@@ -116,26 +118,26 @@ WIDE static void of_users(
     }
 }
 
-/* Of movies from..to: the rows' gradients, once slopes are known. */
+/* Of movies: the rows' gradients, once slopes are known. */
 WIDE static void of_movies(
-    const float *user_UW, const float *movie_MW, int64_t W, int64_t K, const Side *side, int64_t from,
-    int64_t to, const int32_t *user_B, float scale, const float *l2_W, const float *slope_B,
+    const float *user_UW, const float *movie_MW, int64_t W, int64_t K, const Side *side,
+    const int32_t *user_B, float scale, const float *l2_W, const float *slope_B,
     float *gradient_DW)
 {
-    for (int64_t d = from; d < to; d++) {
+    for (int64_t d = 0; d < side->rows; d++) {
         const float *movie = movie_MW + side->row[d] * W;
         float *gradient = gradient_DW + d * W;
         int32_t begin = side->start[d], end = side->start[d + 1];
         float penalty = scale * (end - begin), slopes = 0;
-        if (d + 2 < to)
-            fetch(movie_MW + side->row[d + 2] * W, W);
+        if (d + GROUPS_AHEAD < side->rows)
+            fetch(movie_MW + side->row[d + GROUPS_AHEAD] * W, W);
 #pragma omp simd
         for (int64_t w = 0; w < W; w++)
             gradient[w] = penalty * l2_W[w] * movie[w];
         for (int32_t n = begin; n < end; n++) {
             int32_t b = side->rating[n];
             const float *user = user_UW + user_B[b] * W;
-            if (n + AHEAD < side->start[to])
+            if (n + AHEAD < side->start[side->rows])
                 fetch(user_UW + user_B[side->rating[n + AHEAD]] * W, W);
             float slope = slope_B[b];
             slopes += slope;
@@ -158,28 +160,18 @@ int64_t gradients_of_ratings(
     const float *table_NW, int64_t U, int64_t M, int64_t W, int64_t K, const int32_t *user_B,
     const int32_t *movie_B, const float *rating_B, int64_t B, float mean, float delta, float scale,
     const float *user_l2_W, const float *movie_l2_W, int32_t *slot_N, int32_t *room, float *of_ratings,
-    int64_t *row_D, float *gradient_DW, double *squares, int threads)
+    int64_t *row_D, float *gradient_DW, double *squares)
 {
     const float *movie_MW = table_NW + U * W;
     float *slope_B = of_ratings, *square_B = of_ratings + B;
     Side users, movies;
-    int known[2];
-#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
-    for (int side = 0; side < 2; side++)
-        known[side] = side ? gather(movie_B, B, M, slot_N + U, room + 4 * B + 1, &movies)
-                           : gather(user_B, B, U, slot_N, room, &users);
-    if (!known[0] || !known[1])
+    if (!gather(user_B, B, U, slot_N, room, &users) ||
+        !gather(movie_B, B, M, slot_N + U, room + 4 * B + 1, &movies))
         return -1;
-#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
-    for (int part = 0; part < threads; part++)
-        of_users(table_NW, movie_MW, W, K, &users, PART(part, threads, users.rows),
-                 PART(part + 1, threads, users.rows), movie_B, rating_B, mean, delta, scale, user_l2_W,
-                 slope_B, square_B, gradient_DW);
-#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
-    for (int part = 0; part < threads; part++)
-        of_movies(table_NW, movie_MW, W, K, &movies, PART(part, threads, movies.rows),
-                  PART(part + 1, threads, movies.rows), user_B, scale, movie_l2_W, slope_B,
-                  gradient_DW + users.rows * W);
+    of_users(table_NW, movie_MW, W, K, &users, movie_B, rating_B, mean, delta, scale, user_l2_W, slope_B,
+             square_B, gradient_DW);
+    of_movies(table_NW, movie_MW, W, K, &movies, user_B, scale, movie_l2_W, slope_B,
+              gradient_DW + users.rows * W);
     for (int64_t d = 0; d < users.rows; d++)
         row_D[d] = users.row[d];
     for (int64_t d = 0; d < movies.rows; d++)
@@ -190,17 +182,23 @@ int64_t gradients_of_ratings(
     return users.rows + movies.rows;
 }
 
-WIDE static void adam_of(
-    float *table_NW, float *first_NW, float *second_NW, int64_t W, const int64_t *row_D,
-    const float *gradient_DW, int64_t from, int64_t to, double beta1, double beta2, float epsilon,
-    float rate, float root)
+/* Adam (Kingma and Ba, 2015) moves D different rows. `rate` is divided by the first bias correction,
+   `root` is one over the root of the second. Returns 0, or -1 if a row is none of N: then none was
+   moved. */
+WIDE int adam(
+    float *table_NW, float *first_NW, float *second_NW, int64_t N, int64_t W, const int64_t *row_D,
+    const float *gradient_DW, int64_t D, double beta1, double beta2, float epsilon, float rate,
+    float root)
 {
     const float kept = (float)beta2, first_new = (float)(1 - beta1), second_new = (float)(1 - beta2);
-    for (int64_t d = from; d < to; d++) {
+    for (int64_t d = 0; d < D; d++)
+        if (row_D[d] < 0 || row_D[d] >= N)
+            return -1;
+    for (int64_t d = 0; d < D; d++) {
         float *weight = table_NW + row_D[d] * W, *first = first_NW + row_D[d] * W;
         float *second = second_NW + row_D[d] * W;
         const float *gradient = gradient_DW + d * W;
-        if (d + AHEAD < to) {
+        if (d + AHEAD < D) {
             fetch(table_NW + row_D[d + AHEAD] * W, W);
             fetch(first_NW + row_D[d + AHEAD] * W, W);
             fetch(second_NW + row_D[d + AHEAD] * W, W);
@@ -215,22 +213,5 @@ WIDE static void adam_of(
             weight[w] -= rate * m / (sqrtf(v) * root + epsilon);
         }
     }
-}
-
-/* Adam (Kingma and Ba, 2015) moves D different rows. `rate` is divided by the first bias correction,
-   `root` is one over the root of the second. Returns 0, or -1 if a row is none of N: then none was
-   moved. */
-int adam(
-    float *table_NW, float *first_NW, float *second_NW, int64_t N, int64_t W, const int64_t *row_D,
-    const float *gradient_DW, int64_t D, double beta1, double beta2, float epsilon, float rate,
-    float root, int threads)
-{
-    for (int64_t d = 0; d < D; d++)
-        if (row_D[d] < 0 || row_D[d] >= N)
-            return -1;
-#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
-    for (int part = 0; part < threads; part++)
-        adam_of(table_NW, first_NW, second_NW, W, row_D, gradient_DW, PART(part, threads, D),
-                PART(part + 1, threads, D), beta1, beta2, epsilon, rate, root);
     return 0;
 }

@@ -62,7 +62,7 @@ BENCHMARKS = (
     Benchmark(
         "two-ranks",
         "Two ranks on ml-1m: the default model of ratings",
-        f"tests/benchmarks/two_ranks.py {ML_1M} matrix_factorisation epochs=12",
+        f"tests/benchmarks/two_ranks.py {ML_1M} matrix_factorisation epochs=12 --repeats 3",
     ),
     Benchmark(
         "simulated-ranks",
