@@ -20,6 +20,7 @@ LOADS = {
     "train": {"torch", "horovod"},
     "evaluate": {"torch", "horovod"},
     "refit": {"torch", "horovod"},
+    "score": {"pyspark"},
     "explore": {"matplotlib"},
     "report": {"matplotlib"},
 }
