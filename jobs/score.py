@@ -28,20 +28,17 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jobs.engines.spark import spark_session
 from jobs.runs.command import run_command, step_arguments
 from jobs.runs.errors import JobError
 from jobs.runs.run import Run, run_of
 
-if TYPE_CHECKING:
-    from jobs.scoring.plan import ScoringPlan
-
 
 def score(run: Run, version: str) -> dict[str, Any]:
     """Score with this version of ratings, and the run's of order, as champions; the figures."""
-    plans = Future[dict[str, "ScoringPlan"]]()
+    plans = Future[dict[str, Any]]()
 
     def plan() -> None:
         try:
