@@ -5,6 +5,7 @@
    int64 in the whole table, where users come first. model/training/kernels.py checks and calls. */
 
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* As wide as the processor at hand has it; other compilers know no such names, and are slower. */
@@ -77,73 +78,51 @@ static int gather(
     return 1;
 }
 
-/* Of users: each rating's error, squared, and its slope; and the rows' gradients. */
-WIDE static void of_users(
-    const float *user_UW, const float *movie_MW, int64_t W, int64_t K, const Side *side,
-    const int32_t *movie_B, const float *rating_B, float mean, float delta, float scale,
-    const float *l2_W, float *slope_B, float *square_B, float *gradient_DW)
-{
-    for (int64_t d = 0; d < side->rows; d++) {
-        const float *user = user_UW + side->row[d] * W;
-        float *gradient = gradient_DW + d * W;
-        int32_t begin = side->start[d], end = side->start[d + 1];
-        float penalty = scale * (end - begin), slopes = 0;
-        if (d + GROUPS_AHEAD < side->rows)
-            fetch(user_UW + side->row[d + GROUPS_AHEAD] * W, W);
-#pragma omp simd
-        for (int64_t w = 0; w < W; w++)
-            gradient[w] = penalty * l2_W[w] * user[w];
-        for (int32_t n = begin; n < end; n++) {
-            int32_t b = side->rating[n];
-            const float *movie = movie_MW + movie_B[b] * W;
-            if (n + AHEAD < side->start[side->rows])
-                fetch(movie_MW + movie_B[side->rating[n + AHEAD]] * W, W);
-            float error = 0;
-#pragma omp simd reduction(+ : error)
-            for (int64_t k = 0; k < K; k++)
-                error += user[k] * movie[k];
-            if (W > K)
-                error += user[K] + movie[K] + mean;
-            error -= rating_B[b];
-            square_B[b] = error * error;
-            float slope = scale * (error > delta ? delta : error < -delta ? -delta : error);
-            slope_B[b] = slope;
-            slopes += slope;
-#pragma omp simd
-            for (int64_t k = 0; k < K; k++)
-                gradient[k] += slope * movie[k];
-        }
-        if (W > K)
-            gradient[K] += slopes;
-    }
-}
+/* What makes ratings' errors, and where their squares go. */
+typedef struct {
+    const float *rating_B;
+    float mean, delta;
+    float *square_B;
+} Errors;
 
-/* Of movies: the rows' gradients, once slopes are known. */
-WIDE static void of_movies(
-    const float *user_UW, const float *movie_MW, int64_t W, int64_t K, const Side *side,
-    const int32_t *user_B, float scale, const float *l2_W, const float *slope_B,
+/* The gradients of one side's rows: each one's penalty and, of each of its ratings, slope times the
+   other side's row. Slopes are those of `errors`, or of the side that had them if that is none. */
+WIDE static void of_side(
+    const float *own_XW, const float *other_YW, int64_t W, int64_t K, const Side *side,
+    const int32_t *other_B, const Errors *errors, float scale, const float *l2_W, float *slope_B,
     float *gradient_DW)
 {
     for (int64_t d = 0; d < side->rows; d++) {
-        const float *movie = movie_MW + side->row[d] * W;
+        const float *own = own_XW + side->row[d] * W;
         float *gradient = gradient_DW + d * W;
         int32_t begin = side->start[d], end = side->start[d + 1];
         float penalty = scale * (end - begin), slopes = 0;
         if (d + GROUPS_AHEAD < side->rows)
-            fetch(movie_MW + side->row[d + GROUPS_AHEAD] * W, W);
+            fetch(own_XW + side->row[d + GROUPS_AHEAD] * W, W);
 #pragma omp simd
         for (int64_t w = 0; w < W; w++)
-            gradient[w] = penalty * l2_W[w] * movie[w];
+            gradient[w] = penalty * l2_W[w] * own[w];
         for (int32_t n = begin; n < end; n++) {
             int32_t b = side->rating[n];
-            const float *user = user_UW + user_B[b] * W;
+            const float *other = other_YW + other_B[b] * W;
             if (n + AHEAD < side->start[side->rows])
-                fetch(user_UW + user_B[side->rating[n + AHEAD]] * W, W);
+                fetch(other_YW + other_B[side->rating[n + AHEAD]] * W, W);
+            if (errors) {
+                float error = 0, delta = errors->delta;
+#pragma omp simd reduction(+ : error)
+                for (int64_t k = 0; k < K; k++)
+                    error += own[k] * other[k];
+                if (W > K)
+                    error += own[K] + other[K] + errors->mean;
+                error -= errors->rating_B[b];
+                errors->square_B[b] = error * error;
+                slope_B[b] = scale * (error > delta ? delta : error < -delta ? -delta : error);
+            }
             float slope = slope_B[b];
             slopes += slope;
 #pragma omp simd
             for (int64_t k = 0; k < K; k++)
-                gradient[k] += slope * user[k];
+                gradient[k] += slope * other[k];
         }
         if (W > K)
             gradient[K] += slopes;
@@ -168,10 +147,10 @@ int64_t gradients_of_ratings(
     if (!gather(user_B, B, U, slot_N, room, &users) ||
         !gather(movie_B, B, M, slot_N + U, room + 4 * B + 1, &movies))
         return -1;
-    of_users(table_NW, movie_MW, W, K, &users, movie_B, rating_B, mean, delta, scale, user_l2_W, slope_B,
-             square_B, gradient_DW);
-    of_movies(table_NW, movie_MW, W, K, &movies, user_B, scale, movie_l2_W, slope_B,
-              gradient_DW + users.rows * W);
+    Errors errors = {rating_B, mean, delta, square_B};
+    of_side(table_NW, movie_MW, W, K, &users, movie_B, &errors, scale, user_l2_W, slope_B, gradient_DW);
+    of_side(movie_MW, table_NW, W, K, &movies, user_B, NULL, scale, movie_l2_W, slope_B,
+            gradient_DW + users.rows * W);
     for (int64_t d = 0; d < users.rows; d++)
         row_D[d] = users.row[d];
     for (int64_t d = 0; d < movies.rows; d++)
